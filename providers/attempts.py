@@ -1,0 +1,181 @@
+"""The one retry loop: a provider by itself and the gateway both use it.
+
+Policy, clock, draws and what to do around each attempt come in from outside; nothing here knows a breaker or a chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from providers.clock import Clock, Randomness
+from providers.errors import ProviderError, ProviderTimeoutError, RateLimitError
+
+T = TypeVar("T")
+
+QUICK_RETRY_DELAY = 0.05
+"""Seconds before the one quick retry while another candidate is available."""
+CANDIDATE_RESERVE = 5.0
+"""Seconds that a backoff must leave for each candidate still available."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently one provider is asked again. Times are seconds."""
+
+    when: Literal["always", "last_candidate"] = "always"
+    """`always`: use up the retries before moving on. `last_candidate`: at most one quick retry while others are available."""
+    retries: int = 3
+    base_delay: float = 1.0
+    factor: float = 2.0
+    max_delay: float = 8.0
+    jitter: Literal["none", "full"] = "none"
+    max_retry_after: float = 5.0
+    """A longer Retry-After is not waited for."""
+
+    def backoff(self, retry: int, draws: Randomness) -> float:
+        """Seconds before retry number `retry` (0 is the first)."""
+        # The exponent is bounded because a float power overflows; any real policy has reached its cap by then.
+        delay = min(self.max_delay, self.base_delay * self.factor ** min(retry, 64))
+        return draws.uniform(0.0, delay) if self.jitter == "full" else delay
+
+    def delay(self, error: ProviderError, retry: int, *, others: int, remaining: float, draws: Randomness) -> float | None:
+        """Seconds to wait before asking the same provider again, or None to stop asking it.
+
+        `retry`: retries already made. `others`: candidates still available after this one. `remaining`: of the deadline.
+        """
+        if not error.recovery.same_provider or retry >= self.retries:
+            return None
+        wanted = error.retry_after
+        if wanted is not None and wanted > self.max_retry_after:
+            return None
+        if others and self.when == "last_candidate":
+            if retry or isinstance(error, ProviderTimeoutError):
+                return None
+            if isinstance(error, RateLimitError):
+                if wanted is None:
+                    return None
+                delay = wanted
+            else:
+                delay = max(QUICK_RETRY_DELAY, wanted or 0.0)
+        else:
+            delay = max(self.backoff(retry, draws), wanted or 0.0)
+        if delay > remaining - CANDIDATE_RESERVE * others or delay >= remaining:
+            return None
+        return delay
+
+
+NO_RETRY = RetryPolicy(retries=0)
+
+
+class Deadline:
+    """A point in a clock's time that nothing may outlive."""
+
+    __slots__ = ("_clock", "ends_at", "seconds")
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self.seconds = seconds
+        self.ends_at = clock.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left; 0 or less when it has passed."""
+        return self.ends_at - self._clock.monotonic()
+
+
+class AttemptObserver(Protocol):
+    """What happens around the attempts on one candidate. Every method is called from the loop, in order."""
+
+    def before(self, retry: int) -> None:
+        """About to try. Raise a ProviderError to refuse: the loop then ends with the last real error, or with this one."""
+        ...
+
+    def succeeded(self, retry: int) -> None: ...
+
+    def failed(self, error: ProviderError, retry: int, *, by_deadline: bool) -> None:
+        """An attempt failed; `by_deadline`: the request's own deadline ended it, which is nobody's fault."""
+        ...
+
+    def cancelled(self, retry: int) -> None:
+        """The caller went away during an attempt."""
+        ...
+
+    def others(self) -> int:
+        """Candidates that could still be asked after this one, now."""
+        ...
+
+    def retrying(self, error: ProviderError, delay: float, retry: int) -> None:
+        """Will try again after `delay` seconds; `retry` counts from 1."""
+        ...
+
+
+class Unobserved:
+    """For a provider used by itself."""
+
+    def before(self, retry: int) -> None: ...
+
+    def succeeded(self, retry: int) -> None: ...
+
+    def failed(self, error: ProviderError, retry: int, *, by_deadline: bool) -> None: ...
+
+    def cancelled(self, retry: int) -> None: ...
+
+    def others(self) -> int:
+        return 0
+
+    def retrying(self, error: ProviderError, delay: float, retry: int) -> None: ...
+
+
+async def attempt_with_retries(
+    call: Callable[[], Awaitable[T]],
+    *,
+    policy: RetryPolicy,
+    clock: Clock,
+    draws: Randomness,
+    deadline: Deadline,
+    attempt_timeout: float,
+    observer: AttemptObserver,
+) -> T:
+    """Call until it succeeds or the policy says stop; raises the last ProviderError.
+
+    Each call is bounded by `attempt_timeout` seconds and by what is left of the deadline, whichever ends first.
+    """
+    retry = 0
+    last: ProviderError | None = None
+    while True:
+        try:
+            observer.before(retry)
+        except ProviderError as refusal:
+            raise last or refusal from None
+        remaining = deadline.remaining()
+        by_deadline = remaining < attempt_timeout
+        limit = max(0.0, remaining) if by_deadline else attempt_timeout
+        timer = clock.timeout(limit)
+        try:
+            async with timer:
+                result = await call()
+        except ProviderError as error:
+            failure: ProviderError = error
+            by_deadline = False
+        except TimeoutError:
+            if not timer.expired():
+                failure, by_deadline = ProviderTimeoutError("the provider's own time limit passed"), False
+            elif by_deadline:
+                failure = ProviderTimeoutError(f"the request's deadline of {deadline.seconds:g} s passed")
+            else:
+                failure = ProviderTimeoutError(f"no answer within {attempt_timeout:g} s")
+        except BaseException:
+            observer.cancelled(retry)
+            raise
+        else:
+            observer.succeeded(retry)
+            return result
+        observer.failed(failure, retry, by_deadline=by_deadline)
+        last = failure
+        delay = policy.delay(failure, retry, others=observer.others(), remaining=deadline.remaining(), draws=draws)
+        if delay is None or by_deadline:
+            raise failure
+        retry += 1
+        observer.retrying(failure, delay, retry)
+        await clock.sleep(delay)

@@ -1,0 +1,314 @@
+"""What every provider is: `attempt` and `stream_attempt` are one shot; `generate` adds the retries and the price.
+
+A custom provider subclasses BaseLLMProvider and writes `_make_request` alone. Vendors override the two one-shot methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from providers.attempts import Deadline, RetryPolicy, Unobserved, attempt_with_retries
+from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded
+from providers.errors import MalformedResponseError, ProviderError, ProviderTimeoutError, StreamInterruptedError
+from providers.pricing import Catalogue, Price, catalogue, count_tokens
+from providers.types import (
+    Completion,
+    GenerationRequest,
+    LLMResponse,
+    StreamEvent,
+    StreamFinished,
+    StreamStarted,
+    TextDelta,
+    TokenUsage,
+)
+
+FIRST_TEXT_LIMIT = 10.0
+"""Seconds a stream may take to its first text."""
+SILENCE_LIMIT = 15.0
+"""Seconds a stream may be silent between chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """One look at a provider: reachable, authenticated, fast enough."""
+
+    is_healthy: bool
+    latency_ms: float | None = None
+    last_error: str | None = None
+
+
+class BaseLLMProvider:
+    """One provider with one default model. Times are seconds; costs are USD."""
+
+    kind: ClassVar[str] = "custom"
+    """The name that routing, prices, usage records and fixtures know this provider by."""
+    default_model: ClassVar[str] = "default"
+    local: ClassVar[bool] = False
+    """Runs on the user's own machine: no charge for each token."""
+    prefills: ClassVar[bool] = False
+    """Continues a conversation that ends with an assistant message, so that a cut stream can go on elsewhere."""
+
+    def __init__(
+        self,
+        model_id: str | None = None,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 4,
+        base_delay: float = 1.0,
+        max_delay: float = 8.0,
+        max_connections: int = 100,
+        mock_mode: bool = False,
+        prices: Catalogue | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        draws: Randomness | None = None,
+    ) -> None:
+        self.model = model or model_id or self.default_model
+        self.model_id = model_id or self.resolve_model(self.model) or self.model
+        self.api_key = api_key
+        self.base_url = base_url
+        self.timeout = timeout
+        self.max_connections = max_connections
+        self.mock_mode = mock_mode
+        self.retry_policy = RetryPolicy("always", max_retries, base_delay, 2.0, max_delay)
+        self.clock = clock
+        self.draws = draws or seeded()
+        self._prices = prices
+
+    # --- what a subclass provides ---------------------------------------------------------------------------------
+
+    async def _make_request(self, request: GenerationRequest) -> Completion | LLMResponse | Mapping[str, Any] | str:
+        """Ask once; raise ProviderError when it fails. The only method that a custom provider must write."""
+        raise NotImplementedError(f"{type(self).__name__} must define _make_request()")
+
+    def resolve_model(self, model: str) -> str | None:
+        """The vendor's id for a model name, or None when this provider does not serve it."""
+        return model if model == getattr(self, "model", self.default_model) else None
+
+    async def close(self) -> None:
+        """Release connections; safe to call twice."""
+
+    # --- one shot -------------------------------------------------------------------------------------------------
+
+    async def attempt(self, request: GenerationRequest, model_id: str) -> Completion:
+        """One call, no retry, no time limit of its own. Raises ProviderError."""
+        return _completion(await self._make_request(request), model_id)
+
+    async def stream_attempt(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[StreamEvent]:
+        """One stream, no retry. Ends with StreamFinished, or raises ProviderError. Closing it closes the connection."""
+        completion = await self.attempt(request, model_id)
+        yield StreamStarted(self.kind, completion.model)
+        if completion.text:
+            yield TextDelta(completion.text)
+        yield StreamFinished(completion)
+
+    # --- the provider by itself -----------------------------------------------------------------------------------
+
+    @property
+    def prices(self) -> Catalogue:
+        if self._prices is None:
+            self._prices = catalogue("seeds-2024")
+        return self._prices
+
+    def usage_of(self, request: GenerationRequest, completion: Completion) -> TokenUsage:
+        """The completion's usage; counted here and marked estimated where the vendor sent none."""
+        if completion.usage is not None:
+            return completion.usage
+        model = completion.model or self.model
+        spoken = (completion.text or "") + (completion.reasoning_text or "") + "".join(c.arguments for c in completion.tool_calls)
+        return TokenUsage(
+            input_tokens=count_tokens(request.chat(), model), output_tokens=count_tokens(spoken, model), estimated=True
+        )
+
+    def price_of(self, usage: TokenUsage, model: str) -> Price | None:
+        """The price of `usage` on `model` here and now; None is unpriced."""
+        return self.prices.price(self.kind, model, usage, at=self.clock.time_us())
+
+    def respond(self, request: GenerationRequest, completion: Completion, *, started: float, ttft: float | None = None) -> LLMResponse:
+        """The whole answer with usage, price and times."""
+        usage = self.usage_of(request, completion)
+        price = self.price_of(usage, completion.model or self.model)
+        if price is not None:
+            usage.input_cost_usd, usage.output_cost_usd, usage.total_cost_usd = price.input, price.output, price.total
+        return LLMResponse(
+            text=completion.text or "",
+            provider=self.kind,
+            model=self.model,
+            model_id=completion.model or self.model_id,
+            requested_model=request.model,
+            usage=usage,
+            cost_usd=usage.total_cost_usd,
+            finish_reason=completion.finish_reason,
+            stop=completion.stop,
+            latency_ms=(self.clock.monotonic() - started) * 1000,
+            ttft_ms=None if ttft is None else (ttft - started) * 1000,
+            reasoning_text=completion.reasoning_text,
+            tool_calls=completion.tool_calls,
+            mode="mock" if self.mock_mode else "live",
+            metadata=completion.metadata,
+        )
+
+    def _target(self, request: GenerationRequest) -> str:
+        return (self.resolve_model(request.model) or request.model) if request.model else self.model_id
+
+    async def generate(self, request: GenerationRequest | str) -> LLMResponse:
+        """Answer, retrying 1-2-4-8 s as the failover table allows. Raises the last ProviderError."""
+        asked = GenerationRequest.of(request)
+        model_id = self._target(asked)
+        started = self.clock.monotonic()
+        completion = await attempt_with_retries(
+            lambda: self.attempt(asked, model_id),
+            policy=self.retry_policy,
+            clock=self.clock,
+            draws=self.draws,
+            deadline=self._deadline(asked),
+            attempt_timeout=asked.timeout or self.timeout,
+            observer=Unobserved(),
+        )
+        return self.respond(asked, completion, started=started)
+
+    async def generate_stream(self, request: GenerationRequest | str) -> AsyncIterator[StreamEvent]:
+        """Answer as it is written. Failures before the first text are retried; later ones raise StreamInterruptedError."""
+        asked = GenerationRequest.of(request)
+        model_id = self._target(asked)
+        started = self.clock.monotonic()
+        opened = await attempt_with_retries(
+            lambda: OpenStream.open(self.stream_attempt(asked, model_id)),
+            policy=self.retry_policy,
+            clock=self.clock,
+            draws=self.draws,
+            deadline=self._deadline(asked),
+            attempt_timeout=min(FIRST_TEXT_LIMIT, asked.timeout or self.timeout),
+            observer=Unobserved(),
+        )
+        first = self.clock.monotonic()
+        try:
+            async for event in opened.events(self.clock, SILENCE_LIMIT):
+                if isinstance(event, StreamFinished):
+                    event.response = self.respond(asked, event.completion, started=started, ttft=first)
+                yield event
+        finally:
+            await opened.close()
+
+    def _deadline(self, request: GenerationRequest) -> Deadline:
+        """Room for every try and every backoff: a provider by itself is bounded by its attempts, not by a chain."""
+        policy, limit = self.retry_policy, request.timeout or self.timeout
+        if request.timeout is not None:
+            return Deadline(self.clock, request.timeout)
+        waits = sum(max(policy.backoff(i, self.draws), policy.max_retry_after) for i in range(policy.retries))
+        return Deadline(self.clock, limit * (policy.retries + 1) + waits + 1.0)
+
+    async def health_check(self, *, timeout: float = 10.0) -> HealthReport:
+        """Reachable, authenticated and fast enough, tested by the smallest possible question."""
+        started = self.clock.monotonic()
+        try:
+            async with self.clock.timeout(timeout):
+                await self.attempt(GenerationRequest(prompt="ping", max_tokens=1), self.model_id)
+        except ProviderError as error:
+            return HealthReport(False, (self.clock.monotonic() - started) * 1000, f"{type(error).__name__}: {error}")
+        except TimeoutError:
+            return HealthReport(False, timeout * 1000, f"no answer within {timeout:g} s")
+        return HealthReport(True, (self.clock.monotonic() - started) * 1000)
+
+    async def __aenter__(self) -> BaseLLMProvider:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class OpenStream:
+    """A stream whose first text has arrived, so that opening it can be retried like a plain call."""
+
+    __slots__ = ("_head", "_source", "text")
+
+    def __init__(self, source: AsyncGenerator[StreamEvent], head: list[StreamEvent]) -> None:
+        self._source = source
+        self._head = head
+        self.text = ""
+
+    @classmethod
+    async def open(cls, source: AsyncGenerator[StreamEvent]) -> OpenStream:
+        """Read up to and including the first event that shows something of the answer."""
+        head: list[StreamEvent] = []
+        try:
+            async for event in source:
+                head.append(event)
+                if not isinstance(event, StreamStarted) and _shows(event):
+                    return cls(source, head)
+            raise StreamInterruptedError("the stream ended before it began")
+        except BaseException:
+            await source.aclose()
+            raise
+
+    async def events(self, clock: Clock, silence: float) -> AsyncIterator[StreamEvent]:
+        """Everything from the beginning. Raises StreamInterruptedError, with what had arrived, when it breaks."""
+        for event in self._head:
+            if isinstance(event, TextDelta):
+                self.text += event.text
+            yield event
+            if isinstance(event, StreamFinished):
+                return
+        pieces = [self.text]
+        try:
+            while True:
+                try:
+                    async with clock.timeout(silence):
+                        event = await anext(self._source)
+                except StopAsyncIteration:
+                    raise StreamInterruptedError("the stream ended without a finish", partial_text="".join(pieces)) from None
+                if isinstance(event, TextDelta):
+                    pieces.append(event.text)
+                yield event
+                if isinstance(event, StreamFinished):
+                    return
+        except StreamInterruptedError as error:
+            error.partial_text = "".join(pieces)
+            raise
+        except ProviderError as error:
+            raise StreamInterruptedError(
+                error.message, partial_text="".join(pieces), provider=error.provider, model=error.model, status=error.status,
+                code=error.code, error_type=error.error_type,
+            ) from error
+        except TimeoutError:
+            raise StreamInterruptedError(f"the stream was silent for {silence:g} s", partial_text="".join(pieces)) from None
+        finally:
+            self.text = "".join(pieces)
+
+    async def close(self) -> None:
+        await self._source.aclose()
+
+
+def _shows(event: StreamEvent) -> bool:
+    """Whether an event holds something of the answer itself, or its end."""
+    return isinstance(event, StreamFinished) or bool(getattr(event, "text", "") or getattr(event, "arguments", "") or getattr(event, "name", ""))
+
+
+def _completion(value: Completion | LLMResponse | Mapping[str, Any] | str, model_id: str) -> Completion:
+    """What a custom provider returned, as a completion."""
+    if isinstance(value, Completion):
+        return value
+    if isinstance(value, str):
+        return Completion(text=value, finish_reason="stop", model=model_id)
+    if isinstance(value, LLMResponse):
+        return Completion(
+            text=value.text, reasoning_text=value.reasoning_text, finish_reason=value.finish_reason or "stop", stop=value.stop,
+            usage=value.usage if value.usage.total_tokens else None, tool_calls=value.tool_calls, model=value.model_id,
+            metadata=value.metadata,
+        )  # fmt: skip
+    if isinstance(value, Mapping) and isinstance(value.get("text"), str):
+        tokens = {k: value[k] for k in ("input_tokens", "output_tokens") if isinstance(value.get(k), int)}
+        return Completion(
+            text=value["text"], finish_reason=str(value.get("finish_reason") or "stop"), model=str(value.get("model") or model_id),
+            usage=TokenUsage(**tokens) if len(tokens) == 2 else None,
+        )
+    raise MalformedResponseError(
+        f"_make_request returned {type(value).__name__}; return a string, a mapping with 'text', a Completion or an LLMResponse"
+    )
+
+
+__all__ = ["BaseLLMProvider", "HealthReport", "OpenStream", "ProviderTimeoutError"]

@@ -1,0 +1,77 @@
+"""The vocabulary of provoked failures, shared by `--fail`, the UI, the wiretap and scenarios."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from providers.errors import InputError
+
+TERMINAL: Final = (
+    "http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body",
+    "connection_reset", "timeout", "hang", "stream_cut", "stream_stall",
+)  # fmt: skip
+PACE: Final = ("slow_stream", "latency")
+KINDS: Final = TERMINAL + PACE
+
+# The argument that `KIND:ARG` sets, where a kind takes one.
+_ARGUMENT: Final = {
+    "http_error": "status",
+    "rate_limit": "retry_after",
+    "quota": "requests",
+    "stream_cut": "after_tokens",
+    "stream_stall": "after_tokens",
+    "slow_stream": "tokens_per_second",
+    "latency": "add",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One failure to provoke. Times are seconds."""
+
+    kind: str
+    status: int = 503
+    retry_after: float | None = None
+    after: float = 0.0
+    """How long the provider takes to fail."""
+    after_tokens: int = 3
+    duration: float | None = None
+    """How long a stall lasts; None: for ever."""
+    tokens_per_second: float = 5.0
+    add: float = 0.0
+    times: float = 1.0
+    requests: int = 0
+    per: float = 60.0
+    probability: float = 1.0
+
+
+def parse_fault(text: str) -> Fault:
+    """A fault from `KIND[:ARG]`; a bare status such as `503` means `http_error:503`, `429` a rate limit.
+
+    Raises InputError naming the value and the nearest kind.
+    """
+    kind, _, argument = text.strip().partition(":")
+    kind = kind.strip().replace("-", "_")
+    if kind.isdigit():
+        kind, argument = ("rate_limit", argument) if kind == "429" else ("http_error", kind)
+    if kind not in KINDS:
+        near = get_close_matches(kind, KINDS, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"unknown fault {text!r}: {hint}use an HTTP status such as 503, or one of {', '.join(KINDS)}")
+    if not argument:
+        return Fault(kind)
+    name = _ARGUMENT.get(kind)
+    if name is None:
+        raise InputError(f"fault {kind!r} takes no argument, but {argument!r} was given")
+    try:
+        number = float(argument.rstrip("s") if name in ("retry_after", "add") else argument)
+    except ValueError:
+        raise InputError(f"fault {text!r}: {argument!r} is not a number for {name}") from None
+    if number < 0 or number != number or number > 1e9:
+        raise InputError(f"fault {text!r}: {name} must be a number from 0 on")
+    if name == "status" and not (number.is_integer() and 400 <= number <= 599):
+        raise InputError(f"fault {text!r}: an HTTP error status is between 400 and 599")
+    value: float | int = int(number) if name in ("status", "after_tokens", "requests") else number
+    return Fault(kind, **{name: value})  # type: ignore[arg-type]

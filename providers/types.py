@@ -1,0 +1,325 @@
+"""The vocabulary: request, response, usage, stream events. Slotted dataclasses; the edges validate, the inside trusts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from providers.errors import InvalidRequestError
+
+Message = dict[str, Any]
+"""One chat message in OpenAI's form: role, content (text or parts), tool_calls, tool_call_id."""
+
+StopReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
+"""Why an answer ended, the same word for every vendor."""
+
+MAX_PROMPT_CHARS = 8_000_000
+"""Larger prompts are refused at once: about twice the largest context window sold (2 M tokens of 2 characters)."""
+
+
+class ProviderType(StrEnum):
+    AZURE_OPENAI = "azure_openai"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    BEDROCK = "bedrock"
+    DEEPSEEK = "deepseek"
+    GEMINI = "gemini"
+    VLLM = "vllm"
+    OLLAMA = "ollama"
+    MOCK = "mock"
+
+
+@dataclass(slots=True)
+class GenerationRequest:
+    """One question. Give `prompt` or `messages`; tools and tool_choice are in OpenAI's form."""
+
+    prompt: str | None = None
+    messages: Sequence[Message] | None = None
+    system: str | None = None
+    model: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: str | Sequence[str] | None = None
+    seed: int | None = None
+    response_format: str | Mapping[str, Any] | None = None
+    """`"json"`, or OpenAI's `{"type": "json_object"}` / `{"type": "json_schema", …}`."""
+    tools: Sequence[Mapping[str, Any]] | None = None
+    tool_choice: str | Mapping[str, Any] | None = None
+    tenant_id: str = "default"
+    agent_id: str = "default"
+    timeout: float | None = None
+    """Seconds for the whole request; None: the policy's deadline."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: GenerationRequest | str) -> GenerationRequest:
+        """A request from a request or a plain prompt, checked."""
+        request = cls(prompt=value) if isinstance(value, str) else value
+        request.check()
+        return request
+
+    def chat(self) -> list[Message]:
+        """The conversation as messages, the system prompt first."""
+        messages: list[Message] = []
+        if self.system:
+            messages.append({"role": "system", "content": self.system})
+        if self.messages:
+            messages.extend(self.messages)
+        if self.prompt is not None:
+            messages.append({"role": "user", "content": self.prompt})
+        return messages
+
+    def last_user_text(self) -> str:
+        """The text of the last user message, parts joined."""
+        if self.prompt is not None:
+            return self.prompt
+        for message in reversed(self.messages or ()):
+            if message.get("role") == "user":
+                return content_text(message.get("content"))
+        return ""
+
+    def stop_list(self) -> list[str]:
+        if self.stop is None:
+            return []
+        return [self.stop] if isinstance(self.stop, str) else list(self.stop)
+
+    def wants_json(self) -> bool:
+        form = self.response_format
+        if isinstance(form, Mapping):
+            return form.get("type") in ("json_object", "json_schema")
+        return form in ("json", "json_object")
+
+    def check(self) -> None:
+        """Raise InvalidRequestError, in one sentence, for a request that no provider could serve."""
+        if self.prompt is None and not self.messages:
+            raise InvalidRequestError("the request has no prompt and no messages")
+        if self.prompt is not None and not self.prompt.strip() and not self.messages:
+            raise InvalidRequestError("the prompt is empty")
+        size = len(self.prompt or "") + len(self.system or "")
+        for index, message in enumerate(self.messages or ()):
+            if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+                raise InvalidRequestError(f"messages[{index}] is not a message with a role, such as {{'role': 'user', 'content': 'Hi'}}")
+            size += len(content_text(message.get("content")))
+        if size > MAX_PROMPT_CHARS:
+            raise InvalidRequestError(f"the prompt has {size:,} characters; the limit is {MAX_PROMPT_CHARS:,}")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise InvalidRequestError(f"max_tokens is {self.max_tokens}; it must be at least 1")
+        if self.temperature is not None and not 0 <= self.temperature <= 2:
+            raise InvalidRequestError(f"temperature is {self.temperature}; it must be between 0 and 2")
+        if self.top_p is not None and not 0 <= self.top_p <= 1:
+            raise InvalidRequestError(f"top_p is {self.top_p}; it must be between 0 and 1")
+        if self.timeout is not None and not self.timeout > 0:
+            raise InvalidRequestError(f"timeout is {self.timeout}; it must be more than 0 seconds")
+
+
+def content_text(content: object) -> str:
+    """The text of a message's content, whether a string or a list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Sequence):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
+    return ""
+
+
+def money(value: Decimal | float | int | str | None) -> Decimal | None:
+    """Money as Decimal; a float enters by its shortest text, so 0.1 is 0.1."""
+    if value is None or isinstance(value, Decimal):
+        return value
+    return Decimal(str(value))
+
+
+@dataclass(slots=True)
+class TokenUsage:
+    """Tokens of one answer, the same meaning for every vendor.
+
+    `input_tokens` includes cached reads and cache writes; `output_tokens` includes reasoning.
+    Costs are USD; None is unpriced. `estimated`: counted here, because the vendor sent no numbers.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    input_cost_usd: Decimal | None = None
+    output_cost_usd: Decimal | None = None
+    total_cost_usd: Decimal | None = None
+    estimated: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.total_tokens:
+            self.total_tokens = self.input_tokens + self.output_tokens
+        if type(self.total_cost_usd) is float or type(self.input_cost_usd) is float:
+            self.input_cost_usd = money(self.input_cost_usd)
+            self.output_cost_usd = money(self.output_cost_usd)
+            self.total_cost_usd = money(self.total_cost_usd)
+
+
+@dataclass(slots=True)
+class RawUsage:
+    """The vendor's own token numbers, not normalised; None where it sent nothing."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A call the model asks for; `arguments` is the JSON text as sent."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(slots=True)
+class Completion:
+    """One whole answer as a dialect decoded it: what the wire said, normalised, before prices.
+
+    `usage` is None where the vendor sent no token numbers at all. `text` is None where it sent no text part.
+    """
+
+    text: str | None = None
+    reasoning_text: str | None = None
+    finish_reason: str | None = None
+    """The vendor's own word."""
+    stop: StopReason = "stop"
+    usage: TokenUsage | None = None
+    raw_usage: RawUsage = field(default_factory=RawUsage)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    model: str | None = None
+    response_id: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One row of a request's story: an attempt, or a candidate that was skipped."""
+
+    provider: str
+    model: str
+    outcome: Literal["ok", "failed", "skipped"]
+    error_type: str | None = None
+    """Class name of the error; for a skip the reason: breaker_open, throttled, disabled, budget, window."""
+    error_message: str | None = None
+    status: int | None = None
+    started_ms: float = 0.0
+    """Milliseconds after the request arrived."""
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None
+    retry: int = 0
+    """0 for the first attempt on a candidate, 1 for its first retry, …"""
+    breaker: str | None = None
+    """State of the candidate's breaker when the attempt began."""
+    cost_usd: Decimal | None = None
+
+
+@dataclass(slots=True)
+class LLMResponse:
+    """The answer to one request, with what it took to get it. Costs are USD; None is unpriced."""
+
+    text: str
+    provider: str
+    model: str
+    """The model that answered, by its plain name."""
+    model_id: str
+    """The model that answered, by the vendor's own id."""
+    requested_model: str | None = None
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    cost_usd: Decimal | None = None
+    waste_usd: Decimal = Decimal(0)
+    """Paid for attempts whose answer was not used; not part of `cost_usd`'s answer share."""
+    finish_reason: str | None = None
+    stop: StopReason = "stop"
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None
+    cached: bool = False
+    coalesced: bool = False
+    saved_usd: Decimal | None = None
+    """What a cache hit saved."""
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    failovers: int = 0
+    reasoning_text: str | None = None
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    request_id: str = ""
+    mode: str = "live"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokens_used(self) -> int:
+        return self.usage.total_tokens
+
+
+# --- stream events -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class StreamStarted:
+    """The vendor accepted the request; nothing of the answer has come yet."""
+
+    provider: str = ""
+    model: str | None = None
+
+
+@dataclass(slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(slots=True)
+class ReasoningDelta:
+    text: str
+
+
+@dataclass(slots=True)
+class ToolCallDelta:
+    """A piece of tool call number `index`; `arguments` pieces are to be joined."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class UsageReported:
+    usage: TokenUsage
+    raw: RawUsage
+
+
+@dataclass(slots=True)
+class StreamFinished:
+    """The clean end. `completion` is the whole answer; `response` is set by providers and the gateway."""
+
+    completion: Completion
+    response: LLMResponse | None = None
+
+
+@dataclass(slots=True)
+class StreamRestarted:
+    """Discard what was shown: another candidate starts the answer anew."""
+
+    provider: str
+    model: str
+    reason: str
+
+
+@dataclass(slots=True)
+class StreamInterrupted:
+    """The stream ended before its end; nothing more follows."""
+
+    error: Exception
+    partial_text: str
+
+
+StreamEvent = (
+    StreamStarted | TextDelta | ReasoningDelta | ToolCallDelta | UsageReported | StreamFinished | StreamRestarted | StreamInterrupted
+)

@@ -1,0 +1,85 @@
+"""Events as JSON lines, and back: a saved trace is re-emitted through the same bus that carried it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import orjson
+
+from providers.errors import InputError
+from sandbox.core.events import EVENT_TYPES, Event, PlannedCandidate
+
+SCHEMA = "sandbox-trace"
+VERSION = 1
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"a trace cannot hold {type(value).__name__}")
+
+
+def encode(event: Event) -> bytes:
+    """One line without its newline: sorted keys, money as decimal strings."""
+    body = {"event": type(event).__name__, **{f.name: getattr(event, f.name) for f in fields(event)}}
+    return orjson.dumps(body, default=_plain, option=orjson.OPT_SORT_KEYS)
+
+
+def decode(line: bytes | str) -> Event:
+    """The event of one line. Raises InputError when it is none."""
+    try:
+        body = orjson.loads(line)
+        cls = EVENT_TYPES[body.pop("event")]
+        for field in fields(cls):
+            value = body.get(field.name)
+            if value is not None and "Decimal" in str(field.type):
+                body[field.name] = Decimal(value)
+        if "candidates" in body:
+            body["candidates"] = tuple(PlannedCandidate(**c) for c in body["candidates"])
+        return cls(**body)
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        raise InputError(f"not a trace event ({type(error).__name__}): {str(line)[:80]!r}") from None
+
+
+def header(**facts: Any) -> bytes:
+    """A trace's first line."""
+    return orjson.dumps({"schema": SCHEMA, "version": VERSION, **facts}, option=orjson.OPT_SORT_KEYS)
+
+
+class TraceWriter:
+    """A bus observer that appends each event to a file; use as a context manager."""
+
+    def __init__(self, path: Path, **facts: Any) -> None:
+        try:
+            self._file: IO[bytes] = path.open("wb")
+        except OSError as error:
+            raise InputError(f"cannot write the trace to {path}: {error.strerror}") from None
+        self._file.write(header(**facts) + b"\n")
+
+    def __call__(self, event: Event) -> None:
+        self._file.write(encode(event) + b"\n")
+
+    def __enter__(self) -> TraceWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+
+def read(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events of a trace. Raises InputError for a foreign or newer file."""
+    source = iter(lines)
+    try:
+        head = orjson.loads(next(source))
+    except (StopIteration, orjson.JSONDecodeError):
+        raise InputError("not a trace: the first line must be its JSON header") from None
+    if not isinstance(head, dict) or head.get("schema") != SCHEMA or head.get("version") != VERSION:
+        raise InputError(f"not a trace of version {VERSION}: its header says {str(head)[:80]}")
+    for line in source:
+        if line.strip():
+            yield decode(line)

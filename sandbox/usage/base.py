@@ -1,0 +1,117 @@
+"""The usage record, and what a store of them must do. One record for each request, whatever its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+Dimension = Literal["provider", "model", "tenant", "agent", "day", "hour", "month"]
+
+
+@dataclass(slots=True)
+class UsageRecord:
+    """Costs are USD, None is unpriced; times are milliseconds; `timestamp_us` is UTC microseconds since 1970."""
+
+    log_id: str
+    """`{tenant}#{agent}#{ISO timestamp}-{suffix}`: unique, sorts by time within a tenant and agent."""
+    request_id: str
+    tenant_id: str
+    agent_id: str
+    timestamp_us: int
+    mode: str
+    model: str
+    """The model that answered; the asked one when none did."""
+    requested_model: str | None
+    provider: str
+    """The provider that answered; empty when none did."""
+    tokens_used: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    estimated_cost: Decimal | None = None
+    waste_cost: Decimal = Decimal(0)
+    saved_cost: Decimal | None = None
+    catalogue_version: str = ""
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None
+    cached: bool = False
+    success: bool = True
+    error_type: str | None = None
+    attempts: int = 0
+    failovers: int = 0
+    trace_id: str = ""
+    estimated_tokens: bool = False
+    story: dict[str, Any] = field(default_factory=dict)
+    """Plan and attempts, as plain JSON data, for `explain`. Never a prompt or an answer, unless the user opted in."""
+
+
+@dataclass(slots=True)
+class UsageTotals:
+    """Sums over some records. `unpriced` counts successful requests whose price is unknown: `cost_usd` leaves them out."""
+
+    requests: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    waste_usd: Decimal = Decimal(0)
+    saved_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+    failovers: int = 0
+    latency_ms_sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFilter:
+    """Which records count; times are UTC microseconds, `[since_us, until_us)`. Modes never mix: exactly one."""
+
+    mode: str = "mock"
+    since_us: int | None = None
+    until_us: int | None = None
+    tenant_id: str | None = None
+    agent_id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+class UsageStore(Protocol):
+    def record(self, record: UsageRecord) -> None:
+        """Take the record without waiting; it is committed within 100 ms. Never raises for a store that is in trouble."""
+        ...
+
+    async def flush(self) -> None:
+        """Return when everything taken so far is committed. Raises UsageUnavailable when that cannot be done."""
+        ...
+
+    async def totals(self, where: UsageFilter) -> UsageTotals: ...
+
+    async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
+        """Totals for each value of a dimension, dearest first; times in order."""
+        ...
+
+    async def get(self, request_id: str) -> UsageRecord | None:
+        """The record of a request id, or of its unique beginning."""
+        ...
+
+    async def recent(self, where: UsageFilter, limit: int = 50) -> Sequence[UsageRecord]:
+        """The newest first."""
+        ...
+
+    def scan(self, where: UsageFilter) -> AsyncIterator[UsageRecord]:
+        """Every record in order of time, in constant memory."""
+        ...
+
+    async def prune(self, *, before_us: int) -> int:
+        """Delete raw records older than that; roll-ups stay. Returns how many."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class UsageUnavailable(Exception):
+    """The store cannot be used; the message says why in one sentence."""
