@@ -25,7 +25,7 @@ class RetryPolicy:
     """How often and how patiently one provider is asked again. Times are seconds."""
 
     when: Literal["always", "last_candidate"] = "always"
-    """`always`: use up the retries before moving on. `last_candidate`: at most one quick retry while others are available."""
+    """`always`: use up the retries before moving on. `last_candidate`: one quick retry at most while others are available."""
     retries: int = 3
     base_delay: float = 1.0
     factor: float = 2.0
@@ -40,10 +40,12 @@ class RetryPolicy:
         delay = min(self.max_delay, self.base_delay * self.factor ** min(retry, 64))
         return draws.uniform(0.0, delay) if self.jitter == "full" else delay
 
-    def delay(self, error: ProviderError, retry: int, *, others: int, remaining: float, draws: Randomness) -> float | None:
+    def delay(
+        self, error: ProviderError, retry: int, *, others: int, remaining: float, draws: Randomness
+    ) -> float | None:
         """Seconds to wait before asking the same provider again, or None to stop asking it.
 
-        `retry`: retries already made. `others`: candidates still available after this one. `remaining`: of the deadline.
+        `retry`: retries made already. `others`: candidates available after this one. `remaining`: of the deadline.
         """
         if not error.recovery.same_provider or retry >= self.retries:
             return None
@@ -88,7 +90,7 @@ class AttemptObserver(Protocol):
     """What happens around the attempts on one candidate. Every method is called from the loop, in order."""
 
     def before(self, retry: int) -> None:
-        """About to try. Raise a ProviderError to refuse: the loop then ends with the last real error, or with this one."""
+        """About to try. Raise a ProviderError to refuse: the loop then ends with the last real error, or this one."""
         ...
 
     def succeeded(self, retry: int) -> None: ...

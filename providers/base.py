@@ -1,6 +1,6 @@
 """What every provider is: `attempt` and `stream_attempt` are one shot; `generate` adds the retries and the price.
 
-A custom provider subclasses BaseLLMProvider and writes `_make_request` alone. Vendors override the two one-shot methods.
+A custom provider subclasses BaseLLMProvider and writes `_make_request` alone; vendors override the one-shot methods.
 """
 
 from __future__ import annotations
@@ -119,7 +119,11 @@ class BaseLLMProvider:
         if completion.usage is not None:
             return completion.usage
         model = completion.model or self.model
-        spoken = (completion.text or "") + (completion.reasoning_text or "") + "".join(c.arguments for c in completion.tool_calls)
+        spoken = (
+            (completion.text or "")
+            + (completion.reasoning_text or "")
+            + "".join(c.arguments for c in completion.tool_calls)
+        )
         return TokenUsage(
             input_tokens=count_tokens(request.chat(), model), output_tokens=count_tokens(spoken, model), estimated=True
         )
@@ -128,7 +132,9 @@ class BaseLLMProvider:
         """The price of `usage` on `model` here and now; None is unpriced."""
         return self.prices.price(self.kind, model, usage, at=self.clock.time_us())
 
-    def respond(self, request: GenerationRequest, completion: Completion, *, started: float, ttft: float | None = None) -> LLMResponse:
+    def respond(
+        self, request: GenerationRequest, completion: Completion, *, started: float, ttft: float | None = None
+    ) -> LLMResponse:
         """The whole answer with usage, price and times."""
         usage = self.usage_of(request, completion)
         price = self.price_of(usage, completion.model or self.model)
@@ -172,7 +178,7 @@ class BaseLLMProvider:
         return self.respond(asked, completion, started=started)
 
     async def generate_stream(self, request: GenerationRequest | str) -> AsyncIterator[StreamEvent]:
-        """Answer as it is written. Failures before the first text are retried; later ones raise StreamInterruptedError."""
+        """Answer as it is written. Failures before the first text are retried, later ones raise StreamInterruptedError."""
         asked = GenerationRequest.of(request)
         model_id = self._target(asked)
         started = self.clock.monotonic()
@@ -260,7 +266,9 @@ class OpenStream:
                     async with clock.timeout(silence):
                         event = await anext(self._source)
                 except StopAsyncIteration:
-                    raise StreamInterruptedError("the stream ended without a finish", partial_text="".join(pieces)) from None
+                    raise StreamInterruptedError(
+                        "the stream ended without a finish", partial_text="".join(pieces)
+                    ) from None
                 if isinstance(event, TextDelta):
                     pieces.append(event.text)
                 yield event
@@ -271,11 +279,18 @@ class OpenStream:
             raise
         except ProviderError as error:
             raise StreamInterruptedError(
-                error.message, partial_text="".join(pieces), provider=error.provider, model=error.model, status=error.status,
-                code=error.code, error_type=error.error_type,
+                error.message,
+                partial_text="".join(pieces),
+                provider=error.provider,
+                model=error.model,
+                status=error.status,
+                code=error.code,
+                error_type=error.error_type,
             ) from error
         except TimeoutError:
-            raise StreamInterruptedError(f"the stream was silent for {silence:g} s", partial_text="".join(pieces)) from None
+            raise StreamInterruptedError(
+                f"the stream was silent for {silence:g} s", partial_text="".join(pieces)
+            ) from None
         finally:
             self.text = "".join(pieces)
 
@@ -285,7 +300,9 @@ class OpenStream:
 
 def _shows(event: StreamEvent) -> bool:
     """Whether an event holds something of the answer itself, or its end."""
-    return isinstance(event, StreamFinished) or bool(getattr(event, "text", "") or getattr(event, "arguments", "") or getattr(event, "name", ""))
+    return isinstance(event, StreamFinished) or bool(
+        getattr(event, "text", "") or getattr(event, "arguments", "") or getattr(event, "name", "")
+    )
 
 
 def _completion(value: Completion | LLMResponse | Mapping[str, Any] | str, model_id: str) -> Completion:
@@ -296,18 +313,25 @@ def _completion(value: Completion | LLMResponse | Mapping[str, Any] | str, model
         return Completion(text=value, finish_reason="stop", model=model_id)
     if isinstance(value, LLMResponse):
         return Completion(
-            text=value.text, reasoning_text=value.reasoning_text, finish_reason=value.finish_reason or "stop", stop=value.stop,
-            usage=value.usage if value.usage.total_tokens else None, tool_calls=value.tool_calls, model=value.model_id,
+            text=value.text,
+            reasoning_text=value.reasoning_text,
+            finish_reason=value.finish_reason or "stop",
+            stop=value.stop,
+            usage=value.usage if value.usage.total_tokens else None,
+            tool_calls=value.tool_calls,
+            model=value.model_id,
             metadata=value.metadata,
-        )  # fmt: skip
+        )
     if isinstance(value, Mapping) and isinstance(value.get("text"), str):
         tokens = {k: value[k] for k in ("input_tokens", "output_tokens") if isinstance(value.get(k), int)}
         return Completion(
-            text=value["text"], finish_reason=str(value.get("finish_reason") or "stop"), model=str(value.get("model") or model_id),
+            text=value["text"],
+            finish_reason=str(value.get("finish_reason") or "stop"),
+            model=str(value.get("model") or model_id),
             usage=TokenUsage(**tokens) if len(tokens) == 2 else None,
         )
     raise MalformedResponseError(
-        f"_make_request returned {type(value).__name__}; return a string, a mapping with 'text', a Completion or an LLMResponse"
+        f"_make_request returned {type(value).__name__}; use a string, a mapping with 'text', a Completion, an LLMResponse"
     )
 
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from providers.redaction import redact
 
 if TYPE_CHECKING:
-    from providers.types import AttemptRecord
+    from providers.types import AttemptRecord, TokenUsage
 
 
 class Recovery(NamedTuple):
@@ -81,6 +81,8 @@ class ProviderError(Exception):
         self.retry_after = retry_after
         """Seconds to wait before another try, where the vendor or a breaker said so."""
         self.attempts: tuple[AttemptRecord, ...] = tuple(attempts)
+        self.billed: TokenUsage | None = None
+        """Tokens that the vendor charges although it failed, where it said so."""
 
     @property
     def retryable(self) -> bool:

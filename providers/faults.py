@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, Protocol
 
+from providers.clock import SYSTEM_CLOCK, Clock
 from providers.errors import InputError
 
 TERMINAL: Final = (
@@ -75,3 +77,75 @@ def parse_fault(text: str) -> Fault:
         raise InputError(f"fault {text!r}: an HTTP error status is between 400 and 599")
     value: float | int = int(number) if name in ("status", "after_tokens", "requests") else number
     return Fault(kind, **{name: value})  # type: ignore[arg-type]
+
+
+class FaultSource(Protocol):
+    """Where a faulty transport asks what to provoke."""
+
+    def active(self, provider: str) -> Sequence[Fault]:
+        """The faults on a registered provider now, in the order they were listed."""
+        ...
+
+    def quota_wait(self, provider: str, fault: Fault) -> float | None:
+        """Count one call against a quota fault: None while it lasts, else the seconds until it is full again."""
+        ...
+
+
+class FaultBoard:
+    """The faults that a person or a command switches on and off while the program runs, by registered provider."""
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._faults: dict[str, tuple[Fault, ...]] = {}
+        self._quotas: dict[tuple[str, Fault], _Quota] = {}
+
+    def set(self, provider: str, faults: Fault | Sequence[Fault] | None) -> None:
+        """Replace the provider's faults; None or an empty list heals it."""
+        for key in [key for key in self._quotas if key[0] == provider]:
+            del self._quotas[key]
+        chosen = (faults,) if isinstance(faults, Fault) else tuple(faults or ())
+        if not chosen:
+            self._faults.pop(provider, None)
+            return
+        self._faults[provider] = chosen
+        for fault in chosen:
+            if fault.kind == "quota":
+                self._quotas[provider, fault] = _Quota(self._clock.monotonic())
+
+    def get(self, provider: str) -> tuple[Fault, ...]:
+        return self._faults.get(provider, ())
+
+    active = get
+
+    def clear(self) -> None:
+        self._faults.clear()
+        self._quotas.clear()
+
+    def all(self) -> dict[str, tuple[Fault, ...]]:
+        """Every provider that has faults, with them."""
+        return dict(self._faults)
+
+    def quota_wait(self, provider: str, fault: Fault) -> float | None:
+        quota = self._quotas.get((provider, fault))
+        return quota.take(fault, self._clock.monotonic()) if quota is not None else None
+
+
+class _Quota:
+    """Calls counted in fixed windows from the moment the fault began."""
+
+    __slots__ = ("_began", "_used", "_window")
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._window = 0
+        self._used = 0
+
+    def take(self, fault: Fault, now: float) -> float | None:
+        per = fault.per or 60.0
+        window = int((now - self._began) // per)
+        if window != self._window:
+            self._window, self._used = window, 0
+        if self._used < fault.requests:
+            self._used += 1
+            return None
+        return self._began + (window + 1) * per - now

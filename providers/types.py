@@ -1,4 +1,4 @@
-"""The vocabulary: request, response, usage, stream events. Slotted dataclasses; the edges validate, the inside trusts."""
+"""The vocabulary: request, response, usage, stream events. The edges validate, the inside trusts."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ class GenerationRequest:
         size = len(self.prompt or "") + len(self.system or "")
         for index, message in enumerate(self.messages or ()):
             if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-                raise InvalidRequestError(f"messages[{index}] is not a message with a role, such as {{'role': 'user', 'content': 'Hi'}}")
+                raise InvalidRequestError(
+                    f"messages[{index}] is not a message with a role, such as {{'role': 'user', 'content': 'Hi'}}"
+                )
             size += len(content_text(message.get("content")))
         if size > MAX_PROMPT_CHARS:
             raise InvalidRequestError(f"the prompt has {size:,} characters; the limit is {MAX_PROMPT_CHARS:,}")
@@ -154,7 +156,7 @@ class TokenUsage:
     def __post_init__(self) -> None:
         if not self.total_tokens:
             self.total_tokens = self.input_tokens + self.output_tokens
-        if type(self.total_cost_usd) is float or type(self.input_cost_usd) is float:
+        if isinstance(self.total_cost_usd, (float, int)) or isinstance(self.input_cost_usd, (float, int)):
             self.input_cost_usd = money(self.input_cost_usd)
             self.output_cost_usd = money(self.output_cost_usd)
             self.total_cost_usd = money(self.total_cost_usd)
@@ -321,5 +323,12 @@ class StreamInterrupted:
 
 
 StreamEvent = (
-    StreamStarted | TextDelta | ReasoningDelta | ToolCallDelta | UsageReported | StreamFinished | StreamRestarted | StreamInterrupted
+    StreamStarted
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | UsageReported
+    | StreamFinished
+    | StreamRestarted
+    | StreamInterrupted
 )

@@ -1,7 +1,7 @@
 """What happened, step by step: frozen, typed, past tense. Live runs, saved traces and the UI share these.
 
-`t_us` is UTC microseconds of the run's clock. Money is USD as Decimal, None where unpriced. No event holds a credential;
-only ChunkReceived holds text of an answer.
+`t_us` is UTC microseconds of the run's clock. Money is USD as Decimal, None where unpriced. No event holds a
+credential; only ChunkReceived holds text of an answer.
 """
 
 from __future__ import annotations
@@ -97,8 +97,6 @@ class AttemptSucceeded(Event):
     attempt: int
     latency_ms: float
     ttft_ms: float | None
-    input_tokens: int
-    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +243,31 @@ class BackendSwitched(Event):
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.__name__: cls
     for cls in (
-        RequestReceived, CacheHit, RouteChosen, CandidateSkipped, AttemptStarted, ChunkReceived, AttemptFailed, AttemptSucceeded,
-        RetryScheduled, FallbackTaken, StreamRestartedElsewhere, BreakerOpened, BreakerHalfOpened, BreakerClosed, BreakerForced,
-        ProviderDisabled, ProviderEnabled, CostComputed, UsageRecorded, RequestCompleted, RequestFailed, RequestCancelled,
-        ComponentFailed, BudgetThresholdCrossed, BackendSwitched,
+        RequestReceived,
+        CacheHit,
+        RouteChosen,
+        CandidateSkipped,
+        AttemptStarted,
+        ChunkReceived,
+        AttemptFailed,
+        AttemptSucceeded,
+        RetryScheduled,
+        FallbackTaken,
+        StreamRestartedElsewhere,
+        BreakerOpened,
+        BreakerHalfOpened,
+        BreakerClosed,
+        BreakerForced,
+        ProviderDisabled,
+        ProviderEnabled,
+        CostComputed,
+        UsageRecorded,
+        RequestCompleted,
+        RequestFailed,
+        RequestCancelled,
+        ComponentFailed,
+        BudgetThresholdCrossed,
+        BackendSwitched,
     )
-}  # fmt: skip
+}
 """Every event by its name, as traces spell it."""

@@ -1,7 +1,7 @@
 """An event loop whose time is virtual: an hour of sleeping takes milliseconds, in the same order every run.
 
-Time moves only when nothing is ready to run, and then exactly to the next timer. Work outside the loop (threads, sockets)
-is invisible to it, so only in-process transports belong here.
+Time moves only when nothing is ready to run, and then exactly to the next timer. Work outside the loop (threads,
+sockets) is invisible to it, so only in-process transports belong here.
 """
 
 from __future__ import annotations

@@ -1,0 +1,298 @@
+"""Which price was in force: the shipped catalogues, a user's rows on top, and a memo so that asking again is cheap.
+
+Loading parses one JSON file; a model's rows are built when it is first asked for. Nothing here reads a clock or a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from providers.errors import ConfigError
+from providers.pricing.names import PROVIDER_ALIASES, fits, plain, spellings
+from providers.pricing.row import DAY_US, RATE_NAMES, Price, PriceRow, Tier, midnight_us
+from providers.types import TokenUsage
+
+HERE: Final = Path(__file__).parent
+NAMES: Final = ("current", "seeds-2024")
+"""The catalogues that are shipped."""
+ANY_MODEL: Final = "*"
+"""The model of a provider that serves whatever its user has loaded into it."""
+MEMO_LIMIT: Final = 4096
+"""Names remembered before the memo starts anew: a caller that invents names must not fill the memory."""
+
+Entry = Mapping[str, Any]
+"""One model as the data files have it: id, match, rows, window, max_output, local, source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What a user lays on top of a shipped catalogue."""
+
+    models: Mapping[str, list[Entry]] = field(default_factory=dict)
+    """Entries by provider. Their rows win over the shipped rows of the same model, from their own date on."""
+    aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Names of the user's own, such as Azure deployments, by provider."""
+    marks: tuple[str, ...] = ()
+    """What tells this layer from another in the version."""
+    newest: date | None = None
+    """The day of the newest row."""
+
+
+class _Timeline:
+    """The rows of one model in rising precedence: the last one in force is the price."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: tuple[PriceRow, ...]) -> None:
+        self.rows = rows
+
+    def at(self, at_us: int) -> PriceRow | None:
+        for row in reversed(self.rows):
+            if row.active(at_us):
+                return row
+        return None
+
+
+_Found = _Timeline | PriceRow | None
+_UNSEEN: Final = _Timeline(())
+
+
+class Catalogue:
+    """Dated prices in USD. Look-ups never raise: what is not known is None, which means unpriced, not free."""
+
+    def __init__(self, data: Mapping[str, Any], layer: Layer | None = None) -> None:
+        self._data = data
+        self._layer = layer = layer or Layer()
+        self.name: str = data["name"]
+        self.date = max(date.fromisoformat(data["date"]), layer.newest or date.min)
+        """The day of the data: what a look-up without a time asks for."""
+        self.version = "+".join([f"{self.name}-{data['date']}", *layer.marks])
+        """What every usage record keeps, so that its cost can be told again."""
+        self._providers: Mapping[str, Mapping[str, Any]] = data["providers"]
+        self._now_us = midnight_us(self.date) + DAY_US // 2
+        self._memos: tuple[dict[tuple[str | None, str], _Found], ...] = ({}, {})
+        self._memo = self._memos[False]
+        self._indexes: dict[str, tuple[dict[str, Entry], dict[str, Entry]]] = {}
+
+    def __repr__(self) -> str:
+        return f"Catalogue({self.version})"
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    def price(
+        self,
+        provider: str | None,
+        model: str,
+        usage: TokenUsage,
+        at: int | None = None,
+        *,
+        busy_seconds: float | None = None,
+        write_1h_tokens: int = 0,
+        batch: bool = False,
+    ) -> Price | None:
+        """What `usage` costs at `at` (UTC microseconds; None: on the catalogue's own day). None is unpriced.
+
+        A self-hosted model (vllm) is priced by `busy_seconds` of its machine, and unpriced without them.
+        """
+        row = None if batch else self._memo.get((provider, model))
+        if not isinstance(row, PriceRow):
+            row = self.find(provider, model, at=at, batch=batch)
+            if row is None:
+                return None
+        return row.cost(usage, write_1h_tokens, busy_seconds)
+
+    def find(self, provider: str | None, model: str, *, at: int | None = None, batch: bool = False) -> PriceRow | None:
+        """The row in force for a model by any of its names; None where there is none.
+
+        Without a provider the first one that knows the name answers: openai, anthropic, gemini, deepseek, bedrock,
+        azure_openai; never a self-hosted one, which would know every name. `at` is UTC microseconds; None: noon of the
+        catalogue's day.
+        """
+        memo = self._memos[batch]
+        found = memo.get((provider, model), _UNSEEN)
+        if found is _UNSEEN:
+            if len(memo) >= MEMO_LIMIT:
+                memo.clear()
+            found = memo[provider, model] = _collapse(self._resolve(provider, model, batch))
+        if isinstance(found, _Timeline):
+            return found.at(self._now_us if at is None else at)
+        return found
+
+    def context_window(self, provider: str | None, model: str) -> int | None:
+        """Most tokens of prompt and answer together; None where unknown."""
+        row = self.find(provider, model)
+        return None if row is None else row.context_window
+
+    def models_of(self, provider: str) -> list[str]:
+        """The catalogue's names of a provider's own models, in the catalogue's order."""
+        return list(dict.fromkeys(entry["id"] for entry in self._entries(_kind(provider))))
+
+    def rows(self, provider: str | None = None, *, at: int | None = None, batch: bool = False) -> Iterator[PriceRow]:
+        """The row in force for every model that has one, by provider."""
+        kinds = dict.fromkeys([*self._providers, *self._layer.models]) if provider is None else [_kind(provider)]
+        for kind in kinds:
+            for model in self.models_of(kind):
+                row = self.find(kind, model, at=at, batch=batch)
+                if row is not None:
+                    yield row
+
+    def with_hourly_rate(self, usd: Decimal | float, provider: str = "vllm") -> Catalogue:
+        """The same catalogue with another hourly rate for a self-hosted provider. Raises ConfigError for an impossible one."""
+        rate = usd if isinstance(usd, Decimal) else Decimal(str(usd))
+        if not rate.is_finite() or rate < 0:
+            raise ConfigError(f"the hourly rate of {provider} is {usd}; it must be 0 or more USD")
+        entry = {"id": ANY_MODEL, "match": ["*"], "source": "settings", "rows": [{"hourly_usd": format(rate, "f")}]}
+        layer = self._layer
+        marks = tuple(mark for mark in layer.marks if not mark.startswith(f"{provider}="))
+        models = {**layer.models, provider: [*layer.models.get(provider, ()), entry]}
+        return Catalogue(self._data, replace(layer, models=models, marks=(*marks, f"{provider}={rate:f}/h")))
+
+    # --- resolving ------------------------------------------------------------------------------------------------
+
+    def _resolve(self, provider: str | None, model: str, batch: bool) -> list[PriceRow]:
+        if provider is None:
+            kinds = [kind for kind, of in self._providers.items() if of["models"][0]["id"] != ANY_MODEL]
+            homes = [(kind, kind) for kind in kinds]
+        else:
+            kind = _kind(provider)
+            homes = [(kind, home) for home in (kind, *self._providers.get(kind, {}).get("also", ()))]
+        for name in spellings(model):
+            for kind, home in homes:
+                if rows := self._rows(kind, home, self._fitting(home, name), name, batch):
+                    return rows
+        family = plain(model)
+        for kind, home in homes:
+            if rows := self._rows(kind, home, self._index(home)[1].get(family), family, batch):
+                return rows
+        return []
+
+    def _rows(self, kind: str, home: str, entry: Entry | None, name: str, batch: bool) -> list[PriceRow]:
+        """Rows of a shipped entry with what the user laid on top, for `kind` from the price list of `home`."""
+        name = self._layer.aliases.get(kind, {}).get(name, name)
+        rows = [] if entry is None else self._built(kind, home, entry, batch)
+        for added in self._layer.models.get(kind, ()):
+            if any(fits(p, name) for p in added["match"]) or (entry is not None and added["id"] == entry["id"]):
+                rows += self._built(kind, home, {**(entry or {}), **added}, batch)
+        return rows
+
+    def _built(self, kind: str, home: str, entry: Entry, batch: bool) -> list[PriceRow]:
+        facts = {
+            "provider": kind,
+            "model": entry["id"],
+            "local": entry.get("local", False),
+            "context_window": entry.get("window"),
+            "max_output": entry.get("max_output"),
+            "source": entry.get("source") or self._providers.get(home, {}).get("source", ""),
+        }
+        return [_row(facts, data) for data in entry["rows"] if data.get("batch", False) is batch]
+
+    def _fitting(self, kind: str, name: str) -> Entry | None:
+        name = self._layer.aliases.get(kind, {}).get(name, name)
+        if (entry := self._index(kind)[0].get(name)) is not None:
+            return entry
+        models = self._providers.get(kind, {}).get("models", ())
+        return next((entry for entry in models if any(fits(p, name) for p in entry["match"])), None)
+
+    def _index(self, kind: str) -> tuple[dict[str, Entry], dict[str, Entry]]:
+        """The shipped entries of a provider by id and by plain name."""
+        known = self._indexes.get(kind)
+        if known is None:
+            by_id: dict[str, Entry] = {}
+            by_family: dict[str, Entry] = {}
+            for entry in self._providers.get(kind, {}).get("models", ()):
+                by_id[entry["id"]] = entry
+                family = plain(entry["id"])
+                # A bare name means the model in its own region, not the cheaper worldwide routing.
+                if family not in by_family or by_family[family]["id"].startswith("global."):
+                    by_family[family] = entry
+            known = self._indexes[kind] = by_id, by_family
+        return known
+
+    def _entries(self, kind: str) -> Iterator[Entry]:
+        yield from self._providers.get(kind, {}).get("models", ())
+        yield from self._layer.models.get(kind, ())
+
+
+def _kind(provider: str) -> str:
+    return PROVIDER_ALIASES.get(provider, provider)
+
+
+def _collapse(rows: list[PriceRow]) -> _Found:
+    """A row that is always in force stands for itself, which spares the look at the date."""
+    if not rows:
+        return None
+    last = rows[-1]
+    return last if last.since is None and last.hours is None else _Timeline(tuple(rows))
+
+
+def _row(facts: Mapping[str, Any], data: Mapping[str, Any]) -> PriceRow:
+    since = data.get("from")
+    hours = data.get("hours")
+    hourly = data.get("hourly_usd")
+    return PriceRow(
+        **facts,
+        **_rates(data),
+        since=None if since is None else date.fromisoformat(since),
+        hours=None if hours is None else _hours(hours),
+        tiers=tuple(Tier(above=tier["above"], **_rates(tier)) for tier in data.get("tiers", ())),
+        batch=data.get("batch", False),
+        hourly_usd=None if hourly is None else Decimal(hourly),
+    )
+
+
+def _rates(data: Mapping[str, Any]) -> dict[str, Decimal]:
+    return {name: Decimal(data[name]) for name in RATE_NAMES if name in data}
+
+
+def _hours(text: str) -> tuple[time, time]:
+    begin, _, end = text.partition("-")
+    return time.fromisoformat(begin), time.fromisoformat(end)
+
+
+# --- loading ------------------------------------------------------------------------------------------------------
+
+_shipped: dict[str, Mapping[str, Any]] = {}
+_catalogues: dict[tuple[object, ...], Catalogue] = {}
+
+
+def catalogue(name: str = "current", *, overrides: Path | None = None) -> Catalogue:
+    """A shipped catalogue, with a user's TOML rows on top. The same one each time, until the file changes.
+
+    Raises ConfigError for an unknown name and, naming file, row and key, for an unusable file.
+    """
+    if overrides is None:
+        known = _catalogues.get((name,))
+        if known is None:
+            known = _catalogues[name,] = Catalogue(_load(name))
+        return known
+    try:
+        state = overrides.stat()
+    except OSError as error:
+        raise ConfigError(f"cannot read the price file {overrides}: {error.strerror}") from None
+    key = (name, overrides.resolve(), state.st_mtime_ns, state.st_size)
+    known = _catalogues.get(key)
+    if known is None:
+        from providers.pricing.overrides import read_layer
+
+        data = _load(name)
+        known = _catalogues[key] = Catalogue(data, read_layer(overrides, Catalogue(data)))
+    return known
+
+
+def _load(name: str) -> Mapping[str, Any]:
+    if name not in NAMES:
+        raise ConfigError(f"there is no price catalogue {name!r}; there are {' and '.join(NAMES)}")
+    data = _shipped.get(name)
+    if data is None:
+        data = _shipped[name] = orjson.loads((HERE / f"{name}.json").read_bytes())
+    return data
+
+
+__all__ = ["Catalogue", "Layer", "Price", "PriceRow", "catalogue"]

@@ -1,0 +1,194 @@
+"""One price row and the one formula that turns tokens into money.
+
+Inside, rates are whole numbers at the row's own decimal scale, so the formula is exact and costs integer arithmetic;
+every amount leaves as a Decimal in USD. A rate has at most six decimals per million tokens: one picodollar per token.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import NamedTuple
+
+from providers.errors import InputError
+from providers.types import TokenUsage
+
+MILLION_EXPONENT = 6
+RATE_DECIMALS = 6
+"""Decimals that a rate per million tokens may have."""
+PICODOLLAR = Decimal("1e-12")
+DAY_US = 86_400_000_000
+RATE_NAMES = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "reasoning")
+
+# Wide enough that neither a product nor a sum is ever rounded, whatever context the caller's thread has set.
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_scale = _EXACT.scaleb
+
+
+class Price(NamedTuple):
+    """What one answer costs, in USD. `input + output == total`, exactly."""
+
+    input: Decimal
+    output: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """USD per million tokens. None: the vendor has no such rate of its own, and the next more general one applies:
+    cached reads and writes cost the input rate, one-hour writes the write rate, reasoning the output rate."""
+
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+    """Writing the cache for its default time (5 minutes at Anthropic)."""
+    cache_write_1h: Decimal | None = None
+    reasoning: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier(Rates):
+    """The rates of every token of a request whose prompt has more than `above` tokens."""
+
+    above: int
+
+
+class _Band(NamedTuple):
+    """Rates as whole numbers at one row's scale; `output` or `input` is None where it is unknown."""
+
+    above: int
+    input: int | None
+    output: int | None
+    cached_input: int | None
+    cache_write: int | None
+    cache_write_1h: int | None
+    reasoning: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRow(Rates):
+    """The price of one model at one provider from one date on. Without `input` and `hourly_usd` it is unpriced."""
+
+    provider: str
+    model: str
+    """The catalogue's own name of the model."""
+    since: date | None = None
+    """First day (UTC) of this price; None: always."""
+    hours: tuple[time, time] | None = None
+    """Only from the first to before the second time of day, UTC; may pass midnight."""
+    tiers: tuple[Tier, ...] = ()
+    """Rising by `above`. The highest one that the prompt exceeds prices the whole request."""
+    batch: bool = False
+    """The rates of the vendor's batch service."""
+    hourly_usd: Decimal | None = None
+    """Self-hosted: what an hour of the machine costs, in place of rates per token."""
+    local: bool = False
+    """Runs on the user's own machine at no charge."""
+    context_window: int | None = None
+    max_output: int | None = None
+    source: str = ""
+    _exponent: int = field(init=False, repr=False, compare=False)
+    _bands: tuple[_Band, ...] = field(init=False, repr=False, compare=False)
+    """The base rates first, then the tiers."""
+    _since_us: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        bands: list[Rates] = [self, *self.tiers]
+        decimals = max((_decimals(rate) for band in bands for rate in _rates(band) if rate is not None), default=0)
+        set_ = object.__setattr__
+        set_(self, "_exponent", -MILLION_EXPONENT - decimals)
+        set_(self, "_bands", tuple(_band(band, decimals) for band in bands))
+        set_(self, "_since_us", -1 if self.since is None else midnight_us(self.since))
+
+    def active(self, at_us: int) -> bool:
+        """Whether this row is in force at a UTC microsecond count."""
+        if at_us < self._since_us:
+            return False
+        if self.hours is None:
+            return True
+        begin, end = (_us_of_day(t) for t in self.hours)
+        moment = at_us % DAY_US
+        return begin <= moment < end if begin <= end else moment >= begin or moment < end
+
+    def cost(self, usage: TokenUsage, write_1h_tokens: int = 0, busy_seconds: float | None = None) -> Price | None:
+        """The price of `usage`; None where it cannot be told.
+
+        `write_1h_tokens` of the usage's cache writes went into the one-hour cache. `busy_seconds` prices a self-hosted
+        row: its machine time is the whole price, and it counts as output, which is what the machine is kept busy with.
+        """
+        if self.hourly_usd is not None:
+            if busy_seconds is None:
+                return None
+            amount = self_hosted_cost(busy_seconds, self.hourly_usd)
+            return Price(Decimal(0), amount, amount)
+        bands = self._bands
+        band = bands[0]
+        prompt = usage.input_tokens
+        if len(bands) > 1:
+            for tier in bands:
+                if prompt > tier[0]:
+                    band = tier
+        _, rate_in, rate_out, rate_cached, rate_write, rate_write_1h, rate_reasoning = band
+        answer = usage.output_tokens
+        if rate_in is None or rate_out is None:
+            # An embedding model has no output rate: it is priced as long as nothing of that kind was used.
+            if (rate_in is None and (prompt or rate_out is None)) or (rate_out is None and answer):
+                return None
+            rate_in, rate_out = rate_in or 0, rate_out or 0
+        amount_in = prompt * rate_in
+        cached = usage.cached_input_tokens
+        written = usage.cache_write_tokens
+        if cached or written:
+            # A vendor that reports more cached tokens than prompt tokens is never billed for more than the prompt.
+            cached = min(cached, prompt)
+            written = min(written, prompt - cached)
+            if rate_cached is not None:
+                amount_in += cached * (rate_cached - rate_in)
+            if rate_write is not None:
+                amount_in += written * (rate_write - rate_in)
+            if write_1h_tokens and rate_write_1h is not None:
+                rate_short = rate_in if rate_write is None else rate_write
+                amount_in += min(write_1h_tokens, written) * (rate_write_1h - rate_short)
+        amount_out = answer * rate_out
+        if rate_reasoning is not None:
+            amount_out += min(usage.reasoning_tokens, answer) * (rate_reasoning - rate_out)
+        exponent = self._exponent
+        return Price(_scale(amount_in, exponent), _scale(amount_out, exponent), _scale(amount_in + amount_out, exponent))
+
+
+def self_hosted_cost(seconds: float, hourly_rate: Decimal | float) -> Decimal:
+    """USD for `seconds` of a machine at `hourly_rate` USD an hour, to the picodollar. Raises InputError below zero."""
+    if not math.isfinite(seconds) or seconds < 0:
+        raise InputError(f"seconds is {seconds}; it must be 0 or more")
+    rate = hourly_rate if isinstance(hourly_rate, Decimal) else Decimal(str(hourly_rate))
+    if not rate.is_finite() or rate < 0:
+        raise InputError(f"the hourly rate is {hourly_rate}; it must be 0 or more USD")
+    cost = _EXACT.divide(_EXACT.multiply(Decimal(round(seconds * 1e6)), rate), Decimal(3_600_000_000))
+    return _EXACT.quantize(cost, PICODOLLAR)
+
+
+def midnight_us(day: date) -> int:
+    """UTC microseconds of the beginning of a day."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def _us_of_day(moment: time) -> int:
+    return (moment.hour * 3600 + moment.minute * 60 + moment.second) * 1_000_000
+
+
+def _rates(rates: Rates) -> tuple[Decimal | None, ...]:
+    return rates.input, rates.output, rates.cached_input, rates.cache_write, rates.cache_write_1h, rates.reasoning
+
+
+def _decimals(rate: Decimal) -> int:
+    exponent = rate.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)
+
+
+def _band(rates: Rates, decimals: int) -> _Band:
+    whole = (None if rate is None else int(_scale(rate, decimals)) for rate in _rates(rates))
+    return _Band(rates.above if isinstance(rates, Tier) else -1, *whole)

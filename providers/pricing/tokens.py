@@ -1,0 +1,2 @@
+def count_tokens(*a): return 0
+def estimate_tokens(*a): return 0

@@ -1,0 +1,273 @@
+"""Makes any transport misbehave on demand, at the level of bytes, so that the code above it meets what it would meet in life.
+
+A fault is chosen when a call begins and kept for it: the first listed terminal one, with every latency and pace fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from providers.clock import SYSTEM_CLOCK, Clock, Randomness
+from providers.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    ContentFilterError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    PermissionDeniedError,
+    ProviderError,
+    ProviderTimeoutError,
+    QuotaExhaustedError,
+    RateLimitError,
+    ServiceUnavailableError,
+)
+from providers.faults import TERMINAL, Fault, FaultSource
+from providers.transports.base import Transport, WireRequest, WireResponse
+from providers.transports.canned import PiecewiseResponse, WholeResponse
+from providers.types import TextDelta
+
+RESET_AFTER: Final = 0.010
+"""Seconds until a provoked connection reset."""
+FOREVER: Final = 86_400.0
+"""Seconds of a silence that only the caller's own limit ends. Finite, so that virtual time has an end to move to."""
+BYTES_PER_TOKEN: Final = 4
+"""To pace a whole answer whose token count the bytes do not tell."""
+
+_STATUS_ERRORS: Final[Mapping[int, type[ProviderError]]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: QuotaExhaustedError,
+    403: PermissionDeniedError,
+    404: ModelNotFoundError,
+    408: ProviderTimeoutError,
+    413: InvalidRequestError,
+    422: InvalidRequestError,
+    429: RateLimitError,
+}
+_BROKEN_JSON: Final = b'{"id":"provoked-malformed-body","cho'
+
+
+class WireErrorLike(Protocol):
+    """An error as a vendor sends it."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Decoder(Protocol):
+    """The part of a stream decoder that counting needs."""
+
+    def feed(self, data: bytes) -> Sequence[Any]: ...
+
+
+class FaultyTransport:
+    """A transport around another one. `encode_error` and `decoder` come from the provider's dialect."""
+
+    def __init__(
+        self,
+        inner: Transport,
+        *,
+        provider: str,
+        faults: FaultSource,
+        encode_error: Callable[[ProviderError], WireErrorLike],
+        decoder: Callable[[], Decoder],
+        draws: Randomness,
+        clock: Clock = SYSTEM_CLOCK,
+        stream_type: str = "text/event-stream",
+    ) -> None:
+        self._inner = inner
+        self._provider = provider
+        self._faults = faults
+        self._encode_error = encode_error
+        self._decoder = decoder
+        self._draws = draws
+        self._clock = clock
+        self._stream_type = stream_type
+
+    async def send(self, request: WireRequest) -> WireResponse:
+        listed = self._faults.active(self._provider)
+        if not listed:
+            return await self._inner.send(request)
+        chosen = [f for f in listed if f.probability >= 1.0 or self._draws.random() < f.probability]
+        terminal, wait = self._terminal(chosen)
+        if terminal is not None and terminal.kind not in ("stream_cut", "stream_stall"):
+            return await self._fail(terminal, wait, request)
+        pace = min((f.tokens_per_second for f in chosen if f.kind == "slow_stream"), default=None)
+        response = await self._delayed(replace(request, tokens_per_second=pace) if pace else request, chosen)
+        if response.status != 200:
+            return response
+        if pace and getattr(response, "tokens_per_second", None) is None:
+            response = self._rewrapped(response, self._paced(response, pace, request.stream))
+        if terminal is not None:
+            response = self._rewrapped(response, self._broken(response, terminal, request.stream))
+        return response
+
+    def _terminal(self, chosen: Sequence[Fault]) -> tuple[Fault | None, float | None]:
+        """The fault that ends this call, with the seconds to name in Retry-After."""
+        for fault in chosen:
+            if fault.kind == "quota":
+                wait = self._faults.quota_wait(self._provider, fault)
+                if wait is not None:
+                    return fault, wait
+            elif fault.kind in TERMINAL:
+                return fault, fault.retry_after
+        return None, None
+
+    async def _fail(self, fault: Fault, retry_after: float | None, request: WireRequest) -> WireResponse:
+        """A call that never reaches the provider."""
+        content_type = self._stream_type if request.stream else "application/json"
+        headers = {"content-type": content_type}
+        match fault.kind:
+            case "timeout":
+                await self._clock.sleep(FOREVER)
+                raise ProviderTimeoutError(f"{self._provider} sent no answer")
+            case "hang":
+                return PiecewiseResponse(200, headers, self._silence())
+            case "connection_reset":
+                await self._clock.sleep(RESET_AFTER)
+                raise ConnectionFailedError(f"{self._provider} closed the connection without an answer")
+        if fault.after:
+            await self._clock.sleep(fault.after)
+        match fault.kind:
+            case "malformed_body":
+                framed = b"data: " + _BROKEN_JSON + b"\n\n" if "event-stream" in content_type else _BROKEN_JSON + b"\n"
+                return WholeResponse(200, headers, framed if request.stream else _BROKEN_JSON)
+            case "empty_body":
+                return WholeResponse(200, headers, b"")
+        wire = self._encode_error(provoked_error(fault, retry_after))
+        return WholeResponse(wire.status, {k.lower(): v for k, v in wire.headers.items()}, wire.body)
+
+    async def _delayed(self, request: WireRequest, chosen: Sequence[Fault]) -> WireResponse:
+        add, times = 0.0, 1.0
+        for fault in chosen:
+            if fault.kind == "latency":
+                add += fault.add
+                times *= fault.times
+        began = self._clock.monotonic()
+        response = await self._inner.send(request)
+        extra = add + (times - 1.0) * (self._clock.monotonic() - began)
+        if extra > 0:
+            try:
+                await self._clock.sleep(extra)
+            except BaseException:
+                await response.close()
+                raise
+        return response
+
+    def _rewrapped(self, response: WireResponse, source: AsyncGenerator[bytes]) -> PiecewiseResponse:
+        async def owned() -> AsyncGenerator[bytes]:
+            try:
+                async for piece in source:
+                    yield piece
+            finally:
+                await source.aclose()
+                await response.close()
+
+        return _Owned(response, owned())
+
+    async def _silence(self) -> AsyncGenerator[bytes]:
+        await self._clock.sleep(FOREVER)
+        raise ConnectionFailedError(f"{self._provider} sent headers and nothing after them")
+        yield b""
+
+    async def _paced(self, response: WireResponse, pace: float, stream: bool) -> AsyncGenerator[bytes]:
+        if not stream:
+            body = await response.read()
+            await self._clock.sleep(len(body) / BYTES_PER_TOKEN / pace)
+            yield body
+            return
+        async for piece, tokens in self._counted(response):
+            if tokens:
+                await self._clock.sleep(tokens / pace)
+            yield piece
+
+    async def _broken(self, response: WireResponse, fault: Fault, stream: bool) -> AsyncGenerator[bytes]:
+        """The answer up to `after_tokens` texts; then a cut, or a silence and what is left."""
+        if not stream:
+            rate = getattr(response, "tokens_per_second", None)
+            if rate:
+                await self._clock.sleep(fault.after_tokens / rate)
+            await self._break(fault)
+            yield await response.read()
+            return
+        passed, broken = 0, False
+        async for piece, tokens in self._counted(response):
+            if not broken and tokens and passed >= fault.after_tokens:
+                broken = True
+                await self._break(fault)
+            passed += tokens
+            yield piece
+            if not broken and fault.after_tokens and passed >= fault.after_tokens:
+                broken = True
+                await self._break(fault)
+
+    async def _break(self, fault: Fault) -> None:
+        if fault.kind == "stream_stall":
+            await self._clock.sleep(FOREVER if fault.duration is None else fault.duration)
+            if fault.duration is not None:
+                return
+        raise ConnectionFailedError(f"the connection to {self._provider} broke in the middle of its answer")
+
+    async def _counted(self, response: WireResponse) -> AsyncGenerator[tuple[bytes, int]]:
+        """The body line by line, each with the number of texts that it completed."""
+        decoder: Decoder | None = self._decoder()
+        async for chunk in response.chunks():
+            for line in _lines(chunk):
+                tokens = 0
+                if decoder is not None:
+                    try:
+                        tokens = sum(isinstance(event, TextDelta) for event in decoder.feed(line))
+                    except ProviderError:
+                        # What the upstream got wrong is for the reader above to find.
+                        decoder = None
+                yield line, tokens
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class _Owned(PiecewiseResponse):
+    """A response around another one, which it closes."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: WireResponse, source: AsyncGenerator[bytes]) -> None:
+        super().__init__(inner.status, inner.headers, source, getattr(inner, "tokens_per_second", None))
+        self._inner = inner
+
+    async def close(self) -> None:
+        # A generator that was never started does not run its clean-up, so the inner response is closed here too.
+        await super().close()
+        await self._inner.close()
+
+
+def _lines(chunk: bytes) -> Iterator[bytes]:
+    begin = 0
+    while (end := chunk.find(b"\n", begin)) >= 0:
+        yield chunk[begin : end + 1]
+        begin = end + 1
+    if begin < len(chunk):
+        yield chunk[begin:]
+
+
+def provoked_error(fault: Fault, retry_after: float | None = None) -> ProviderError:
+    """The error that a fault with an HTTP answer stands for."""
+    match fault.kind:
+        case "rate_limit":
+            return RateLimitError("Too many requests (provoked).", status=429, retry_after=retry_after)
+        case "quota":
+            return RateLimitError("The quota of this window is used up (provoked).", status=429, retry_after=retry_after)
+        case "auth":
+            return AuthenticationError("The API key is not valid (provoked).", status=401)
+        case "content_filter":
+            return ContentFilterError("The prompt was refused by the content policy (provoked).", status=400)
+        case "http_error":
+            kind = _STATUS_ERRORS.get(fault.status, ServiceUnavailableError)
+            return kind(f"HTTP {fault.status} (provoked).", status=fault.status, retry_after=retry_after)
+    raise ValueError(f"the fault {fault.kind!r} is not answered with an HTTP error")

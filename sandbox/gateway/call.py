@@ -1,0 +1,66 @@
+"""One request on its way: what it asked, what has happened to it so far, and what that cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from providers.attempts import Deadline
+from providers.clock import Clock
+from providers.types import AttemptRecord, GenerationRequest
+from sandbox.gateway.policies import StreamPolicy
+from sandbox.gateway.strategies import RoutingStrategy
+
+if TYPE_CHECKING:
+    from sandbox.gateway.router import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What one call asks of the gateway beside its content."""
+
+    provider: str | None = None
+    """Ask this provider first, then the chain."""
+    strategy: RoutingStrategy | None = None
+    no_cache: bool = False
+    cache_ttl: float | None = None
+    """Seconds to keep the answer; None: the setting."""
+    store_stream: bool = False
+    """Keep a streamed answer too."""
+    stream_policy: StreamPolicy | None = None
+    request_id: str | None = None
+    """None: a fresh one."""
+
+
+DEFAULT_OPTIONS = CallOptions()
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    id: str
+    request: GenerationRequest
+    options: CallOptions
+    clock: Clock
+    started: float
+    """Monotonic seconds."""
+    arrived_us: int
+    deadline: Deadline
+    stream: bool
+    records: list[AttemptRecord] = field(default_factory=list)
+    attempts: int = 0
+    failovers: int = 0
+    waste: Decimal = Decimal(0)
+    plan: Plan | None = None
+    pieces: list[str] = field(default_factory=list)
+    """Text that the caller has received of an unfinished stream."""
+    wasted_input_tokens: int = 0
+    wasted_output_tokens: int = 0
+    """Tokens paid for in answers that were not used."""
+
+    @property
+    def shown(self) -> str:
+        return "".join(self.pieces)
+
+    def elapsed_ms(self) -> float:
+        return (self.clock.monotonic() - self.started) * 1000.0

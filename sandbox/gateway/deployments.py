@@ -1,0 +1,143 @@
+"""The registered providers: what the gateway knows about each, and whether it may be asked now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from providers.base import BaseLLMProvider
+from providers.clock import Clock
+from providers.errors import InputError, ProviderError
+from sandbox.gateway.breaker import CircuitBreaker, Snapshot
+from sandbox.gateway.limits import RateLimits
+from sandbox.health.metrics import ProviderMetrics
+
+RETEST_AFTER = 300.0
+"""Seconds before something disabled by an error is asked once more."""
+
+
+@dataclass(slots=True)
+class _Disabled:
+    error: ProviderError
+    until: float
+
+
+@dataclass(slots=True, eq=False)
+class Deployment:
+    """One registered provider with its breaker, limits and metrics. Its id is unique in a gateway."""
+
+    id: str
+    provider: BaseLLMProvider
+    breaker: CircuitBreaker
+    clock: Clock
+    priority: int = 100
+    """1 is asked first."""
+    order: int = 0
+    weight: float = 1.0
+    limits: RateLimits | None = None
+    metrics: ProviderMetrics = field(default_factory=ProviderMetrics)
+    _disabled: dict[str | None, _Disabled] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return self.provider.kind
+
+    @property
+    def model(self) -> str:
+        """The configured model, which answers when nothing better fits."""
+        return self.provider.model
+
+    def disable(self, error: ProviderError, model_id: str | None) -> None:
+        """Take the model (or with None the whole credential) out of rotation, to be re-tested after a while."""
+        self._disabled[model_id] = _Disabled(error, self.clock.monotonic() + RETEST_AFTER)
+
+    def enable(self) -> bool:
+        """Forget every disabling; returns whether there was one."""
+        was = bool(self._disabled)
+        self._disabled.clear()
+        return was
+
+    def disabled(self, model_id: str) -> ProviderError | None:
+        """The error that took this model out, while it is out."""
+        if not self._disabled:
+            return None
+        for key in (None, model_id):
+            entry = self._disabled.get(key)
+            if entry is not None:
+                if self.clock.monotonic() < entry.until:
+                    return entry.error
+                # Due for a re-test: the next request is the test, and a failure disables it anew.
+                del self._disabled[key]
+        return None
+
+    def available(self, model_id: str) -> bool:
+        """Whether a request could be sent now; takes nothing."""
+        return (
+            self.breaker.would_admit()
+            and self.disabled(model_id) is None
+            and (self.limits is None or self.limits.wait(0) == 0.0)
+        )
+
+
+class ProviderStatus(NamedTuple):
+    """One line of `health`."""
+
+    id: str
+    kind: str
+    model: str
+    breaker: Snapshot
+    disabled: str | None
+    attempts: int
+    success_rate: float
+    average_latency_ms: float
+    last_error: str | None
+    cost_usd: str
+
+
+class Registry:
+    """Deployments in the order of their registration."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Deployment] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def add(self, deployment: Deployment) -> Deployment:
+        """Raises InputError when the id is taken."""
+        if deployment.id in self._by_id:
+            raise InputError(f"provider {deployment.id!r} is registered already")
+        deployment.order = len(self._by_id)
+        self._by_id[deployment.id] = deployment
+        self._changed()
+        return deployment
+
+    def remove(self, id: str) -> Deployment:
+        removed = self._by_id.pop(id, None) or self.get(id)
+        self._changed()
+        return removed
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        self._listeners.append(listener)
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def get(self, id: str) -> Deployment:
+        """Raises InputError naming the nearest id."""
+        try:
+            return self._by_id[id]
+        except KeyError:
+            near = get_close_matches(id, self._by_id, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise InputError(f"unknown provider {id!r}: {hint}there are {', '.join(self._by_id) or 'none'}") from None
+
+    def __iter__(self) -> Iterator[Deployment]:
+        return iter(self._by_id.values())
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._by_id

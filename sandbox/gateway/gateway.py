@@ -1,0 +1,322 @@
+"""The one path of every request, in reading order: cache, plan, candidates, cost, usage record, response.
+
+Mock, replay, live, scenarios, server, command line and UI all come through here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from providers.attempts import Deadline
+from providers.base import BaseLLMProvider
+from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded, uuid_hex
+from providers.errors import ContentFilterError, ProviderTimeoutError
+from providers.pricing import Catalogue, catalogue
+from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent
+from sandbox.cache.base import CacheStore, CacheUnavailable
+from sandbox.core.bus import Bus
+from sandbox.core.events import (
+    BreakerClosed,
+    BreakerForced,
+    BreakerHalfOpened,
+    BreakerOpened,
+    ComponentFailed,
+    PlannedCandidate,
+    ProviderEnabled,
+    RequestReceived,
+    RouteChosen,
+)
+from sandbox.gateway.answers import cache_key, pack, unpack
+from sandbox.gateway.breaker import CircuitBreaker, Transition
+from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions
+from sandbox.gateway.deployments import Deployment, ProviderStatus, Registry
+from sandbox.gateway.flights import Flights
+from sandbox.gateway.ledger import Ledger, Recorder
+from sandbox.gateway.limits import RateLimits
+from sandbox.gateway.policies import Policy
+from sandbox.gateway.router import Candidate, Plan, Router
+from sandbox.gateway.streaming import StreamRun, replayed
+from sandbox.gateway.walk import Tools, Walk
+
+PLANNED_IN_EVENT = 50
+"""Candidates that a RouteChosen event lists."""
+
+_BY_STATE = {"open": BreakerOpened, "half_open": BreakerHalfOpened, "closed": BreakerClosed}
+
+
+class Gateway:
+    """Answers requests through a chain of registered providers. One gateway belongs to one event loop."""
+
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        mode: str = "live",
+        clock: Clock = SYSTEM_CLOCK,
+        draws: Randomness | None = None,
+        ids: Callable[[], str] = uuid_hex,
+        bus: Bus | None = None,
+        prices: Catalogue | None = None,
+        cache: CacheStore | None = None,
+        cache_ttl: float = 3600.0,
+        record: Recorder | None = None,
+        store_prompts: bool = False,
+    ) -> None:
+        self.policy = policy or Policy()
+        self.mode = mode
+        self.clock = clock
+        self.bus = bus or Bus()
+        self.prices = prices or catalogue("current")
+        self.registry = Registry()
+        draws = draws or seeded()
+        self.router = Router(self.registry, self.policy, prices=self.prices, clock=clock, draws=draws)
+        self._ids = ids
+        self._cache = cache
+        self._cache_ttl = cache_ttl
+        self._cache_warned = False
+        self._flights = Flights()
+        self._tools = Tools(self.policy, self.router, self.prices, clock, draws, self.bus)
+        self._ledger = Ledger(
+            prices=self.prices, clock=clock, bus=self.bus, mode=mode, record=record, store_prompts=store_prompts
+        )
+
+    # --- providers ------------------------------------------------------------------------------------------------
+
+    def register(
+        self,
+        id: str,
+        provider: BaseLLMProvider,
+        *,
+        priority: int = 100,
+        weight: float = 1.0,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+    ) -> Deployment:
+        """Add a provider under a unique id. Raises InputError when the id is taken."""
+        breaker = CircuitBreaker(
+            self.policy.breaker_for(id), self.clock, lambda change: self._breaker_changed(id, change)
+        )
+        limits = (
+            RateLimits(requests_per_minute, tokens_per_minute, self.clock)
+            if requests_per_minute or tokens_per_minute
+            else None
+        )
+        return self.registry.add(Deployment(id, provider, breaker, self.clock, priority, weight=weight, limits=limits))
+
+    def breaker(self, id: str) -> CircuitBreaker:
+        """The breaker of a registered provider, to force or to reset by hand."""
+        return self.registry.get(id).breaker
+
+    def enable(self, id: str) -> None:
+        """Put a disabled provider back into rotation by hand."""
+        if self.registry.get(id).enable() and self.bus.active:
+            self.bus.publish(ProviderEnabled(self.clock.time_us(), "", id, None, "by hand"))
+
+    def health(self) -> list[ProviderStatus]:
+        """How every provider is doing, in the order of the chain."""
+        report = []
+        for one in self.registry:
+            gone = one.disabled(one.provider.model_id)
+            metrics = one.metrics
+            report.append(
+                ProviderStatus(
+                    one.id,
+                    one.kind,
+                    one.model,
+                    one.breaker.snapshot(),
+                    gone.message if gone else None,
+                    metrics.attempts,
+                    metrics.success_rate,
+                    metrics.average_latency_ms,
+                    metrics.last_error,
+                    format(metrics.cost_usd, "f"),
+                )
+            )
+        return report
+
+    def _breaker_changed(self, id: str, change: Transition) -> None:
+        if not self.bus.active:
+            return
+        now = self.clock.time_us()
+        until = None if change.until is None else now + round((change.until - self.clock.monotonic()) * 1e6)
+        cls = _BY_STATE.get(change.to_state)
+        if cls is not None:
+            self.bus.publish(cls(now, "", id, change.from_state, change.reason, until))
+        else:
+            self.bus.publish(BreakerForced(now, "", id, change.from_state, change.reason, until, change.to_state))
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def plan(self, request: GenerationRequest | str, options: CallOptions = DEFAULT_OPTIONS) -> Plan:
+        """What `generate` would do, without doing it. Raises InputError for an unknown model, provider or strategy."""
+        return self.router.plan(
+            GenerationRequest.of(request), strategy=options.strategy, first=options.provider, peek=True
+        )
+
+    async def generate(self, request: GenerationRequest | str, options: CallOptions = DEFAULT_OPTIONS) -> LLMResponse:
+        """The whole answer. Raises the request's one ProviderError (see `final_error`), or an InputError."""
+        call = self._begin(GenerationRequest.of(request), options, stream=False)
+        key = self._key(call)
+        if key is None:
+            return await self._ask(call, None)
+        kept = await self._lookup(call, key)
+        if kept is not None:
+            return self._ledger.hit(call, kept, coalesced=False)
+        if key in self._flights:
+            return await self._follow(call, key)
+        return await self._flights.join(key, lambda: self._ask(call, key))
+
+    async def stream(
+        self, request: GenerationRequest | str, options: CallOptions = DEFAULT_OPTIONS
+    ) -> AsyncGenerator[StreamEvent]:
+        """The answer as it is written; the last event is StreamFinished with the response.
+
+        After the first text a failure follows the stream policy; the caller's `aclose` closes upstream at once.
+        """
+        call = self._begin(GenerationRequest.of(request), options, stream=True)
+        key = self._key(call)
+        kept = None if key is None else await self._lookup(call, key)
+        if kept is not None:
+            for event in replayed(self._ledger.hit(call, kept, coalesced=False), self.bus, self.clock):
+                yield event
+            return
+        try:
+            candidates = self._planned(call)
+            run = StreamRun(call, Walk(call, candidates, self._tools), self._tools, self._ledger)
+            async with aclosing(run.events()) as events:
+                async for event in events:
+                    yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            self._ledger.cancelled(call)
+            raise
+        except Exception as error:
+            self._ledger.failed(call, error)
+            raise
+        if key is not None and run.response is not None and options.store_stream:
+            await self._store(call, key, run.response)
+
+    # --- steps ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, request: GenerationRequest, options: CallOptions, *, stream: bool) -> Call:
+        clock = self.clock
+        now = clock.monotonic()
+        seconds = request.timeout or self.policy.deadline
+        call = Call(
+            options.request_id or self._ids(),
+            request,
+            options,
+            clock,
+            now,
+            clock.time_us(),
+            Deadline(clock, seconds),
+            stream,
+        )
+        if self.bus.active:
+            self.bus.publish(
+                RequestReceived(
+                    call.arrived_us,
+                    call.id,
+                    request.tenant_id,
+                    request.agent_id,
+                    request.model,
+                    self.mode,
+                    stream,
+                    seconds,
+                )
+            )
+        return call
+
+    def _key(self, call: Call) -> str | None:
+        if self._cache is None or not self.policy.cache or call.options.no_cache:
+            return None
+        return cache_key(call.request, preset=self.policy.name, mode=self.mode, provider=call.options.provider)
+
+    async def _lookup(self, call: Call, key: str) -> LLMResponse | None:
+        assert self._cache is not None  # noqa: S101  a key exists only with a cache
+        try:
+            value = await self._cache.get(key)
+        except CacheUnavailable as error:
+            self._cache_failed(call, error)
+            return None
+        return None if value is None else unpack(value)
+
+    async def _store(self, call: Call, key: str, response: LLMResponse) -> None:
+        assert self._cache is not None  # noqa: S101
+        try:
+            await self._cache.set(key, pack(response), ttl=call.options.cache_ttl or self._cache_ttl)
+        except CacheUnavailable as error:
+            self._cache_failed(call, error)
+
+    def _cache_failed(self, call: Call, error: CacheUnavailable) -> None:
+        """A failing cache is passed over, with one warning."""
+        if not self._cache_warned and self.bus.active:
+            self.bus.publish(ComponentFailed(self.clock.time_us(), call.id, "cache", str(error)))
+        self._cache_warned = True
+
+    async def _follow(self, call: Call, key: str) -> LLMResponse:
+        """Share the answer of an identical question that is being asked already, within this call's own deadline."""
+        timer = self.clock.timeout(call.deadline.remaining())
+        try:
+            async with timer:
+                response = await self._flights.join(key, lambda: self._ask(call, key))
+        except asyncio.CancelledError:
+            self._ledger.cancelled(call)
+            raise
+        except Exception as error:
+            if isinstance(error, TimeoutError) and timer.expired():
+                seconds = call.deadline.seconds
+                error = ProviderTimeoutError(
+                    f"the request's deadline of {seconds:g} s passed while an identical one was under way"
+                )
+            self._ledger.failed(call, error)
+            raise error from None
+        shared = unpack(pack(response))
+        assert shared is not None  # noqa: S101  just packed
+        return self._ledger.hit(call, shared, coalesced=True)
+
+    async def _ask(self, call: Call, key: str | None) -> LLMResponse:
+        """Plan, walk the candidates, close the books."""
+        try:
+            walk = Walk(call, self._planned(call), self._tools)
+            request = call.request
+
+            async def shot(candidate: Candidate) -> Completion:
+                completion = await candidate.deployment.provider.attempt(request, candidate.model_id)
+                self._check_filtered(candidate, completion)
+                return completion
+
+            answer = await walk.advance(shot, attempt_timeout=self.policy.attempt_timeout)
+            walk.settle_success(answer, self.clock.monotonic() - answer.began)
+            response = self._ledger.answered(call, answer, answer.value, ttft=None)
+        except asyncio.CancelledError:
+            self._ledger.cancelled(call)
+            raise
+        except Exception as error:
+            self._ledger.failed(call, error)
+            raise
+        if key is not None:
+            await self._store(call, key, response)
+        return response
+
+    def _check_filtered(self, candidate: Candidate, completion: Completion) -> None:
+        """Where the policy fails over on filtered answers, one that was withheld is a failure that was billed."""
+        if completion.stop == "content_filter" and self.policy.failover_on_content_filter:
+            error = ContentFilterError("the answer was withheld by the provider's content filter", status=200)
+            error.billed = completion.usage
+            raise error
+
+    def _planned(self, call: Call) -> list[Candidate]:
+        call.plan = plan = self.router.plan(call.request, strategy=call.options.strategy, first=call.options.provider)
+        if self.bus.active:
+            listed = tuple(
+                PlannedCandidate(c.deployment.id, c.model, c.why) for c in plan.candidates[:PLANNED_IN_EVENT]
+            )
+            self.bus.publish(RouteChosen(self.clock.time_us(), call.id, str(plan.strategy), listed))
+        return plan.candidates
+
+    async def close(self) -> None:
+        """Close every provider; safe to call twice."""
+        for one in self.registry:
+            await one.provider.close()

@@ -1,0 +1,254 @@
+"""Closes a request's books: price, premium, response, usage record and the closing events, for every outcome once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from providers.clock import Clock, iso
+from providers.errors import ProviderError, StreamInterruptedError
+from providers.pricing import Catalogue
+from providers.types import AttemptRecord, Completion, LLMResponse, TokenUsage
+from sandbox.core.bus import Bus
+from sandbox.core.events import (
+    CacheHit,
+    CostComputed,
+    RequestCancelled,
+    RequestCompleted,
+    RequestFailed,
+    UsageRecorded,
+)
+from sandbox.gateway.call import Call
+from sandbox.gateway.walk import Answer
+from sandbox.usage.base import UsageRecord
+
+Recorder = Callable[[UsageRecord], None]
+
+_STORY_CANDIDATES = 20
+"""Candidates of a plan that a record keeps: enough for a person, bounded for a thousand providers."""
+
+
+class Ledger:
+    def __init__(
+        self,
+        *,
+        prices: Catalogue,
+        clock: Clock,
+        bus: Bus,
+        mode: str,
+        record: Recorder | None,
+        store_prompts: bool = False,
+    ) -> None:
+        self._prices = prices
+        self._clock = clock
+        self._bus = bus
+        self._mode = mode
+        self._record = record
+        self._store_prompts = store_prompts
+
+    # --- outcomes -------------------------------------------------------------------------------------------------
+
+    def answered(self, call: Call, answer: Answer[Any], completion: Completion, *, ttft: float | None) -> LLMResponse:
+        """The response of a whole answer; `ttft` is monotonic seconds of the first text of a stream."""
+        candidate, clock = answer.candidate, self._clock
+        provider = candidate.deployment.provider
+        usage = provider.usage_of(call.request, completion)
+        busy = clock.monotonic() - answer.began
+        price = self._prices.price(provider.kind, candidate.model_id, usage, at=clock.time_us(), busy_seconds=busy)
+        cost: Decimal | None = None
+        if price is not None:
+            cost = price.total
+            usage.input_cost_usd, usage.output_cost_usd, usage.total_cost_usd = price.input, price.output, cost
+        answer.record.cost_usd = cost
+        candidate.deployment.metrics.spent(usage.total_tokens, cost)
+        response = LLMResponse(
+            text=completion.text or "",
+            provider=candidate.deployment.id,
+            model=candidate.model,
+            model_id=completion.model or candidate.model_id,
+            requested_model=call.request.model,
+            usage=usage,
+            cost_usd=cost,
+            waste_usd=call.waste,
+            finish_reason=completion.finish_reason,
+            stop=completion.stop,
+            latency_ms=call.elapsed_ms(),
+            ttft_ms=None if ttft is None else (ttft - call.started) * 1000.0,
+            attempts=call.records,
+            failovers=call.failovers,
+            reasoning_text=completion.reasoning_text,
+            tool_calls=completion.tool_calls,
+            request_id=call.id,
+            mode=self._mode,
+            metadata=completion.metadata,
+        )
+        premium = self._premium(call, usage, cost)
+        response.metadata["premium_usd"] = premium
+        bus = self._bus
+        if bus.active:
+            bus.publish(CostComputed(clock.time_us(), call.id, cost, call.waste, premium, self._prices.version))
+        self._book(call, response, None)
+        self._completed(call, response)
+        return response
+
+    def hit(self, call: Call, response: LLMResponse, *, coalesced: bool) -> LLMResponse:
+        """A kept (or shared) answer becomes this call's response, at cost 0."""
+        response.requested_model = call.request.model
+        response.request_id = call.id
+        response.mode = self._mode
+        response.coalesced = coalesced
+        response.latency_ms = call.elapsed_ms()
+        if call.stream:
+            response.ttft_ms = response.latency_ms
+        if self._bus.active:
+            self._bus.publish(
+                CacheHit(
+                    self._clock.time_us(), call.id, response.provider, response.model, response.saved_usd, coalesced
+                )
+            )
+        self._book(call, response, None)
+        self._completed(call, response)
+        return response
+
+    def failed(self, call: Call, error: Exception) -> None:
+        partial = error.partial_text if isinstance(error, StreamInterruptedError) else ""
+        self._book(call, None, type(error).__name__)
+        if self._bus.active:
+            message = error.message if isinstance(error, ProviderError) else str(error)
+            retry_after = error.retry_after if isinstance(error, ProviderError) else None
+            self._bus.publish(
+                RequestFailed(
+                    self._clock.time_us(),
+                    call.id,
+                    type(error).__name__,
+                    message,
+                    retry_after,
+                    call.elapsed_ms(),
+                    len(partial),
+                )
+            )
+
+    def cancelled(self, call: Call) -> None:
+        self._book(call, None, "Cancelled")
+        if self._bus.active:
+            self._bus.publish(RequestCancelled(self._clock.time_us(), call.id, call.elapsed_ms(), len(call.shown)))
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _completed(self, call: Call, response: LLMResponse) -> None:
+        if self._bus.active:
+            usage = response.usage
+            self._bus.publish(
+                RequestCompleted(
+                    self._clock.time_us(),
+                    call.id,
+                    response.provider,
+                    response.model,
+                    response.finish_reason,
+                    usage.input_tokens,
+                    usage.output_tokens,
+                    usage.estimated,
+                    response.cost_usd,
+                    response.waste_usd,
+                    response.latency_ms,
+                    response.ttft_ms,
+                    response.failovers,
+                    response.cached,
+                )
+            )
+
+    def _premium(self, call: Call, usage: TokenUsage, cost: Decimal | None) -> Decimal | None:
+        """What was paid beyond the plan's first candidate for the same tokens; negative when it was cheaper."""
+        if not call.failovers:
+            return Decimal(0)
+        if call.plan is None or cost is None:
+            return None
+        first = call.plan.candidates[0]
+        same = TokenUsage(
+            usage.input_tokens,
+            usage.output_tokens,
+            0,
+            usage.cached_input_tokens,
+            usage.cache_write_tokens,
+            usage.reasoning_tokens,
+        )
+        price = self._prices.price(first.deployment.kind, first.model_id, same, at=self._clock.time_us())
+        return None if price is None else cost - price.total
+
+    def _book(self, call: Call, response: LLMResponse | None, error_type: str | None) -> None:
+        """Hand the usage record over; a store in trouble keeps its trouble to itself."""
+        if self._record is None:
+            return
+        request = call.request
+        tenant, agent = request.tenant_id, request.agent_id
+        log_id = f"{tenant}#{agent}#{iso(call.arrived_us)}-{call.id[-12:]}"
+        record = UsageRecord(
+            log_id=log_id,
+            request_id=call.id,
+            tenant_id=tenant,
+            agent_id=agent,
+            timestamp_us=call.arrived_us,
+            mode=self._mode,
+            model=request.model or "",
+            requested_model=request.model,
+            provider="",
+            waste_cost=call.waste,
+            catalogue_version=self._prices.version,
+            success=error_type is None,
+            error_type=error_type,
+            attempts=call.attempts,
+            failovers=call.failovers,
+            trace_id=call.id,
+            latency_ms=call.elapsed_ms(),
+            story=self._story(call, response),
+        )
+        if response is not None:
+            usage = response.usage
+            record.model = response.model
+            record.provider = response.provider
+            record.tokens_used = usage.total_tokens
+            record.prompt_tokens = usage.input_tokens
+            record.completion_tokens = usage.output_tokens
+            record.cached_tokens = usage.cached_input_tokens
+            record.estimated_cost = response.cost_usd
+            record.saved_cost = response.saved_usd
+            record.ttft_ms = response.ttft_ms
+            record.cached = response.cached
+            record.estimated_tokens = usage.estimated
+        else:
+            record.estimated_cost = Decimal(0)
+            record.prompt_tokens = call.wasted_input_tokens
+            record.completion_tokens = call.wasted_output_tokens
+            record.tokens_used = call.wasted_input_tokens + call.wasted_output_tokens
+            record.estimated_tokens = True
+            last = next((r for r in reversed(call.records) if r.outcome == "failed"), None)
+            if last is not None:
+                record.provider, record.model = last.provider, last.model
+        self._record(record)
+        if self._bus.active:
+            self._bus.publish(UsageRecorded(self._clock.time_us(), call.id, log_id))
+
+    def _story(self, call: Call, response: LLMResponse | None) -> dict[str, Any]:
+        """Plan and attempts as plain data. Prompt and answer only when the user opted in."""
+        story: dict[str, Any] = {"stream": call.stream, "attempts": [_row(r) for r in call.records]}
+        plan = call.plan
+        if plan is not None:
+            story["strategy"] = str(plan.strategy)
+            story["plan"] = [[c.deployment.id, c.model, c.why] for c in plan.candidates[:_STORY_CANDIDATES]]
+        if response is not None:
+            story["finish_reason"] = response.finish_reason
+            story["coalesced"] = response.coalesced
+            premium = response.metadata.get("premium_usd")
+            story["premium_usd"] = None if premium is None else str(premium)
+        if self._store_prompts:
+            story["messages"] = call.request.chat()
+            story["answer"] = response.text if response is not None else call.shown
+        return story
+
+
+def _row(record: AttemptRecord) -> dict[str, Any]:
+    row = asdict(record)
+    row["cost_usd"] = None if record.cost_usd is None else str(record.cost_usd)
+    return row

@@ -1,0 +1,261 @@
+"""What happens to a stream: opening it like any attempt, and the four policies for a failure after its first text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import replace
+
+from providers.attempts import Deadline
+from providers.base import OpenStream
+from providers.clock import Clock
+from providers.errors import InvalidRequestError, ProviderError, ProviderTimeoutError, StreamInterruptedError
+from providers.types import (
+    Completion,
+    GenerationRequest,
+    LLMResponse,
+    StreamEvent,
+    StreamFinished,
+    StreamInterrupted,
+    StreamRestarted,
+    StreamStarted,
+    TextDelta,
+    ToolCallDelta,
+)
+from sandbox.core.bus import Bus
+from sandbox.core.events import ChunkReceived, StreamRestartedElsewhere
+from sandbox.gateway.call import Call
+from sandbox.gateway.ledger import Ledger
+from sandbox.gateway.router import Candidate
+from sandbox.gateway.walk import Answer, Tools, Walk
+
+
+class StreamRun:
+    """One streamed request over one walk."""
+
+    def __init__(self, call: Call, walk: Walk, tools: Tools, ledger: Ledger) -> None:
+        self._call = call
+        self._walk = walk
+        self._tools = tools
+        self._ledger = ledger
+        self._limits = tools.policy.streaming
+        self._policy = call.options.stream_policy or self._limits.policy
+        self._ends_at = call.started + self._limits.max_stream
+        self._first_text: float | None = None
+        self.response: LLMResponse | None = None
+
+    def events(self) -> AsyncGenerator[StreamEvent]:
+        """Every event for the caller, in order. Raises the request's one ProviderError."""
+        return self._buffered() if self._policy == "buffer" else self._direct()
+
+    async def _direct(self) -> AsyncGenerator[StreamEvent]:
+        call, walk, clock = self._call, self._walk, self._tools.clock
+        timeout = min(self._limits.first_text, self._tools.policy.attempt_timeout)
+        broken: tuple[Candidate, ProviderError] | None = None
+        prefill: GenerationRequest | None = None
+        while True:
+            try:
+                answer = await walk.advance(self._opener(prefill), attempt_timeout=timeout)
+            except ProviderError as last:
+                if broken is None:
+                    raise
+                # The caller holds a partial text, so what it must hear is how that one ended.
+                async for event in self._interrupted(broken[1]):
+                    yield event
+                raise broken[1] from last
+            stream, continues = answer.value
+            opened = clock.monotonic() - answer.began
+            walk.settle_probe(answer, opened)
+            if self._first_text is None:
+                self._first_text = clock.monotonic()
+            if broken is not None:
+                if not continues:
+                    call.pieces.clear()
+                    yield StreamRestarted(
+                        answer.candidate.deployment.id,
+                        answer.candidate.model,
+                        f"{type(broken[1]).__name__}: {broken[1].message}",
+                    )
+                self._publish_restart(answer.candidate, broken)
+            ended = False
+            try:
+                async for event in self._pass_on(stream, answer, again=broken is not None):
+                    if isinstance(event, StreamFinished):
+                        ended = True
+                        walk.settle_success(answer, opened)
+                        yield self._finish(answer, event.completion)
+                        return
+                    yield event
+            except ProviderError as error:
+                ended = True
+                walk.settle_failure(answer, error)
+                if self._policy == "fail":
+                    async for event in self._interrupted(error):
+                        yield event
+                    raise
+                walk.left(answer.candidate, error)
+                broken = (answer.candidate, error)
+                prefill = self._prefilled()
+                # The deadline ran to the first text; the next candidate's first text gets one of its own.
+                call.deadline = Deadline(clock, min(call.deadline.seconds, self._ends_at - clock.monotonic()))
+            finally:
+                if not ended:
+                    walk.settle_cancelled(answer, call.shown)
+                # Also when the caller goes away in the middle: upstream is closed now, not when it is collected.
+                await stream.close()
+
+    # --- opening --------------------------------------------------------------------------------------------------
+
+    def _opener(self, prefill: GenerationRequest | None) -> Opener:
+        return Opener(self._call.request, prefill)
+
+    def _prefilled(self) -> GenerationRequest | None:
+        """The request that asks to go on from the partial text; None: start anew."""
+        request = self._call.request
+        # Vendors refuse a prefill that ends in white space, and any together with tools or JSON output.
+        text = self._call.shown.rstrip()
+        if self._policy != "continue" or not text or request.wants_json() or request.tools:
+            return None
+        messages = list(request.messages or ())
+        if request.prompt is not None:
+            messages.append({"role": "user", "content": request.prompt})
+        messages.append({"role": "assistant", "content": text})
+        return replace(request, prompt=None, messages=messages)
+
+    # --- passing on -----------------------------------------------------------------------------------------------
+
+    async def _pass_on(
+        self, stream: OpenStream, answer: Answer[tuple[OpenStream, bool]], *, again: bool
+    ) -> AsyncIterator[StreamEvent]:
+        """The stream's events within its limits, noted as shown and published."""
+        call, clock, bus = self._call, self._tools.clock, self._tools.bus
+        provider = answer.candidate.deployment.id
+        joins = again and bool(call.pieces)
+        async for event in stream.events(clock, self._limits.silence):
+            if isinstance(event, TextDelta):
+                if joins:
+                    joins = False
+                    if call.shown[-1:].isspace():
+                        event.text = event.text.lstrip()
+                call.pieces.append(event.text)
+                if bus.active:
+                    bus.publish(ChunkReceived(clock.time_us(), call.id, provider, event.text))
+            elif isinstance(event, StreamStarted):
+                if again:
+                    continue
+                event.provider = provider
+            yield event
+            if clock.monotonic() >= self._ends_at:
+                raise StreamInterruptedError(
+                    f"the stream lasted longer than {self._limits.max_stream:g} s", partial_text=call.shown
+                )
+
+    def _finish(self, answer: Answer[tuple[OpenStream, bool]], completion: Completion) -> StreamFinished:
+        if answer.value[1]:
+            completion.text = self._call.shown
+        self.response = self._ledger.answered(self._call, answer, completion, ttft=self._first_text)
+        return StreamFinished(completion, self.response)
+
+    async def _interrupted(self, error: ProviderError) -> AsyncIterator[StreamEvent]:
+        error.attempts = tuple(self._call.records)
+        if isinstance(error, StreamInterruptedError):
+            error.partial_text = self._call.shown
+        yield StreamInterrupted(error, self._call.shown)
+
+    def _publish_restart(self, candidate: Candidate, broken: tuple[Candidate, ProviderError]) -> None:
+        bus, clock, call = self._tools.bus, self._tools.clock, self._call
+        if bus.active:
+            origin, error = broken
+            bus.publish(
+                StreamRestartedElsewhere(
+                    clock.time_us(),
+                    call.id,
+                    origin.deployment.id,
+                    candidate.deployment.id,
+                    type(error).__name__,
+                    len(call.shown),
+                )
+            )
+
+    # --- buffer ---------------------------------------------------------------------------------------------------
+
+    async def _buffered(self) -> AsyncGenerator[StreamEvent]:
+        """Hold the text until it is whole, so that any failure fails over unseen."""
+        call, walk, clock, limits = self._call, self._walk, self._tools.clock, self._limits
+        to_first_text = call.deadline
+        call.deadline = Deadline(clock, max(limits.max_stream, to_first_text.seconds))
+
+        async def shot(candidate: Candidate) -> tuple[list[StreamEvent], float]:
+            wait = min(limits.first_text, self._tools.policy.attempt_timeout, to_first_text.remaining())
+            timer = clock.timeout(wait)
+            try:
+                async with timer:
+                    stream = await OpenStream.open(
+                        candidate.deployment.provider.stream_attempt(call.request, candidate.model_id)
+                    )
+            except TimeoutError:
+                if timer.expired():
+                    raise ProviderTimeoutError(f"no text within {wait:g} s") from None
+                raise
+            first = clock.monotonic()
+            try:
+                return [event async for event in stream.events(clock, limits.silence)], first
+            finally:
+                await stream.close()
+
+        answer = await walk.advance(shot, attempt_timeout=limits.max_stream)
+        held, first = answer.value
+        walk.settle_success(answer, first - answer.began)
+        provider, bus = answer.candidate.deployment.id, self._tools.bus
+        for event in held:
+            if isinstance(event, TextDelta):
+                call.pieces.append(event.text)
+                if bus.active:
+                    bus.publish(ChunkReceived(clock.time_us(), call.id, provider, event.text))
+            elif isinstance(event, StreamStarted):
+                event.provider = provider
+            elif isinstance(event, StreamFinished):
+                self.response = event.response = self._ledger.answered(
+                    call, answer, event.completion, ttft=clock.monotonic()
+                )
+            yield event
+
+
+class Opener:
+    """One shot at a candidate's stream, up to its first text; says too whether it goes on from the partial text."""
+
+    __slots__ = ("_plain", "_prefill")
+
+    def __init__(self, plain: GenerationRequest, prefill: GenerationRequest | None) -> None:
+        self._plain = plain
+        self._prefill = prefill
+
+    async def __call__(self, candidate: Candidate) -> tuple[OpenStream, bool]:
+        provider = candidate.deployment.provider
+        if self._prefill is not None and provider.prefills:
+            try:
+                return await OpenStream.open(provider.stream_attempt(self._prefill, candidate.model_id)), True
+            except InvalidRequestError:
+                # Newer models refuse a prefill although their vendor's API has it: start anew on the same candidate.
+                pass
+        return await OpenStream.open(provider.stream_attempt(self._plain, candidate.model_id)), False
+
+
+def replayed(response: LLMResponse, bus: Bus, clock: Clock) -> Iterator[StreamEvent]:
+    """A kept answer as the events of a stream."""
+    yield StreamStarted(response.provider, response.model_id)
+    if response.text:
+        if bus.active:
+            bus.publish(ChunkReceived(clock.time_us(), response.request_id, response.provider, response.text))
+        yield TextDelta(response.text)
+    for index, call in enumerate(response.tool_calls):
+        yield ToolCallDelta(index, call.id, call.name, call.arguments)
+    completion = Completion(
+        text=response.text,
+        reasoning_text=response.reasoning_text,
+        finish_reason=response.finish_reason,
+        stop=response.stop,
+        usage=response.usage,
+        tool_calls=response.tool_calls,
+        model=response.model_id,
+    )
+    yield StreamFinished(completion, response)

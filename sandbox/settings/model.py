@@ -1,0 +1,329 @@
+"""Everything a user can set, as one frozen model. The descriptions are the reference that `config show` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from sandbox.settings import units
+from sandbox.settings.folders import default_data_dir
+
+PROVIDER_IDS = ("azure_openai", "openai", "anthropic", "bedrock", "deepseek", "gemini", "vllm", "ollama")
+"""The providers that exist without being declared, in the order of the default chain."""
+Kind = Literal["azure_openai", "openai", "anthropic", "bedrock", "deepseek", "gemini", "vllm", "ollama", "mock"]
+PROVIDER_KINDS: tuple[str, ...] = get_args(Kind)
+
+Mode = Literal["mock", "replay", "record", "live"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address begins with https:// or http:// and names a host")
+    return value.rstrip("/")
+
+
+def _folder(value: Path) -> Path:
+    return value.expanduser()
+
+
+def _stripped(value: Any) -> Any:
+    """A pasted credential without the blanks around it; an empty one is none."""
+    return value.strip() or None if isinstance(value, str) else value
+
+
+def _sendable(value: SecretStr) -> SecretStr:
+    secret = value.get_secret_value()
+    if not (secret.isascii() and secret.isprintable()) or " " in secret:
+        raise ValueError(
+            "a credential is one word of plain characters; this one holds a blank, a line break or a special character"
+        )
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(units.seconds), Field(gt=0, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, BeforeValidator(units.seconds), Field(ge=0, allow_inf_nan=False)]
+Bytes = Annotated[int, BeforeValidator(units.size), Field(gt=0)]
+Count = Annotated[int, BeforeValidator(units.number), Field(ge=1)]
+CountOrZero = Annotated[int, BeforeValidator(units.number), Field(ge=0)]
+Whole = Annotated[int, BeforeValidator(units.number)]
+Rate = Annotated[float, BeforeValidator(units.number), Field(gt=0, le=1, allow_inf_nan=False)]
+Factor = Annotated[float, BeforeValidator(units.number), Field(ge=1, allow_inf_nan=False)]
+Money = Annotated[Decimal, BeforeValidator(units.number), Field(ge=0, allow_inf_nan=False)]
+Names = Annotated[list[str], BeforeValidator(units.names)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Folder = Annotated[Path, AfterValidator(_folder)]
+Secret = Annotated[Annotated[SecretStr, AfterValidator(_sendable)] | None, BeforeValidator(_stripped)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class RuleBroken(ValueError):
+    """A rule about several values; `key` is the one to change."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class Section(BaseModel):
+    """What every part shares: no unknown key, no change after loading."""
+
+    # Built on first use: loading needs the validator of Settings alone, and building each section's own costs 30 ms.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+class ProviderSettings(Section):
+    """One provider. The eight standard ids exist without being declared; any other id needs `kind`."""
+
+    kind: Kind | None = Field(
+        default=None, description="Which provider class serves this id; a standard id is its own kind."
+    )
+    enabled: bool = Field(default=True, description="Whether chains may use it.")
+    api_key: Secret = Field(default=None, description="The credential; never shown, logged or stored.")
+    base_url: Endpoint | None = Field(default=None, description="Address of the API; unset: the vendor's own.")
+    model: Text | None = Field(default=None, description="The model it answers with when none is asked for.")
+    models: Names = Field(default=[], description="Further model names it serves beside those the program knows.")
+    transport: Literal["sdk", "aiohttp"] | None = Field(
+        default=None,
+        description="Who moves the bytes: the vendor's SDK, or the lean client; unset: the lean client where it can.",
+    )
+    organization: Text | None = Field(default=None, description="Organisation id that is sent with each call (OpenAI).")
+    api_version: Text | None = Field(default=None, description="Version of the API (Azure OpenAI).")
+    deployment: Text | None = Field(default=None, description="Name of the deployment (Azure OpenAI).")
+    hourly_rate: Money | None = Field(
+        default=None, description="What a self-hosted server costs, USD an hour; unset: the catalogue's figure."
+    )
+    requests_per_minute: Count | None = Field(
+        default=None, description="Own limit: beyond it the provider is passed over; unset: none."
+    )
+    tokens_per_minute: Count | None = Field(
+        default=None, description="Own limit: beyond it the provider is passed over; unset: none."
+    )
+    priority: Whole | None = Field(default=None, description="Lower is asked earlier; unset: the order of the chain.")
+    weight: Annotated[float, BeforeValidator(units.number), Field(ge=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="Share of the traffic under the strategy `weighted`; unset: 1."
+    )
+
+
+class RetrySettings(Section):
+    """How often and how patiently one provider is asked again. What is unset comes from the preset."""
+
+    when: Literal["always", "last_candidate"] | None = Field(
+        default=None,
+        description="`always`: use up the retries, then move on; `last_candidate`: back off only on the last.",
+    )
+    retries: Annotated[int, BeforeValidator(units.number), Field(ge=0, le=100)] | None = Field(
+        default=None, description="Tries after the first on one provider."
+    )
+    base_delay: SecondsOrZero | None = Field(default=None, description="First backoff, seconds.")
+    factor: Factor | None = Field(default=None, description="Each backoff is this many times the one before.")
+    max_delay: SecondsOrZero | None = Field(default=None, description="Longest backoff, seconds.")
+    jitter: Literal["none", "full"] | None = Field(
+        default=None, description="`full`: each backoff is drawn between 0 and its length."
+    )
+    max_retry_after: SecondsOrZero | None = Field(
+        default=None, description="A provider that asks for a longer wait is left for the next one, seconds."
+    )
+
+
+class BreakerSettings(Section):
+    """When a provider is left alone for a while. What is unset comes from the preset."""
+
+    mode: Literal["off", "consecutive", "window", "rate"] | None = Field(
+        default=None,
+        description="What opens it: failures in a row, failures within the window, or their share of the calls.",
+    )
+    failure_threshold: Count | None = Field(
+        default=None, description="Failures that open it (`consecutive`, `window`)."
+    )
+    window: Seconds | None = Field(default=None, description="Length of the sliding window, seconds.")
+    failure_rate: Rate | None = Field(
+        default=None, description="Share of failures that opens it (`rate`), above 0 up to 1."
+    )
+    minimum_calls: Count | None = Field(default=None, description="Calls in the window before a rate is judged.")
+    recovery_timeout: Seconds | None = Field(
+        default=None, description="How long it stays open before a probe, seconds."
+    )
+    backoff_multiplier: Factor | None = Field(
+        default=None, description="Each re-opening in a row lasts this many times longer."
+    )
+    max_recovery_timeout: Seconds | None = Field(default=None, description="Longest time it stays open, seconds.")
+    half_open_permits: Count | None = Field(default=None, description="Probes at a time while half open.")
+    success_threshold: Count | None = Field(default=None, description="Successful probes that close it.")
+    slow_call_seconds: Seconds | None = Field(
+        default=None, description="A call that takes longer is slow, seconds; unset: none is."
+    )
+    slow_call_rate: Rate | None = Field(default=None, description="Share of slow calls that opens it, above 0 up to 1.")
+
+
+class StreamSettings(Section):
+    """What happens to an answer that breaks off while it is written, and how long it may take."""
+
+    policy: Literal["fail", "restart", "continue", "buffer"] = Field(
+        default="fail",
+        description="On a break: report it, start anew elsewhere, go on elsewhere, or hold the text until it is whole.",
+    )
+    first_text: Seconds = Field(default=10.0, description="Longest wait for the first text, seconds.")
+    silence: Seconds = Field(default=15.0, description="Longest silence between two pieces, seconds.")
+    max_stream: Seconds = Field(default=600.0, description="Longest whole stream, seconds.")
+
+
+class CacheSettings(Section):
+    """Where answers are kept, and for how long."""
+
+    backend: Literal["disk", "redis", "off"] = Field(default="disk", description="Where answers are kept.")
+    ttl: Seconds = Field(default=3600.0, description="How long an answer is kept, seconds.")
+    size_limit: Bytes = Field(default=2**30, description="Most that the cache may take on disk, bytes.")
+    streams: bool = Field(default=False, description="Whether streamed answers are kept too.")
+    endpoint_url: Text | None = Field(default=None, description="Address of the Redis server or of an emulator of it.")
+
+
+class UsageSettings(Section):
+    """Where the record of each request goes."""
+
+    backend: Literal["sqlite", "dynamodb"] = Field(default="sqlite", description="Where records are kept.")
+    durability: Literal["async", "sync"] = Field(
+        default="async",
+        description="`sync`: the record is committed before the answer is returned; `async`: within 100 ms after it.",
+    )
+    retention_days: Count | None = Field(
+        default=None, description="Records older than this many days are deleted; unset: none are."
+    )
+    store_prompts: bool = Field(default=False, description="Whether prompts and answers are stored with the record.")
+    endpoint_url: Endpoint | None = Field(default=None, description="Address of an emulator of DynamoDB.")
+
+
+class MockSettings(Section):
+    """How the simulated providers behave."""
+
+    seed: Whole = Field(default=0, description="Seed of the synthetic answers.")
+    pace: Literal["instant", "realistic"] | None = Field(
+        default=None,
+        description="`realistic`: answers take their time; unset: realistic in the terminal UI, else instant.",
+    )
+
+
+class UISettings(Section):
+    """The terminal UI."""
+
+    theme: Text | None = Field(default=None, description="Name of the colour theme; unset: the last one chosen.")
+    hints: bool = Field(default=True, description="Whether hints for newcomers are shown.")
+    ascii: bool = Field(default=False, description="Draw with plain characters only.")
+
+
+class AWSSettings(Section):
+    """Where AWS services are and how to sign for them; unset: what the AWS SDK finds by itself."""
+
+    region: Text | None = Field(default=None, description="Region, such as us-east-1.")
+    access_key_id: Secret = Field(default=None, description="Access key id; never shown.")
+    secret_access_key: Secret = Field(default=None, description="Secret access key; never shown.")
+    session_token: Secret = Field(default=None, description="Token of temporary credentials; never shown.")
+
+
+class Settings(Section):
+    """Everything a user can set. Times are seconds, money is USD."""
+
+    mode: Mode = Field(
+        default="mock", description="Who answers: simulated providers, recorded answers only, or the real providers."
+    )
+    preset: Text = Field(default="sandbox", description="Name of the failover policy that all unset values come from.")
+    strategy: Text | None = Field(default=None, description="How candidates are ordered; unset: as the preset says.")
+    chain: Names | None = Field(
+        default=None, description="Ids of the providers to ask, in order; unset: as the preset says."
+    )
+    deadline: Seconds | None = Field(
+        default=None, description="Longest time for one request with all its attempts, seconds; unset: the preset's."
+    )
+    attempt_timeout: Seconds | None = Field(
+        default=None, description="Longest time for one attempt, seconds; unset: the preset's."
+    )
+    providers: dict[str, ProviderSettings] = Field(
+        default_factory=dict, description="The providers by their ids.", validate_default=True
+    )
+    retry: RetrySettings = Field(default_factory=RetrySettings, description="Retries on the same provider.")
+    breaker: BreakerSettings = Field(default_factory=BreakerSettings, description="Circuit breakers.")
+    streaming: StreamSettings = Field(default_factory=StreamSettings, description="Streamed answers.")
+    failover_on_content_filter: bool = Field(
+        default=False, description="Whether the next provider is asked after a content filter refused the prompt."
+    )
+    equivalents: dict[str, Names] = Field(
+        default_factory=dict,
+        description="Model names of a tier (large, medium, small, …) that may stand in for each other.",
+    )
+    cache: CacheSettings = Field(default_factory=CacheSettings, description="The response cache.")
+    usage: UsageSettings = Field(default_factory=UsageSettings, description="The usage records.")
+    backend: Literal["local", "aws"] = Field(
+        default="local", description="Where cache and usage live: this machine, or AWS."
+    )
+    aws: AWSSettings = Field(default_factory=AWSSettings, description="AWS.")
+    catalogue: Text = Field(
+        default="current", description="Price catalogue: `current`, or `seeds-2024` for the prices of 2024."
+    )
+    prices_file: Folder | None = Field(
+        default=None, description="A TOML file of own prices that override the catalogue's."
+    )
+    mock: MockSettings = Field(default_factory=MockSettings, description="The simulated providers.")
+    ui: UISettings = Field(default_factory=UISettings, description="The terminal UI.")
+    budget_limit: Money | None = Field(
+        default=None, description="Most that may be spent in a month over all tenants, USD; unset: no limit."
+    )
+    log_level: LogLevel = Field(default="WARNING", description="What is worth a line on stderr.")
+    data_dir: Folder = Field(
+        default_factory=default_data_dir, description="Folder of the cache and the usage database."
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        level = value.upper() if isinstance(value, str) else value
+        return {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level) if isinstance(level, str) else level
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _standard_providers(cls, value: Any) -> Any:
+        """The standard ids first, in their order; then the declared ones in the order of their declaration."""
+        return {**{name: {} for name in PROVIDER_IDS}, **value} if isinstance(value, Mapping) else value
+
+    @field_validator("providers")
+    @classmethod
+    def _kinds(cls, value: dict[str, ProviderSettings]) -> dict[str, ProviderSettings]:
+        return {name: _with_kind(name, provider) for name, provider in value.items()}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        unknown = [name for name in self.chain or () if name not in self.providers and name != "mock"]
+        if unknown:
+            near = get_close_matches(unknown[0], (*self.providers, "mock"), 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise RuleBroken(
+                "chain", f"{unknown[0]!r} is no provider: {hint}other ids are declared under [providers.ID]"
+            )
+        return self
+
+
+def _with_kind(name: str, provider: ProviderSettings) -> ProviderSettings:
+    if name in PROVIDER_KINDS:
+        if provider.kind not in (None, name):
+            raise RuleBroken(
+                f"providers.{name}.kind", f"the id {name} always means that provider: give another kind another id"
+            )
+        return provider.model_copy(update={"kind": name})
+    if provider.kind is None:
+        raise RuleBroken(f"providers.{name}", f"provider {name!r} needs `kind`, one of {', '.join(PROVIDER_KINDS)}")
+    return provider
