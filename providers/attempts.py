@@ -25,7 +25,7 @@ class RetryPolicy:
     """How often and how patiently one provider is asked again. Times are seconds."""
 
     when: Literal["always", "last_candidate"] = "always"
-    """`always`: use up the retries before moving on. `last_candidate`: one quick retry at most while others are available."""
+    """`always`: use up the retries before moving on. `last_candidate`: one quick retry while others are available."""
     retries: int = 3
     base_delay: float = 1.0
     factor: float = 2.0
@@ -107,6 +107,10 @@ class AttemptObserver(Protocol):
         """Candidates that could still be asked after this one, now."""
         ...
 
+    def admits(self) -> bool:
+        """Whether another attempt would be let through now; waiting for one that would not is time lost."""
+        ...
+
     def retrying(self, error: ProviderError, delay: float, retry: int) -> None:
         """Will try again after `delay` seconds; `retry` counts from 1."""
         ...
@@ -125,6 +129,9 @@ class Unobserved:
 
     def others(self) -> int:
         return 0
+
+    def admits(self) -> bool:
+        return True
 
     def retrying(self, error: ProviderError, delay: float, retry: int) -> None: ...
 
@@ -176,7 +183,7 @@ async def attempt_with_retries(
         observer.failed(failure, retry, by_deadline=by_deadline)
         last = failure
         delay = policy.delay(failure, retry, others=observer.others(), remaining=deadline.remaining(), draws=draws)
-        if delay is None or by_deadline:
+        if delay is None or by_deadline or not observer.admits():
             raise failure
         retry += 1
         observer.retrying(failure, delay, retry)

@@ -178,7 +178,7 @@ class BaseLLMProvider:
         return self.respond(asked, completion, started=started)
 
     async def generate_stream(self, request: GenerationRequest | str) -> AsyncIterator[StreamEvent]:
-        """Answer as it is written. Failures before the first text are retried, later ones raise StreamInterruptedError."""
+        """Answer as it is written. A failure before the first text is retried, a later one is StreamInterruptedError."""
         asked = GenerationRequest.of(request)
         model_id = self._target(asked)
         started = self.clock.monotonic()
@@ -331,7 +331,7 @@ def _completion(value: Completion | LLMResponse | Mapping[str, Any] | str, model
             usage=TokenUsage(**tokens) if len(tokens) == 2 else None,
         )
     raise MalformedResponseError(
-        f"_make_request returned {type(value).__name__}; use a string, a mapping with 'text', a Completion, an LLMResponse"
+        f"_make_request returned {type(value).__name__}; use a string, a mapping with 'text' or a Completion"
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Final, Protocol
 
 from providers.clock import SYSTEM_CLOCK, Clock
 from providers.errors import InputError
+from providers.hints import did_you_mean
 
 TERMINAL: Final = (
     "http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body",
@@ -59,9 +59,7 @@ def parse_fault(text: str) -> Fault:
     if kind.isdigit():
         kind, argument = ("rate_limit", argument) if kind == "429" else ("http_error", kind)
     if kind not in KINDS:
-        near = get_close_matches(kind, KINDS, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"unknown fault {text!r}: {hint}use an HTTP status such as 503, or one of {', '.join(KINDS)}")
+        raise InputError(f"unknown fault {text!r}: {did_you_mean(kind, KINDS)}use an HTTP status such as 503, or one of {', '.join(KINDS)}")
     if not argument:
         return Fault(kind)
     name = _ARGUMENT.get(kind)

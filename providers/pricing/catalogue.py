@@ -5,17 +5,17 @@ Loading parses one JSON file; a model's rows are built when it is first asked fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from providers.errors import ConfigError
-from providers.pricing.names import PROVIDER_ALIASES, fits, plain, spellings
+from providers.pricing.names import PROVIDER_ALIASES, fits, is_snapshot, plain, spellings
 from providers.pricing.row import DAY_US, RATE_NAMES, Price, PriceRow, Tier, midnight_us
 from providers.types import TokenUsage
 
@@ -31,13 +31,12 @@ Entry = Mapping[str, Any]
 """One model as the data files have it: id, match, rows, window, max_output, local, source."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """What a user lays on top of a shipped catalogue."""
 
-    models: Mapping[str, list[Entry]] = field(default_factory=dict)
+    models: Mapping[str, Sequence[Entry]] = MappingProxyType({})
     """Entries by provider. Their rows win over the shipped rows of the same model, from their own date on."""
-    aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    aliases: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     """Names of the user's own, such as Azure deployments, by provider."""
     marks: tuple[str, ...] = ()
     """What tells this layer from another in the version."""
@@ -130,6 +129,15 @@ class Catalogue:
         row = self.find(provider, model)
         return None if row is None else row.context_window
 
+    def own_name(self, provider: str, model: str) -> str | None:
+        """The catalogue's own name of a model; None where it has none, or only a guess from the family of a snapshot."""
+        row = self.find(provider, model)
+        if row is None or (
+            is_snapshot(model) and not any(self._fitting(_kind(provider), name) for name in spellings(model))
+        ):
+            return None
+        return row.model
+
     def models_of(self, provider: str) -> list[str]:
         """The catalogue's names of a provider's own models, in the catalogue's order."""
         return list(dict.fromkeys(entry["id"] for entry in self._entries(_kind(provider))))
@@ -152,17 +160,21 @@ class Catalogue:
         layer = self._layer
         marks = tuple(mark for mark in layer.marks if not mark.startswith(f"{provider}="))
         models = {**layer.models, provider: [*layer.models.get(provider, ()), entry]}
-        return Catalogue(self._data, replace(layer, models=models, marks=(*marks, f"{provider}={rate:f}/h")))
+        return self.with_layer(layer._replace(models=models, marks=(*marks, f"{provider}={rate:f}/h")))
+
+    def with_layer(self, layer: Layer) -> Catalogue:
+        """The same shipped data under another layer of the user's."""
+        return Catalogue(self._data, layer)
 
     # --- resolving ------------------------------------------------------------------------------------------------
 
     def _resolve(self, provider: str | None, model: str, batch: bool) -> list[PriceRow]:
         if provider is None:
-            kinds = [kind for kind, of in self._providers.items() if of["models"][0]["id"] != ANY_MODEL]
-            homes = [(kind, kind) for kind in kinds]
+            homes = [(kind, kind) for kind in self._providers if ANY_MODEL not in self._index(kind)[0]]
         else:
             kind = _kind(provider)
             homes = [(kind, home) for home in (kind, *self._providers.get(kind, {}).get("also", ()))]
+            model = self._layer.aliases.get(kind, {}).get(model.strip().lower(), model)
         for name in spellings(model):
             for kind, home in homes:
                 if rows := self._rows(kind, home, self._fitting(home, name), name, batch):
@@ -175,17 +187,16 @@ class Catalogue:
 
     def _rows(self, kind: str, home: str, entry: Entry | None, name: str, batch: bool) -> list[PriceRow]:
         """Rows of a shipped entry with what the user laid on top, for `kind` from the price list of `home`."""
-        name = self._layer.aliases.get(kind, {}).get(name, name)
-        rows = [] if entry is None else self._built(kind, home, entry, batch)
+        rows = [] if entry is None else self._built(kind, home, entry, name, batch)
         for added in self._layer.models.get(kind, ()):
             if any(fits(p, name) for p in added["match"]) or (entry is not None and added["id"] == entry["id"]):
-                rows += self._built(kind, home, {**(entry or {}), **added}, batch)
+                rows += self._built(kind, home, {**(entry or {}), **added}, name, batch)
         return rows
 
-    def _built(self, kind: str, home: str, entry: Entry, batch: bool) -> list[PriceRow]:
+    def _built(self, kind: str, home: str, entry: Entry, name: str, batch: bool) -> list[PriceRow]:
         facts = {
             "provider": kind,
-            "model": entry["id"],
+            "model": name if entry["id"] == ANY_MODEL else entry["id"],
             "local": entry.get("local", False),
             "context_window": entry.get("window"),
             "max_output": entry.get("max_output"),
@@ -194,7 +205,7 @@ class Catalogue:
         return [_row(facts, data) for data in entry["rows"] if data.get("batch", False) is batch]
 
     def _fitting(self, kind: str, name: str) -> Entry | None:
-        name = self._layer.aliases.get(kind, {}).get(name, name)
+        """The shipped entry that a name in lower case means: by its id, else the first whose pattern fits."""
         if (entry := self._index(kind)[0].get(name)) is not None:
             return entry
         models = self._providers.get(kind, {}).get("models", ())
@@ -240,7 +251,7 @@ def _row(facts: Mapping[str, Any], data: Mapping[str, Any]) -> PriceRow:
         **facts,
         **_rates(data),
         since=None if since is None else date.fromisoformat(since),
-        hours=None if hours is None else _hours(hours),
+        hours=None if hours is None else parse_hours(hours),
         tiers=tuple(Tier(above=tier["above"], **_rates(tier)) for tier in data.get("tiers", ())),
         batch=data.get("batch", False),
         hourly_usd=None if hourly is None else Decimal(hourly),
@@ -251,7 +262,8 @@ def _rates(data: Mapping[str, Any]) -> dict[str, Decimal]:
     return {name: Decimal(data[name]) for name in RATE_NAMES if name in data}
 
 
-def _hours(text: str) -> tuple[time, time]:
+def parse_hours(text: str) -> tuple[time, time]:
+    """Two times of day from `HH:MM-HH:MM`. Raises ValueError."""
     begin, _, end = text.partition("-")
     return time.fromisoformat(begin), time.fromisoformat(end)
 
@@ -282,7 +294,8 @@ def catalogue(name: str = "current", *, overrides: Path | None = None) -> Catalo
         from providers.pricing.overrides import read_layer
 
         data = _load(name)
-        known = _catalogues[key] = Catalogue(data, read_layer(overrides, Catalogue(data)))
+        shipped = Catalogue(data)
+        known = _catalogues[key] = shipped.with_layer(read_layer(overrides, shipped))
     return known
 
 

@@ -53,8 +53,14 @@ SELF_HOSTED: dict[str, dict[str, Any]] = {
         "source": "rented RTX 3090, Vast.ai",
         "models": [{"id": "*", "match": ["*"], "rows": [{"hourly_usd": "0.16"}]}],
     },
-    "ollama": {"source": "local", "models": [{"id": "*", "match": ["*"], "local": True, "rows": [{"input": "0", "output": "0"}]}]},
-    "mock": {"source": "local", "models": [{"id": "*", "match": ["*"], "local": True, "rows": [{"input": "0", "output": "0"}]}]},
+    "ollama": {
+        "source": "local",
+        "models": [{"id": "*", "match": ["*"], "local": True, "rows": [{"input": "0", "output": "0"}]}],
+    },
+    "mock": {
+        "source": "local",
+        "models": [{"id": "*", "match": ["*"], "local": True, "rows": [{"input": "0", "output": "0"}]}],
+    },
 }
 
 RETIRED: dict[str, list[dict[str, Any]]] = {
@@ -94,7 +100,10 @@ MAX_OUTPUT: dict[str, list[tuple[Pattern, int]]] = {
         ("~^claude-(3-7|sonnet-4-[05]|haiku-4-5|opus-4-5)", 64000),
         ("~^claude-opus-4-[01]", 32000),
     ],
-    "gemini": [("~^gemini-(1\\.|2\\.0|(flash|pro)-1\\.5)", 8192), ("~^gemini-(2\\.5-(pro|flash)(-lite)?$|3-(pro|flash)-preview)", 65536)],
+    "gemini": [
+        ("~^gemini-(1\\.|2\\.0|(flash|pro)-1\\.5)", 8192),
+        ("~^gemini-(2\\.5-(pro|flash)(-lite)?$|3-(pro|flash)-preview)", 65536),
+    ],
     "deepseek": [("deepseek-chat", 8192), ("deepseek-reasoner", 65536)],
     "bedrock": [
         ("~claude-(3-(opus|sonnet|haiku))", 4096),
@@ -222,7 +231,9 @@ def _when(constraint: object) -> dict[str, Any]:
 
 def _rates(prices: ModelPrice, overlay: ModelPrice | None = None) -> dict[str, Any] | None:
     """Rates with their tiers written out whole, or None where nothing is charged by text token."""
-    stored = {k: v for source in (prices, overlay) if source is not None for k, v in source.__dict__.items() if v is not None}
+    stored = {
+        k: v for source in (prices, overlay) if source is not None for k, v in source.__dict__.items() if v is not None
+    }
     if not stored:
         return {"input": "0", "output": "0"}
     known = {ours: stored[theirs] for ours, theirs in RATES.items() if theirs in stored}
@@ -231,7 +242,9 @@ def _rates(prices: ModelPrice, overlay: ModelPrice | None = None) -> dict[str, A
     rates: dict[str, Any] = {ours: _text(_at(value, 0)) for ours, value in known.items()}
     starts = sorted({tier.start for value in known.values() for tier in getattr(value, "tiers", ())})
     if starts:
-        rates["tiers"] = [{"above": start, **{k: _text(_at(v, start + 1)) for k, v in known.items()}} for start in starts]
+        rates["tiers"] = [
+            {"above": start, **{k: _text(_at(v, start + 1)) for k, v in known.items()}} for start in starts
+        ]
     return rates
 
 

@@ -19,12 +19,13 @@ PROVIDER_ALIASES = {
 }
 """Other words for the providers that the catalogues know."""
 
-_COMPACT_DATE = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|@|$)")
-_GEOGRAPHY = re.compile(r"^(?:global|regional|us-gov|us|eu|apac|au|jp|in|ca|sa|me|af|il|uk|mx)\.(?=[a-z0-9-]+\.)")
-_HOUSE = re.compile(r"^(?:anthropic|amazon|meta|mistral|cohere|ai21|openai|deepseek|qwen|google|nvidia|writer|moonshotai|zai)\.")
-_VERSION = re.compile(r"(?:-v\d+)?(?::\d+)?$")
-_SNAPSHOT = re.compile(r"(?:-latest|@[\w-]+|-20\d\d-?[01]\d-?[0-3]\d)$")
-_DIGIT_DOT = re.compile(r"(?<=\d)\.(?=\d)")
+# Compiled by `re` when first used: most programs only ever ask for names that an entry fits as they stand.
+_COMPACT_DATE = r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|@|$)"
+_GEOGRAPHY = r"^(?:global|regional|us-gov|us|eu|apac|au|jp|in|ca|sa|me|af|il|uk|mx)\.(?=[a-z0-9-]+\.)"
+_HOUSE = r"^(?:anthropic|amazon|meta|mistral|cohere|ai21|openai|deepseek|qwen|google|nvidia|writer|moonshotai|zai)\."
+_VERSION = r"(?:-v\d+)?(?::\d+)?$"
+_SNAPSHOT = r"(?:-latest|@[\w-]+|-20\d\d-?[01]\d-?[0-3]\d)$"
+_DIGIT_DOT = r"(?<=\d)\.(?=\d)"
 
 
 def fits(pattern: Pattern, name: str) -> bool:
@@ -47,7 +48,7 @@ def spellings(name: str) -> Iterator[str]:
     _, slash, last = asked.rpartition("/")
     if slash and last:
         yield last
-    dashed = _COMPACT_DATE.sub(r"-\1-\2-\3", last)
+    dashed = re.sub(_COMPACT_DATE, r"-\1-\2-\3", last)
     if dashed != last:
         yield dashed
 
@@ -59,8 +60,13 @@ def plain(name: str) -> str:
     'claude-3-sonnet'
     """
     bare = name.strip().lower().rpartition("/")[2]
-    bare = _GEOGRAPHY.sub("", bare)
-    bare = _HOUSE.sub("", bare)
-    bare = _VERSION.sub("", bare)
-    bare = _SNAPSHOT.sub("", bare)
-    return _DIGIT_DOT.sub("-", bare)
+    bare = re.sub(_GEOGRAPHY, "", bare)
+    bare = re.sub(_HOUSE, "", bare)
+    bare = re.sub(_VERSION, "", bare)
+    bare = re.sub(_SNAPSHOT, "", bare)
+    return re.sub(_DIGIT_DOT, "-", bare)
+
+
+def is_snapshot(name: str) -> bool:
+    """Whether a name says more than the family: a date, a version, a region."""
+    return plain(name) != re.sub(_DIGIT_DOT, "-", name.strip().lower())

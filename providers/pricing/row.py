@@ -20,6 +20,7 @@ RATE_DECIMALS = 6
 """Decimals that a rate per million tokens may have."""
 PICODOLLAR = Decimal("1e-12")
 DAY_US = 86_400_000_000
+
 RATE_NAMES = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "reasoning")
 
 # Wide enough that neither a product nor a sum is ever rounded, whatever context the caller's thread has set.
@@ -35,29 +36,20 @@ class Price(NamedTuple):
     total: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """USD per million tokens. None: the vendor has no such rate of its own, and the next more general one applies:
-    cached reads and writes cost the input rate, one-hour writes the write rate, reasoning the output rate."""
+class Tier(NamedTuple):
+    """The rates of every token of a request whose prompt has more than `above` tokens: USD per million."""
 
+    above: int
     input: Decimal | None = None
     output: Decimal | None = None
     cached_input: Decimal | None = None
     cache_write: Decimal | None = None
-    """Writing the cache for its default time (5 minutes at Anthropic)."""
     cache_write_1h: Decimal | None = None
     reasoning: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tier(Rates):
-    """The rates of every token of a request whose prompt has more than `above` tokens."""
-
-    above: int
-
-
 class _Band(NamedTuple):
-    """Rates as whole numbers at one row's scale; `output` or `input` is None where it is unknown."""
+    """A tier with its rates as whole numbers at the row's scale."""
 
     above: int
     input: int | None
@@ -68,13 +60,24 @@ class _Band(NamedTuple):
     reasoning: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceRow(Rates):
-    """The price of one model at one provider from one date on. Without `input` and `hourly_usd` it is unpriced."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PriceRow:
+    """The price of one model at one provider from one date on, in USD per million tokens.
+
+    A rate that is None does not exist by itself, and the next more general one applies: cached reads and writes cost the
+    input rate, one-hour writes the write rate, reasoning the output rate. Without input and output it is unpriced.
+    """
 
     provider: str
     model: str
     """The catalogue's own name of the model."""
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+    """Writing the cache for its default time (5 minutes at Anthropic)."""
+    cache_write_1h: Decimal | None = None
+    reasoning: Decimal | None = None
     since: date | None = None
     """First day (UTC) of this price; None: always."""
     hours: tuple[time, time] | None = None
@@ -90,26 +93,31 @@ class PriceRow(Rates):
     context_window: int | None = None
     max_output: int | None = None
     source: str = ""
-    _exponent: int = field(init=False, repr=False, compare=False)
-    _bands: tuple[_Band, ...] = field(init=False, repr=False, compare=False)
+    _exponent: int = field(init=False, repr=False)
+    _bands: tuple[_Band, ...] = field(init=False, repr=False)
     """The base rates first, then the tiers."""
-    _since_us: int = field(init=False, repr=False, compare=False)
+    _since_us: int = field(init=False, repr=False)
+    _hours_us: tuple[int, int] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        bands: list[Rates] = [self, *self.tiers]
-        decimals = max((_decimals(rate) for band in bands for rate in _rates(band) if rate is not None), default=0)
+        base = Tier(
+            -1, self.input, self.output, self.cached_input, self.cache_write, self.cache_write_1h, self.reasoning
+        )
+        tiers = (base, *self.tiers)
+        decimals = max((_decimals(rate) for tier in tiers for rate in tier[1:] if rate is not None), default=0)
         set_ = object.__setattr__
         set_(self, "_exponent", -MILLION_EXPONENT - decimals)
-        set_(self, "_bands", tuple(_band(band, decimals) for band in bands))
+        set_(self, "_bands", tuple(_band(tier, decimals) for tier in tiers))
         set_(self, "_since_us", -1 if self.since is None else midnight_us(self.since))
+        set_(self, "_hours_us", None if self.hours is None else (_us_of_day(self.hours[0]), _us_of_day(self.hours[1])))
 
     def active(self, at_us: int) -> bool:
         """Whether this row is in force at a UTC microsecond count."""
         if at_us < self._since_us:
             return False
-        if self.hours is None:
+        if self._hours_us is None:
             return True
-        begin, end = (_us_of_day(t) for t in self.hours)
+        begin, end = self._hours_us
         moment = at_us % DAY_US
         return begin <= moment < end if begin <= end else moment >= begin or moment < end
 
@@ -156,7 +164,9 @@ class PriceRow(Rates):
         if rate_reasoning is not None:
             amount_out += min(usage.reasoning_tokens, answer) * (rate_reasoning - rate_out)
         exponent = self._exponent
-        return Price(_scale(amount_in, exponent), _scale(amount_out, exponent), _scale(amount_in + amount_out, exponent))
+        return Price(
+            _scale(amount_in, exponent), _scale(amount_out, exponent), _scale(amount_in + amount_out, exponent)
+        )
 
 
 def self_hosted_cost(seconds: float, hourly_rate: Decimal | float) -> Decimal:
@@ -179,16 +189,12 @@ def _us_of_day(moment: time) -> int:
     return (moment.hour * 3600 + moment.minute * 60 + moment.second) * 1_000_000
 
 
-def _rates(rates: Rates) -> tuple[Decimal | None, ...]:
-    return rates.input, rates.output, rates.cached_input, rates.cache_write, rates.cache_write_1h, rates.reasoning
-
-
 def _decimals(rate: Decimal) -> int:
     exponent = rate.as_tuple().exponent
     assert isinstance(exponent, int)
     return max(0, -exponent)
 
 
-def _band(rates: Rates, decimals: int) -> _Band:
-    whole = (None if rate is None else int(_scale(rate, decimals)) for rate in _rates(rates))
-    return _Band(rates.above if isinstance(rates, Tier) else -1, *whole)
+def _band(tier: Tier, decimals: int) -> _Band:
+    whole = (None if rate is None else int(_scale(rate, decimals)) for rate in tier[1:])
+    return _Band(tier.above, *whole)

@@ -15,12 +15,17 @@ API_VERSION = "2023-06-01"
 def anthropic_transport(base_url: str, *, api_key: str, max_connections: int = 100) -> SdkTransport:
     """`base_url` is without the version, as in `https://api.anthropic.com`.
 
-    The SDK's newer API versions and its bearer authentication are not what every compatible server knows, so the version
-    that the dialect reads is pinned and the key is sent under its documented name too.
+    The SDK's newer API versions and its bearer authentication are not what every compatible server knows, so the
+    version that the dialect reads is pinned and the key is sent under its documented name too.
     """
     pool = AiohttpTransport("", max_connections=max_connections)
     client = anthropic.AsyncAnthropic(
-        api_key=api_key, base_url=base_url, max_retries=0, timeout=600.0, open_telemetry=False, http_client=http_client(pool)
+        api_key=api_key,
+        base_url=base_url,
+        max_retries=0,
+        timeout=600.0,
+        open_telemetry=False,
+        http_client=http_client(pool),
     )
     # This also drops the headers that the SDK took from the environment unasked.
     client._custom_headers = {"anthropic-version": API_VERSION, "X-Api-Key": api_key}

@@ -1,4 +1,4 @@
-"""Makes any transport misbehave on demand, at the level of bytes, so that the code above it meets what it would meet in life.
+"""Makes any transport misbehave on demand, at the level of bytes: the code above meets what it would meet in life.
 
 A fault is chosen when a call begins and kept for it: the first listed terminal one, with every latency and pace fault.
 """
@@ -103,9 +103,9 @@ class FaultyTransport:
         if response.status != 200:
             return response
         if pace and getattr(response, "tokens_per_second", None) is None:
-            response = self._rewrapped(response, self._paced(response, pace, request.stream))
+            response = _Owned(response, self._paced(response, pace, request.stream))
         if terminal is not None:
-            response = self._rewrapped(response, self._broken(response, terminal, request.stream))
+            response = _Owned(response, self._broken(response, terminal, request.stream))
         return response
 
     def _terminal(self, chosen: Sequence[Fault]) -> tuple[Fault | None, float | None]:
@@ -160,20 +160,8 @@ class FaultyTransport:
                 raise
         return response
 
-    def _rewrapped(self, response: WireResponse, source: AsyncGenerator[bytes]) -> PiecewiseResponse:
-        async def owned() -> AsyncGenerator[bytes]:
-            try:
-                async for piece in source:
-                    yield piece
-            finally:
-                await source.aclose()
-                await response.close()
-
-        return _Owned(response, owned())
-
     async def _silence(self) -> AsyncGenerator[bytes]:
         await self._clock.sleep(FOREVER)
-        raise ConnectionFailedError(f"{self._provider} sent headers and nothing after them")
         yield b""
 
     async def _paced(self, response: WireResponse, pace: float, stream: bool) -> AsyncGenerator[bytes]:
@@ -190,11 +178,14 @@ class FaultyTransport:
     async def _broken(self, response: WireResponse, fault: Fault, stream: bool) -> AsyncGenerator[bytes]:
         """The answer up to `after_tokens` texts; then a cut, or a silence and what is left."""
         if not stream:
-            rate = getattr(response, "tokens_per_second", None)
-            if rate:
-                await self._clock.sleep(fault.after_tokens / rate)
+            if fault.kind == "stream_cut":
+                rate = getattr(response, "tokens_per_second", None)
+                if rate:
+                    await self._clock.sleep(fault.after_tokens / rate)
+                await self._break(fault)
+            body = await response.read()
             await self._break(fault)
-            yield await response.read()
+            yield body
             return
         passed, broken = 0, False
         async for piece, tokens in self._counted(response):
@@ -242,7 +233,6 @@ class _Owned(PiecewiseResponse):
         self._inner = inner
 
     async def close(self) -> None:
-        # A generator that was never started does not run its clean-up, so the inner response is closed here too.
         await super().close()
         await self._inner.close()
 
@@ -262,7 +252,7 @@ def provoked_error(fault: Fault, retry_after: float | None = None) -> ProviderEr
         case "rate_limit":
             return RateLimitError("Too many requests (provoked).", status=429, retry_after=retry_after)
         case "quota":
-            return RateLimitError("The quota of this window is used up (provoked).", status=429, retry_after=retry_after)
+            return RateLimitError("The quota is used up for now (provoked).", status=429, retry_after=retry_after)
         case "auth":
             return AuthenticationError("The API key is not valid (provoked).", status=401)
         case "content_filter":

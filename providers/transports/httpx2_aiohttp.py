@@ -10,7 +10,7 @@ from yarl import URL
 from providers.transports.aiohttp_client import AiohttpResponse, AiohttpTransport
 
 WIRE = "wire_response"
-"""Key in the extensions of an httpx2 response under which our own response lies, so that its bytes are read directly."""
+"""Key in an httpx2 response's extensions under which our own response lies, so that its bytes are read directly."""
 
 # aiohttp negotiates what it can decode, and hands out decoded bodies.
 _NOT_FORWARDED = frozenset({b"accept-encoding", b"connection", b"host", b"content-length"})
@@ -36,8 +36,13 @@ class AiohttpBackedTransport(httpx2.AsyncBaseTransport):
         self._aiohttp = aiohttp_transport
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw if k.lower() not in _NOT_FORWARDED]
-        response = await self._aiohttp.send_to(URL(str(request.url), encoded=True), request.method, headers, request.content)
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in request.headers.raw
+            if name.lower() not in _NOT_FORWARDED
+        ]
+        url = URL(str(request.url), encoded=True)
+        response = await self._aiohttp.send_to(url, request.method, headers, request.content)
         return httpx2.Response(
             response.status,
             headers={k: v for k, v in response.headers.items() if k not in _NOT_RETURNED},

@@ -26,7 +26,12 @@ def azure_transport(endpoint: str, *, api_key: str, api_version: str, max_connec
     """`endpoint` is the resource's own address; request paths begin with `/openai/deployments/`."""
     pool = AiohttpTransport("", max_connections=max_connections)
     client = openai.AsyncAzureOpenAI(
-        api_key=api_key, base_url=endpoint, api_version=api_version, max_retries=0, timeout=None, http_client=http_client(pool)
+        api_key=api_key,
+        base_url=endpoint,
+        api_version=api_version,
+        max_retries=0,
+        timeout=None,
+        http_client=http_client(pool),
     )
     return SdkTransport(_settled(client, None), openai, pool)
 

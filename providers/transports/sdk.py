@@ -25,9 +25,12 @@ class SdkClient(Protocol):
 class SdkErrors(Protocol):
     """The exception classes of one SDK, by the names that all of them use."""
 
-    APIStatusError: type[Exception]
-    APITimeoutError: type[Exception]
-    APIConnectionError: type[Exception]
+    @property
+    def APIStatusError(self) -> type[Exception]: ...
+    @property
+    def APITimeoutError(self) -> type[Exception]: ...
+    @property
+    def APIConnectionError(self) -> type[Exception]: ...
 
 
 def http_client(pool: AiohttpTransport) -> httpx2.AsyncClient:

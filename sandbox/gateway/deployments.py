@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from providers.base import BaseLLMProvider
 from providers.clock import Clock
 from providers.errors import InputError, ProviderError
+from providers.hints import did_you_mean
 from sandbox.gateway.breaker import CircuitBreaker, Snapshot
 from sandbox.gateway.limits import RateLimits
 from sandbox.health.metrics import ProviderMetrics
@@ -129,9 +129,9 @@ class Registry:
         try:
             return self._by_id[id]
         except KeyError:
-            near = get_close_matches(id, self._by_id, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(f"unknown provider {id!r}: {hint}there are {', '.join(self._by_id) or 'none'}") from None
+            raise InputError(
+                f"unknown provider {id!r}: {did_you_mean(id, self._by_id)}there are {', '.join(self._by_id) or 'none'}"
+            ) from None
 
     def __iter__(self) -> Iterator[Deployment]:
         return iter(self._by_id.values())

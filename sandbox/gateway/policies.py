@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Literal
 
 from providers.attempts import RetryPolicy
 from providers.errors import InputError
+from providers.hints import did_you_mean
 from sandbox.gateway.breaker import BreakerPolicy
 
 StreamPolicy = Literal["fail", "restart", "continue", "buffer"]
@@ -124,6 +124,6 @@ def preset(name: str) -> Policy:
     try:
         return PRESETS[name]
     except KeyError:
-        near = get_close_matches(name, PRESETS, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"unknown preset {name!r}: {hint}there are {', '.join(PRESETS)}") from None
+        raise InputError(
+            f"unknown preset {name!r}: {did_you_mean(name, PRESETS)}there are {', '.join(PRESETS)}"
+        ) from None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from providers.clock import Clock, Randomness
 from providers.errors import InputError
+from providers.hints import did_you_mean
 from providers.pricing import Catalogue, estimate_tokens
 from providers.types import GenerationRequest, TokenUsage, content_text
 from sandbox.gateway.deployments import Deployment, Registry
@@ -156,8 +156,7 @@ class Router:
             return
         if any(self._prices.find(c.deployment.kind, c.model_id) for c in exact) or self._prices.find(None, model):
             return
-        near = get_close_matches(model, self._names(), 1, 0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(model, self._names(), cutoff=0.5)
         raise InputError(
             f"unknown model {model!r}: {hint}`sandbox models` lists them; "
             "a new one goes into a provider's `models` setting"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from providers.clock import Randomness
 from providers.errors import InputError
+from providers.hints import did_you_mean
 
 if TYPE_CHECKING:
     from sandbox.gateway.router import Candidate
@@ -32,9 +32,9 @@ class RoutingStrategy(StrEnum):
         try:
             return cls(name.lower().replace("-", "_"))
         except ValueError:
-            near = get_close_matches(name.lower(), list(cls), 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(f"unknown strategy {name!r}: {hint}there are {', '.join(cls)}") from None
+            raise InputError(
+                f"unknown strategy {name!r}: {did_you_mean(name.lower(), cls)}there are {', '.join(cls)}"
+            ) from None
 
 
 class Draft(NamedTuple):

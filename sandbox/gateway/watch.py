@@ -91,6 +91,9 @@ class AttemptWatch:
     def others(self) -> int:
         return self._walk.others()
 
+    def admits(self) -> bool:
+        return self._breaker.would_admit()
+
     def retrying(self, error: ProviderError, delay: float, retry: int) -> None:
         tools = self._walk.tools
         if tools.bus.active:

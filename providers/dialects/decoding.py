@@ -1,0 +1,110 @@
+"""What every stream decoder does alike: keeps good events before an error, bounds memory, never guesses a finish."""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from providers.dialects.accumulator import Accumulator, events_of
+from providers.errors import MalformedResponseError, ProviderError, StreamInterruptedError
+from providers.types import Completion, StreamEvent, StreamFinished, StreamStarted
+
+SHAPE_ERRORS = (TypeError, AttributeError, KeyError, IndexError, ValueError, RecursionError)
+"""What reading JSON of an unexpected shape raises (orjson's decode error is a ValueError)."""
+
+P_co = TypeVar("P_co", covariant=True)
+P = TypeVar("P")
+
+
+class Splitter(Protocol[P_co]):
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """See StreamDecoder.feed."""
+        if self.finished:
+            return []
+        if self.failure is not None:
+            raise self.failure
+        self._out = out = []
+        try:
+            for payload in self._splitter.feed(data):
+                self._take(payload)
+                if self.finished:
+                    break
+        except ProviderError as error:
+            self._failed(error)
+        except SHAPE_ERRORS as error:
+            self._failed(MalformedResponseError(f"a stream event cannot be read: {_why(error)}"))
+        if self.failure is not None and not out:
+            raise self.failure
+        return out
+
+    def close(self) -> list[StreamEvent]:
+        """See StreamDecoder.close."""
+        if self.finished:
+            return []
+        if self.failure is not None:
+            raise self.failure
+        self._out = out = []
+        try:
+            for payload in self._splitter.close():
+                self._take(payload)
+            if not self.finished and not self._started:
+                self._read_foreign()
+        except ProviderError as error:
+            self._failed(error)
+            raise
+        except SHAPE_ERRORS:
+            # The bytes ended inside an event: that is a cut stream, not a server that writes nonsense.
+            pass
+        if not self.finished:
+            if not self._complete():
+                cut = StreamInterruptedError("the stream ended before the answer was complete")
+                self._failed(cut)
+                raise cut
+            self._finish()
+        return out
+
+    # --- what a format defines ------------------------------------------------------------------------------------
+
+    def _take(self, payload: P) -> None:
+        """Read one payload: append events to `_out`, call `_finish` at the end, raise a ProviderError for an error."""
+        raise NotImplementedError
+
+    def _whole(self, body: bytes) -> Completion:
+        """The answer of a server that ignored `stream` and sent a plain body; raises what that body means."""
+        raise NotImplementedError
+
+    def _complete(self) -> bool:
+        """Nothing but an end sentinel is missing."""
+        return self.answer.finish_reason is not None
+
+    # --- shared ---------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._started = True
+        self._out.append(StreamStarted(model=self.answer.model))
+
+    def _finish(self) -> None:
+        self.finished = True
+        self._out.append(StreamFinished(self.answer.completion()))
+
+    def _read_foreign(self) -> None:
+        """Make what can be made of a body that was no event stream."""
+        body = self._splitter.foreign().strip()
+        if not body or b"data:".startswith(body) or b"event:".startswith(body):
+            return
+        if body[:1] not in b"{[<":
+            raise MalformedResponseError(f"not an event stream: {body[:80].decode('utf-8', 'replace')!r}")
+        events = events_of(self._whole(body))
+        self._out += events
+        self.finished = True
+
+    def _failed(self, error: ProviderError) -> None:
+        self.failure = error
+        error.model = error.model or self.answer.model
+        error.billed = self.answer.usage
+        if isinstance(error, StreamInterruptedError):
+            error.partial_text = self.answer.partial_text()
+
+
+def _why(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{text[:120]}" if text else type(error).__name__

@@ -1,0 +1,321 @@
+"""Every vendor's error body and status to exactly one class of ours, for all dialects alike.
+
+Vendors share most words (`invalid_request_error`, `insufficient_quota`), proxies mix their shapes, and an error inside a
+200 has no status at all, so one reader takes them all: decisive words first, then tell-tale messages, then the status,
+then the vendor's type. Sources: platform.openai.com/docs/guides/error-codes, docs.claude.com/en/api/errors,
+api-docs.deepseek.com/quick_start/error_codes, openrouter.ai/docs/api/reference/errors-and-debugging,
+docs.ollama.com/api/errors, learn.microsoft.com/azure/ai-services/openai/concepts/content-filter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from providers.dialects.retry_after import google_delay, retry_after
+from providers.errors import (
+    AllProvidersFailedError,
+    AuthenticationError,
+    BudgetExceededError,
+    CircuitBreakerOpenError,
+    ConnectionFailedError,
+    ContentFilterError,
+    ContextLengthError,
+    InvalidRequestError,
+    MalformedResponseError,
+    ModelNotFoundError,
+    PermissionDeniedError,
+    ProviderError,
+    ProviderTimeoutError,
+    QuotaExhaustedError,
+    RateLimitError,
+    ServiceUnavailableError,
+    StreamInterruptedError,
+)
+
+ErrorClass = type[ProviderError]
+
+# Words that decide by themselves, whatever the status says.
+_DECISIVE: Final[dict[str, ErrorClass]] = {
+    **dict.fromkeys(
+        ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "insufficient_balance",
+         "insufficient_credits", "credit_balance_too_low", "exceeded_current_quota_error", "payment_required"),
+        QuotaExhaustedError,
+    ),
+    **dict.fromkeys(("context_length_exceeded", "model_context_window_exceeded", "token_limit_exceeded"), ContextLengthError),
+    **dict.fromkeys(
+        ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "content_filtered",
+         "data_inspection_failed", "moderation_blocked", "flagged_input"),
+        ContentFilterError,
+    ),
+    **dict.fromkeys(("model_not_found", "deploymentnotfound", "unknown_model"), ModelNotFoundError),
+    **dict.fromkeys(("invalid_api_key", "api_key_invalid", "account_deactivated"), AuthenticationError),
+    # Our own gateway's words, so that a gateway behind a gateway keeps the class.
+    "circuit_breaker_open": CircuitBreakerOpenError,
+    "budget_exceeded": BudgetExceededError,
+    "all_providers_failed": AllProvidersFailedError,
+    "connection_failed": ConnectionFailedError,
+    "malformed_response": MalformedResponseError,
+    "stream_interrupted": StreamInterruptedError,
+}  # fmt: skip
+
+# Words that speak only where there is no status: errors inside a 200 and in streams.
+_TYPES: Final[dict[str, ErrorClass]] = {
+    **dict.fromkeys(
+        ("invalid_request_error", "badrequesterror", "bad_request", "invalid_argument", "request_too_large",
+         "tool_use_failed", "validation_error", "unprocessableentityerror", "invalid_request"),
+        InvalidRequestError,
+    ),
+    **dict.fromkeys(("authentication_error", "authenticationerror", "unauthorized", "unauthenticated"), AuthenticationError),
+    **dict.fromkeys(("permission_error", "permission_denied", "permissiondeniederror", "forbidden"), PermissionDeniedError),
+    **dict.fromkeys(("not_found_error", "notfounderror", "not_found"), ModelNotFoundError),
+    **dict.fromkeys(
+        ("rate_limit_error", "rate_limit_exceeded", "ratelimiterror", "ratelimitreached", "too_many_requests",
+         "toomanyrequests", "resource_exhausted", "requests", "tokens"),
+        RateLimitError,
+    ),
+    **dict.fromkeys(("timeout", "timeout_error", "request_timeout", "deadline_exceeded"), ProviderTimeoutError),
+    **dict.fromkeys(
+        ("overloaded_error", "api_error", "server_error", "internal_error", "internalservererror", "internal_server_error",
+         "service_unavailable", "service_unavailable_error", "serviceunavailableerror", "server_is_overloaded", "slow_down",
+         "unavailable", "conflict_error"),
+        ServiceUnavailableError,
+    ),
+}  # fmt: skip
+
+_STATUSES: Final[dict[int, ErrorClass]] = {
+    401: AuthenticationError,
+    402: QuotaExhaustedError,
+    403: PermissionDeniedError,
+    404: ModelNotFoundError,
+    408: ProviderTimeoutError,
+    409: ServiceUnavailableError,
+    410: ModelNotFoundError,
+    424: ServiceUnavailableError,
+    425: ServiceUnavailableError,
+    429: RateLimitError,
+}
+
+_CONTEXT = re.compile(
+    r"prompt (?:is|was) too long|maximum context length|context length is only|context (?:length|window) (?:was |is |has been )?exceeded"
+    r"|(?:exceed\w*|longer than|larger than|greater than)[^.]{0,80}(?:context (?:length|window|limit|size)|maximum model length)"
+    r"|input token count\b.{0,80}exceeds|reduce the length of (?:the |your )?(?:messages|input|prompt)"
+)
+_QUOTA = re.compile(r"credit balance is too low|insufficient (?:balance|credits|funds)|reached your specified api usage limits")
+_FILTERED = re.compile(r"content filtering policy|content management policy|content exists risk|flagged as potentially violating")
+_BAD_KEY = re.compile(r"api key (?:is )?(?:not valid|invalid|expired)|invalid (?:x-)?api[- ]key|organization has been disabled")
+_NO_MODEL = re.compile(r"model not exist|is not a valid model|\bmodel\b[^.]{0,120}(?:not found|does not exist)|no such model")
+
+_SPACES = re.compile(r"\s+")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(slots=True)
+class ErrorFacts:
+    """What an error body says, whatever its shape."""
+
+    message: str = ""
+    type: str | None = None
+    code: str | None = None
+    status: int | None = None
+    """A status inside the body, as errors within a 200 have it."""
+    words: list[str] = field(default_factory=list)
+    """Code, type and inner codes in lower case: what classification looks at."""
+    retry_after: float | None = None
+    request_id: str | None = None
+
+
+def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+    """The one error of an answer with a failing status. Header names are lower case; any body is tolerated."""
+    facts = read_body(body)
+    message = facts.message or f"HTTP {status} with an empty body"
+    wanted = retry_after(headers)
+    return classify(status, facts)(
+        message,
+        status=status,
+        code=facts.code,
+        error_type=facts.type,
+        request_id=facts.request_id or headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id"),
+        retry_after=facts.retry_after if wanted is None else wanted,
+    )
+
+
+def embedded_error(value: object) -> ProviderError:
+    """The error that a 200's body or a stream event holds."""
+    facts = read_value(value)
+    return classify(None, facts)(
+        facts.message or "the provider sent an error without a message",
+        status=facts.status,
+        code=facts.code,
+        error_type=facts.type,
+        request_id=facts.request_id,
+        retry_after=facts.retry_after,
+    )
+
+
+def unreadable(body: bytes) -> MalformedResponseError:
+    """The error of a 200 whose body is not the JSON it should be."""
+    if not body.strip():
+        return MalformedResponseError("the answer is empty")
+    return MalformedResponseError(f"the answer is not JSON: {_plain_text(body)[:200]!r}")
+
+
+def classify(status: int | None, facts: ErrorFacts) -> ErrorClass:
+    """The class of an error. A status of the HTTP answer counts before one inside the body."""
+    if status is None or status < 400:
+        status = facts.status
+    for word in facts.words:
+        cls = _DECISIVE.get(word)
+        if cls is ModelNotFoundError and status in (401, 403):
+            return PermissionDeniedError
+        if cls is not None:
+            return cls
+    text = facts.message.lower()
+    if status in (None, 400, 402, 403, 413, 422, 429) and _QUOTA.search(text):
+        return QuotaExhaustedError
+    if status in (None, 400, 403, 422) and _FILTERED.search(text):
+        return ContentFilterError
+    if status in (None, 400, 413, 422, 500) and _CONTEXT.search(text):
+        return ContextLengthError
+    if status in (None, 400) and _BAD_KEY.search(text):
+        return AuthenticationError
+    if status in (None, 400, 422) and _NO_MODEL.search(text):
+        return ModelNotFoundError
+    if status is not None:
+        return by_status(status)
+    for word in facts.words:
+        cls = _TYPES.get(word)
+        if cls is not None:
+            return cls
+    return ServiceUnavailableError
+
+
+def by_status(status: int) -> ErrorClass:
+    """The class of a bare HTTP status."""
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if 400 <= status < 500:
+        return InvalidRequestError
+    # Not even a redirect is an answer that a provider's API gives.
+    return ServiceUnavailableError if status >= 500 else MalformedResponseError
+
+
+def read_body(body: bytes) -> ErrorFacts:
+    """The facts of an error body; text that is not JSON becomes the message."""
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        return ErrorFacts(_plain_text(body)[:500])
+    return read_value(value)
+
+
+def read_value(value: object) -> ErrorFacts:
+    """The facts of a parsed error: nested, top-level, a bare string, or Google's list around one."""
+    if isinstance(value, list):
+        value = next((item for item in value if isinstance(item, dict)), None)
+    if isinstance(value, str):
+        return ErrorFacts(value)
+    if not isinstance(value, dict):
+        return ErrorFacts()
+    inner = value.get("error")
+    source: dict[str, Any] = inner if isinstance(inner, dict) else value
+    facts = ErrorFacts()
+    for candidate in (source.get("message"), inner, source.get("msg"), source.get("detail"), source.get("errors"), value.get("message")):
+        if candidate:
+            facts.message = candidate if isinstance(candidate, str) else "" if candidate is source else _dumped(candidate)
+            if facts.message:
+                break
+    kind, code = source.get("type"), source.get("code")
+    facts.type = kind if isinstance(kind, str) else None
+    facts.code = str(code) if isinstance(code, (str, int)) and not isinstance(code, bool) else None
+    facts.status = _status(source.get("status_code"), source.get("status"), code, value.get("status"), value.get("statusCode"))
+    status_word = source.get("status")
+    if facts.type is None and isinstance(status_word, str) and not status_word.isdigit():
+        facts.type = status_word
+    if isinstance(value.get("request_id"), str):
+        facts.request_id = value["request_id"]
+    _collect_words(source, facts)
+    return facts
+
+
+def _collect_words(source: dict[str, Any], facts: ErrorFacts) -> None:
+    words: list[object] = [facts.code, facts.type]
+    for key in ("innererror", "inner_error"):
+        deeper = source.get(key)
+        if isinstance(deeper, dict):
+            words.append(deeper.get("code"))
+    metadata = source.get("metadata")
+    if isinstance(metadata, dict):
+        words.append(metadata.get("error_type"))
+        if metadata.get("flagged_input") or metadata.get("reasons"):
+            words.append("flagged_input")
+    details = source.get("details")
+    if isinstance(details, list):
+        for detail in details:
+            if isinstance(detail, dict):
+                words.append(detail.get("reason"))
+                facts.retry_after = google_delay(detail.get("retryDelay")) if facts.retry_after is None else facts.retry_after
+    facts.words = [_SPACES.sub("_", word.strip().lower()) for word in words if isinstance(word, str)]
+
+
+def _status(*candidates: object) -> int | None:
+    for value in candidates:
+        if isinstance(value, str) and value.isdecimal() and len(value) == 3:
+            value = int(value)
+        if isinstance(value, int) and 400 <= value <= 599:
+            return value
+    return None
+
+
+def _plain_text(body: bytes) -> str:
+    text = body[:65536].decode("utf-8", "replace")
+    if "<" in text[:200]:
+        title = _TITLE.search(text)
+        text = f"an HTML page titled {title[1].strip()!r}" if title else text
+    return _SPACES.sub(" ", text).strip()
+
+
+def _dumped(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()[:500]
+    except TypeError:
+        return ""
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorForm:
+    """How one format writes one class of error."""
+
+    status: int
+    type: str
+    code: str | None = None
+
+
+def form_of(error: ProviderError, forms: Mapping[ErrorClass, ErrorForm]) -> ErrorForm:
+    """The form of the error's class, or of the nearest class above it."""
+    return next(forms[cls] for cls in type(error).__mro__ if cls in forms)
+
+
+def status_of(error: ProviderError, form: ErrorForm) -> int:
+    """The error's own status where it means the same class (a 500 stays a 500), else the form's."""
+    own = error.status
+    if own is not None and 400 <= own <= 599 and by_status(own) is by_status(form.status):
+        return own
+    return form.status
+
+
+def error_headers(error: ProviderError) -> dict[str, str]:
+    """JSON, and Retry-After in whole seconds and in milliseconds, as Azure sends both."""
+    headers = {"content-type": "application/json"}
+    wanted = error.retry_after
+    if wanted is not None and 0 <= wanted < float("inf"):
+        headers["retry-after"] = str(-int(-wanted // 1))
+        headers["retry-after-ms"] = str(round(wanted * 1000))
+    return headers

@@ -1,0 +1,256 @@
+"""A plausible value for a JSON Schema: what a simulated provider puts into tool arguments and structured answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from re import _parser as sre  # type: ignore[attr-defined]
+from typing import Any
+
+MAX_DEPTH = 12
+"""Levels of nesting; below them optional parts are left out, so that recursive schemas end."""
+MAX_ITEMS = 50
+"""A schema that demands more items than this gets this many: an answer should not fill the memory."""
+
+_FORMATS = {
+    "date": "2025-01-01",
+    "time": "12:00:00Z",
+    "date-time": "2025-01-01T12:00:00Z",
+    "duration": "PT1H",
+    "email": "ada@example.com",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uri": "https://example.com/",
+    "url": "https://example.com/",
+    "uuid": "0f8fad5b-d9cb-469f-a165-70867728950e",
+}
+
+Words = Callable[[str], str]
+"""Text for a string property, by the property's name."""
+Numbers = Callable[[str], float | None]
+"""A number for a numeric property, by its name; None: no opinion."""
+
+
+class Sampler:
+    """Writes values for one schema; `text` and `number` supply what the values talk about."""
+
+    def __init__(self, schema: Mapping[str, Any], text: Words, number: Numbers) -> None:
+        self._root = schema
+        self._text = text
+        self._number = number
+
+    def value(self) -> Any:
+        return self._value(self._root, "value", 0)
+
+    def _value(self, schema: Any, name: str, depth: int) -> Any:
+        if not isinstance(schema, Mapping):
+            return self._text(name)
+        schema = self._resolved(schema, depth)
+        if "const" in schema:
+            return schema["const"]
+        choices = schema.get("enum")
+        if isinstance(choices, Sequence) and choices:
+            return self._choice(choices, name)
+        kind = self._kind(schema, depth)
+        match kind:
+            case "object":
+                return self._object(schema, depth)
+            case "array":
+                return self._array(schema, name, depth)
+            case "integer" | "number":
+                return self._numeric(schema, name, whole=kind == "integer")
+            case "boolean":
+                return True
+            case "null":
+                return None
+        return self._string(schema, name)
+
+    def _resolved(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
+        """The schema with its references followed, its parts merged and one of its alternatives chosen."""
+        for _ in range(MAX_DEPTH):
+            reference = schema.get("$ref")
+            alternatives = schema.get("anyOf") or schema.get("oneOf")
+            parts = schema.get("allOf")
+            if isinstance(reference, str):
+                rest = {k: v for k, v in schema.items() if k != "$ref"}
+                schema = {**self._lookup(reference), **rest}
+            elif alternatives:
+                chosen = alternatives[0]
+                if depth >= MAX_DEPTH:
+                    chosen = min(alternatives, key=lambda each: "$ref" in each or each.get("type") in ("object", "array"))
+                schema = _merged(schema, chosen, without=("anyOf", "oneOf"))
+            elif parts:
+                for part in parts:
+                    part = self._lookup(part["$ref"]) if "$ref" in part else part
+                    schema = _merged(schema, part)
+                schema = {k: v for k, v in schema.items() if k != "allOf"}
+            else:
+                break
+        return schema
+
+    def _lookup(self, reference: str) -> Mapping[str, Any]:
+        found: Any = self._root
+        for step in reference.lstrip("#").strip("/").split("/"):
+            if step:
+                found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
+
+    def _kind(self, schema: Mapping[str, Any], depth: int) -> str:
+        kind = schema.get("type")
+        if isinstance(kind, str):
+            return kind
+        if isinstance(kind, Sequence) and kind:
+            if depth >= MAX_DEPTH and "null" in kind:
+                return "null"
+            return str(next((each for each in kind if each != "null"), "null"))
+        if "properties" in schema:
+            return "object"
+        if "items" in schema or "prefixItems" in schema:
+            return "array"
+        if "minimum" in schema or "maximum" in schema or "multipleOf" in schema:
+            return "number"
+        return "string"
+
+    def _choice(self, choices: Sequence[Any], name: str) -> Any:
+        """The choice that the text names, else the first."""
+        told = self._text(name).lower()
+        return next((each for each in choices if isinstance(each, str) and each and each.lower() in told), choices[0])
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        properties = schema.get("properties") or {}
+        required = schema.get("required") or ()
+        wanted = properties if depth < MAX_DEPTH else [name for name in properties if name in required]
+        result = {name: self._value(properties[name], name, depth + 1) for name in wanted}
+        for name in required:
+            if name not in result:
+                result[name] = self._text(name)
+        return result
+
+    def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
+        first = [self._value(each, name, depth + 1) for each in schema.get("prefixItems") or ()]
+        least, most = int(schema.get("minItems", 0)), int(schema.get("maxItems", MAX_ITEMS))
+        usual = 0 if depth >= MAX_DEPTH else 2
+        count = min(max(least, min(usual, most)), MAX_ITEMS)
+        items = schema.get("items", {})
+        result = first[:most]
+        if items is not False:
+            result += [self._value(items, name, depth + 1) for _ in range(count - len(result))]
+        return _unique(result) if schema.get("uniqueItems") else result
+
+    def _numeric(self, schema: Mapping[str, Any], name: str, *, whole: bool) -> int | float:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+        step = 1 if whole else 0.5
+        if isinstance(above, (int, float)) and not isinstance(above, bool):
+            low = max(low, above + step) if low is not None else above + step
+        if isinstance(below, (int, float)) and not isinstance(below, bool):
+            high = min(high, below - step) if high is not None else below - step
+            if low is not None and high < low:
+                # Too narrow for whole steps: the middle of the open interval.
+                low = high = ((above if above is not None else low) + below) / 2
+        said = self._number(name)
+        number: float = said if said is not None else (low if low is not None else 1)
+        if low is not None:
+            number = max(number, low)
+        if high is not None:
+            number = min(number, high)
+        multiple = schema.get("multipleOf")
+        if multiple:
+            number = round(number / multiple) * multiple
+            if low is not None and number < low:
+                number += multiple
+            if high is not None and number > high:
+                number -= multiple
+        if whole:
+            number = int(number) if low is None or int(number) >= low else int(number) + 1
+        return int(number) if float(number).is_integer() else number
+
+    def _string(self, schema: Mapping[str, Any], name: str) -> str:
+        pattern = schema.get("pattern")
+        if isinstance(pattern, str):
+            sample = matching(pattern)
+            if sample is not None:
+                return sample
+        text = _FORMATS.get(str(schema.get("format")), "") or self._text(name)
+        least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
+        if len(text) < least:
+            text = (text + " " if text else "…") * (min(least, 10_000) // (len(text) + 1) + 1)
+            text = text[: max(least, 1)]
+        return text[:most] if isinstance(most, int) else text
+
+
+def _merged(schema: Mapping[str, Any], part: Mapping[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:
+    result = {k: v for k, v in schema.items() if k not in without}
+    for key, value in part.items():
+        if key == "properties":
+            result[key] = {**result.get(key, {}), **value}
+        elif key == "required":
+            result[key] = [*result.get(key, ()), *value]
+        else:
+            result[key] = value
+    return result
+
+
+def _unique(items: list[Any]) -> list[Any]:
+    """The items made different where a suffix or an increment can do it."""
+    result: list[Any] = []
+    for item in items:
+        while item in result:
+            if isinstance(item, str):
+                item += f" {len(result) + 1}"
+            elif isinstance(item, (int, float)) and not isinstance(item, bool):
+                item += 1
+            else:
+                break
+        if item not in result:
+            result.append(item)
+    return result
+
+
+def matching(pattern: str) -> str | None:
+    """A short string that a regular expression matches, or None where none was found."""
+    try:
+        sample = "".join(_sampled(sre.parse(pattern)))
+        return sample if re.search(pattern, sample) else None
+    except (re.error, NotImplementedError, RecursionError, OverflowError):
+        return None
+
+
+def _sampled(parsed: Any) -> list[str]:
+    return [_sample(operator, argument) for operator, argument in parsed]
+
+
+_CATEGORIES = {"CATEGORY_DIGIT": "7", "CATEGORY_WORD": "a", "CATEGORY_SPACE": " ", "CATEGORY_NOT_DIGIT": "x"}
+
+
+def _sample(operator: Any, argument: Any) -> str:
+    match str(operator):
+        case "LITERAL":
+            return chr(argument)
+        case "ANY":
+            return "x"
+        case "AT" | "ASSERT" | "ASSERT_NOT":
+            return ""
+        case "CATEGORY":
+            return _CATEGORIES.get(str(argument), "-")
+        case "NOT_LITERAL":
+            return "x" if argument != ord("x") else "y"
+        case "IN":
+            if str(argument[0][0]) == "NEGATE":
+                refused = {_sample(*each) for each in argument[1:]}
+                return next((c for c in "x7-_ Z." if c not in refused), "§")
+            return _sample(*argument[0])
+        case "RANGE":
+            return chr(argument[0])
+        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+            least, most, inner = argument
+            usual = max(int(least), min(int(most), 1))
+            return "".join(_sampled(inner)) * min(usual, 1000)
+        case "SUBPATTERN":
+            return "".join(_sampled(argument[-1]))
+        case "ATOMIC_GROUP":
+            return "".join(_sampled(argument))
+        case "BRANCH":
+            return "".join(_sampled(argument[1][0]))
+    raise NotImplementedError(operator)

@@ -1,0 +1,72 @@
+"""The process: answers `--version` and `--help` before anything heavy loads, and joins the faces that may not import each other."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandbox.cli.session import Session
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    _open_streams()
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has what it wanted. Without this the interpreter would complain while it flushes at its end.
+        _discard_output()
+        return 0
+    except OSError as error:
+        _discard_output()
+        sys.stderr.write(f"sandbox: cannot write the output: {(error.strerror or str(error)).lower()}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments in (["--version"], ["-V"]):
+        from sandbox import __version__
+
+        sys.stdout.write(f"sandbox {__version__}\n")
+        return 0
+    if arguments in (["--help"], ["-h"], ["help"]):
+        from sandbox.cli.commands import help_text
+
+        sys.stdout.write(help_text())
+        return 0
+    from sandbox.cli.app import run
+
+    return run(arguments, open_ui=_open_ui)
+
+
+def _open_ui(session: Session) -> int:
+    """The terminal UI, found at run time: the faces are layers that do not import each other."""
+    from importlib import import_module
+
+    code: int = import_module("sandbox.tui.app").run(session.loaded)
+    return code
+
+
+def _open_streams() -> None:
+    """Standard streams that always exist and never fail on a character that the terminal cannot show."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  lives as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

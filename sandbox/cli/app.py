@@ -1,0 +1,105 @@
+"""Parses one command line, runs its command and answers with an exit code. Only the asked command's module is imported."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from providers.errors import FixtureError, InputError, ProviderError
+from sandbox import __version__
+from sandbox.cli import options as global_options
+from sandbox.cli.commands import COMMANDS, GLOBAL_OPTIONS, GROUPS
+from sandbox.cli.exits import CommandFailed, Exit
+from sandbox.cli.failures import as_json, exit_for
+from sandbox.cli.output import Output
+from sandbox.cli.session import Session
+
+if TYPE_CHECKING:
+    from cyclopts import App, CycloptsError
+
+
+def build() -> App:
+    """The parser with every command registered by name."""
+    from cyclopts import App, Parameter
+
+    shared: dict[str, Any] = {
+        "default_parameter": Parameter(negative=()),
+        "help_epilogue": GLOBAL_OPTIONS.replace("\n", "\n\n"),
+        "help_formatter": "plain",
+        "version_flags": [],
+    }
+    app = App(name="sandbox", help="Without a command: the terminal UI.", version=__version__, **shared)
+    groups = {name: App(name=name, help=sentence, **shared) for name, sentence in GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for name, place, _, sentence in COMMANDS:
+        group_name, _, last = name.rpartition(" ")
+        parent = groups[group_name] if group_name else app
+        parent.command(place, name=last, help=sentence)
+    return app
+
+
+def run(arguments: Sequence[str], *, open_ui: Callable[[Session], int], output: Output | None = None) -> int:
+    """Run one command line; every problem ends as one sentence on stderr and an exit code, except a broken pipe."""
+    output = output or Output()
+    debug = "--debug" in arguments
+    try:
+        for number, argument in enumerate(arguments, 1):
+            if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
+                raise InputError(f"argument {number} is not valid UTF-8 text")
+        options, rest = global_options.split(arguments)
+        session = Session(options, output)
+        if rest:
+            return int(_dispatch(session, rest))
+        if not (output.out.terminal and output.err.terminal):
+            raise InputError("the terminal UI needs a terminal; `sandbox --help` lists the commands")
+        return open_ui(session)
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        return int(exit_for(error, output, debug=debug))
+
+
+def _dispatch(session: Session, tokens: list[str]) -> Exit:
+    from cyclopts import CycloptsError
+
+    app = build()
+    try:
+        command, bound, injected = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise InputError(_sentence(error)) from None
+    for name in injected:
+        bound.arguments[name] = session
+    wants_json = bool(bound.arguments.get("json"))
+    try:
+        result = command(*bound.args, **bound.kwargs)
+        if inspect.isawaitable(result):
+            result = _complete(result)
+    except (ProviderError, CommandFailed, FixtureError) as error:
+        if wants_json:
+            session.output.json(as_json(error))
+        code = exit_for(error, session.output, debug=session.options.debug)
+        return Exit.FAILED if isinstance(error, FixtureError) else code
+    return result if isinstance(result, Exit) else Exit.DONE
+
+
+def _complete(awaitable: Any) -> Any:
+    """Run to the end; Ctrl-C cancels the work, so that connections are closed, and then interrupts."""
+    import asyncio
+
+    async def main() -> Any:
+        return await awaitable
+
+    with asyncio.Runner() as runner:
+        return runner.run(main())
+
+
+def _sentence(error: CycloptsError) -> str:
+    """The parser's complaint as one sentence."""
+    from cyclopts.exceptions import UnusedCliTokensError
+
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"unexpected argument {error.unused_tokens[0]!r}; a text of several words is quoted"
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}"

@@ -1,0 +1,52 @@
+"""Every command in one table: what is registered, and what `--help` says. Imports nothing, so that help is instant."""
+
+from __future__ import annotations
+
+COMMANDS: tuple[tuple[str, str, str, str], ...] = (
+    ("ask", "sandbox.cli.ask:ask", "PROMPT|-", "Ask once; the answer on stdout, its story on stderr."),
+    ("explain", "sandbox.cli.explain:explain", "REQUEST_ID", "Why a request went where it went, and what it cost."),
+    ("costs", "sandbox.cli.costs:costs", "", "What was spent, by provider, model, tenant, agent or time."),
+    ("models", "sandbox.cli.models:models", "", "Models and their prices."),
+    ("health", "sandbox.cli.health:health", "", "Ask each provider whether it is reachable, authenticated and fast enough."),
+    ("config show", "sandbox.cli.config:show", "", "Every setting, its value and where it came from."),
+    ("config path", "sandbox.cli.config:path", "", "Where the settings file is."),
+    ("data path", "sandbox.cli.data:path", "", "Where cache and usage records are."),
+    ("data size", "sandbox.cli.data:size", "", "How much room they take."),
+    ("data prune", "sandbox.cli.data:prune", "", "Delete old usage records, or the cache."),
+    ("fixtures replay", "sandbox.cli.fixtures:replay", "FILE…", "Send recorded exchanges through the real provider adapters."),
+    ("schema", "sandbox.cli.schema:schema", "[NAME]", "The JSON Schema of what a command prints with --json."),
+    ("doctor", "sandbox.cli.doctor:doctor", "", "Check this installation."),
+    ("selftest", "sandbox.cli.selftest:selftest", "", "Check the costs, the breakers and the interfaces in mock mode."),
+    ("completion", "sandbox.cli.completion:completion", "SHELL", "A completion script for bash, zsh or fish."),
+)
+"""Name (with its group), where the function is, its arguments, and one sentence."""
+
+GROUPS = {
+    "config": "The settings.",
+    "data": "The local data.",
+    "fixtures": "Recorded exchanges with providers.",
+}
+
+GLOBAL_OPTIONS = """\
+Options of every command, before or after it:
+  --mode mock|replay|record|live   who answers (mock: simulated providers, no key, no network)
+  --preset NAME                    the failover policy: sandbox, happyos, unified, greenlang, aiworld
+  --config FILE                    settings from this file
+  --debug                          show tracebacks and all log lines
+"""
+
+
+def help_text() -> str:
+    """What `sandbox --help` prints."""
+    usages = [(f"{name} {arguments}".rstrip(), sentence) for name, _, arguments, sentence in COMMANDS]
+    width = max(len(usage) for usage, _ in usages)
+    lines = "".join(f"  {usage:<{width}}  {sentence}\n" for usage, sentence in usages)
+    return (
+        "Usage: sandbox [OPTIONS] [COMMAND]\n\n"
+        "See, offline, what an LLM application does when its providers misbehave, and what that costs.\n"
+        "Without a command it opens the terminal UI.\n\n"
+        f"Commands:\n{lines}\n{GLOBAL_OPTIONS}"
+        "  --version, --help\n\n"
+        "`sandbox COMMAND --help` explains one command. Exit codes: 0 done, 1 the work failed, 2 wrong use,\n"
+        "3 a check failed, 130 interrupted.\n"
+    )

@@ -1,0 +1,36 @@
+"""Log lines on stderr, without credentials."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import IO
+
+from providers.redaction import redact
+
+
+class Redaction(logging.Filter):
+    """Masks known credentials and anything shaped like one in a record's text and traceback."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._secrets = tuple(secrets)
+        self._formatter = logging.Formatter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage(), self._secrets), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self._formatter.formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = redact(record.exc_text, self._secrets)
+        return True
+
+
+def configure(level: str, file: IO[str], secrets: Iterable[str] = ()) -> None:
+    """Send the program's log lines of `level` and above to `file`; replaces an earlier configuration."""
+    handler = logging.StreamHandler(file)
+    handler.addFilter(Redaction(secrets))
+    handler.setFormatter(logging.Formatter("sandbox: %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)

@@ -1,0 +1,58 @@
+"""The options that every command takes, wherever they stand on the line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from providers.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalOptions:
+    mode: str | None = None
+    preset: str | None = None
+    config: Path | None = None
+    debug: bool = False
+
+
+_TAKES_VALUE = frozenset({"--mode", "--preset", "--config"})
+
+
+def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
+    """The global options and what is left for the command. Everything after `--` is left alone.
+
+    A lone `-` is moved behind `--`, because the parser would take it for an option. Raises InputError.
+    """
+    found: dict[str, str] = {}
+    debug = False
+    rest: list[str] = []
+    behind: list[str] = []
+    dashes: list[str] = []
+    source = iter(arguments)
+    for token in source:
+        name, assigned, value = token.partition("=")
+        if token == "--":
+            behind = list(source)
+        elif name in _TAKES_VALUE:
+            if not assigned:
+                value = next(source, "")
+            if not value or (value.startswith("-") and not assigned):
+                raise InputError(f"{name} needs a value")
+            if name in found:
+                raise InputError(f"{name} is given twice")
+            found[name] = value
+        elif token == "--debug":
+            debug = True
+        elif token == "-":
+            dashes.append(token)
+        else:
+            rest.append(token)
+    if dashes or behind:
+        rest += ["--", *dashes, *behind]
+    config = found.get("--config")
+    options = GlobalOptions(
+        mode=found.get("--mode"), preset=found.get("--preset"), config=Path(config) if config else None, debug=debug
+    )
+    return options, rest

@@ -1,0 +1,93 @@
+"""Where a command writes: data on stdout, narration on stderr, colour only where a person sees it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import IO, Any, Literal
+
+Colour = Literal["plain", "bold", "dim", "red", "green", "yellow", "blue", "cyan"]
+
+_CODES: dict[Colour, str] = {
+    "plain": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36",
+}  # fmt: skip
+
+
+class Stream:
+    """One output stream, with styles if it is a terminal that wants them."""
+
+    def __init__(self, file: IO[str], environ: Mapping[str, str] = os.environ) -> None:
+        self.file = file
+        self.terminal = file.isatty()
+        self.styled = self.terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+    def paint(self, text: str, colour: Colour) -> str:
+        code = _CODES[colour]
+        return f"\x1b[{code}m{text}\x1b[0m" if self.styled and code and text else text
+
+    def write(self, text: str) -> None:
+        self.file.write(text)
+
+    def line(self, text: str = "", colour: Colour = "plain") -> None:
+        self.file.write(self.paint(text, colour) + "\n")
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+class Output:
+    def __init__(self, out: IO[str] | None = None, err: IO[str] | None = None) -> None:
+        self.out = Stream(out or sys.stdout)
+        self.err = Stream(err or sys.stderr)
+
+    def json(self, value: Any) -> None:
+        """One document: spread out for a person at a terminal, else one line."""
+        import orjson
+
+        option = orjson.OPT_INDENT_2 if self.out.terminal else 0
+        self.out.line(orjson.dumps(value, default=plain, option=option).decode())
+
+    def json_line(self, value: Any) -> None:
+        """One line of a series, handed over at once."""
+        import orjson
+
+        self.out.line(orjson.dumps(value, default=plain).decode())
+        self.out.flush()
+
+    def table(self, rows: Iterable[Sequence[str]], header: Sequence[str] = (), *, right: Iterable[int] = ()) -> None:
+        """Columns as wide as their widest cell; `right` names the ones that are aligned to the right."""
+        lines = [list(row) for row in rows]
+        ranked = set(right)
+        widths = [max(map(len, column)) for column in zip(*([list(header)] if header else []), *lines, strict=True)]
+        if header:
+            self.out.line(_row(header, widths, ranked), "bold")
+        for line in lines:
+            self.out.line(_row(line, widths, ranked))
+
+    def note(self, text: str, colour: Colour = "plain") -> None:
+        self.err.line(text, colour)
+
+    def problem(self, text: str) -> None:
+        self.err.line(f"{self.err.paint('sandbox:', 'red')} {text}")
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], right: set[int]) -> str:
+    padded = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
+    return "  ".join(padded).rstrip()
+
+
+def plain(value: Any) -> Any:
+    """What JSON has no word for: money as a decimal string."""
+    if isinstance(value, Decimal):
+        return decimal(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def decimal(value: Decimal | None) -> str | None:
+    """Money as a decimal string without an exponent and without zeros that say nothing; None is unpriced."""
+    if value is None:
+        return None
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

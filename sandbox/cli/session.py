@@ -1,0 +1,50 @@
+"""What a command works with: the options, the settings, the output, and the runtime while it needs one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sandbox.cli.options import GlobalOptions
+from sandbox.cli.output import Output
+
+if TYPE_CHECKING:
+    from sandbox.runtime import Runtime
+    from sandbox.settings import Loaded, Settings
+
+
+@dataclass(slots=True)
+class Session:
+    options: GlobalOptions
+    output: Output
+    _loaded: Loaded | None = field(default=None)
+
+    @property
+    def loaded(self) -> Loaded:
+        """The settings with their origins, read on first use. Raises ConfigError."""
+        if self._loaded is None:
+            from sandbox.cli import logs
+            from sandbox.settings.loading import load
+
+            options = self.options
+            self._loaded = load(options.config, flags={"mode": options.mode, "preset": options.preset})
+            level = "DEBUG" if options.debug else self._loaded.settings.log_level
+            logs.configure(level, self.output.err.file, self._loaded.secrets)
+        return self._loaded
+
+    @property
+    def settings(self) -> Settings:
+        return self.loaded.settings
+
+    @asynccontextmanager
+    async def runtime(self) -> AsyncIterator[Runtime]:
+        """The wired engine for as long as it is needed. Raises ConfigError for what is not available."""
+        from sandbox.runtime import Runtime
+
+        runtime = await Runtime.open(self.settings)
+        try:
+            yield runtime
+        finally:
+            await runtime.close()

@@ -1,0 +1,192 @@
+"""Tells a request's story to a person: the plan, the attempts, what came of them and what that cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from providers.errors import ProviderError, StreamInterruptedError
+from providers.types import (
+    AttemptRecord,
+    GenerationRequest,
+    LLMResponse,
+    ReasoningDelta,
+    StreamEvent,
+    StreamFinished,
+    StreamInterrupted,
+    StreamRestarted,
+    StreamStarted,
+    TextDelta,
+    ToolCallDelta,
+    UsageReported,
+)
+from sandbox.cli.output import Colour, Output, decimal
+from sandbox.core.figures import duration_ms, money
+
+if TYPE_CHECKING:
+    from sandbox.gateway.call import CallOptions
+    from sandbox.gateway.gateway import Gateway
+
+_MARKS: dict[str, tuple[str, Colour]] = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
+
+
+# --- the plan ------------------------------------------------------------------------------------------------------
+
+
+def show_plan(output: Output, gateway: Gateway, request: GenerationRequest, options: CallOptions, *, json: bool) -> None:
+    """What would be asked, in order, and what it would cost at most."""
+    plan = gateway.plan(request, options)
+    rows = [
+        (c.deployment.id, c.model, c.why, gateway.router.estimate(request, c)) for c in plan.candidates
+    ]
+    if json:
+        output.json(
+            {
+                "mode": gateway.mode,
+                "strategy": str(plan.strategy),
+                "requested_model": plan.requested_model,
+                "candidates": [
+                    {"provider": p, "model": m, "why": why, "estimate_usd": decimal(cost)} for p, m, why, cost in rows
+                ],
+            }
+        )
+        return
+    simulated = gateway.mode != "live"
+    output.table(
+        [(str(i), p, m, money(cost, simulated=simulated), why) for i, (p, m, why, cost) in enumerate(rows, 1)],
+        ("", "provider", "model", "up to", "why"),
+        right=(0, 3),
+    )
+    output.note(f"strategy {plan.strategy}; nobody was asked", "dim")
+
+
+# --- the answer ----------------------------------------------------------------------------------------------------
+
+
+def show_answer(output: Output, response: LLMResponse) -> None:
+    """The attempts and the sums, on stderr."""
+    simulated = response.mode != "live"
+    show_attempts(output, response.attempts)
+    usage = response.usage
+    counted = " (counted here)" if usage.estimated else ""
+    facts = [f"{usage.input_tokens} in, {usage.output_tokens} out{counted}", response.finish_reason or "no finish reason"]
+    if response.cached:
+        facts.append(f"cached, saved {money(response.saved_usd, simulated=simulated)}")
+    else:
+        facts.append(_cost(response, simulated))
+    if response.ttft_ms is not None:
+        facts.append(f"first text {duration_ms(response.ttft_ms)}")
+    facts.append(duration_ms(response.latency_ms))
+    output.note(f"{response.provider} {response.model}: {' · '.join(facts)}", "bold")
+    _hint(output, response.mode, response.request_id)
+
+
+def _cost(response: LLMResponse, simulated: bool) -> str:
+    text = money(response.cost_usd, simulated=simulated)
+    premium = response.metadata.get("premium_usd")
+    if response.failovers and isinstance(premium, Decimal):
+        text += f" ({money(premium, simulated=simulated, signed=True)} for failing over)"
+    if response.waste_usd:
+        text += f", wasted {money(response.waste_usd, simulated=simulated)}"
+    return text
+
+
+def show_failure(output: Output, error: ProviderError, request_id: str) -> None:
+    """The attempts of a request that failed, on stderr; the error itself is said by whoever ends the process."""
+    if isinstance(error, StreamInterruptedError) and error.partial_text:
+        output.out.line()
+        output.out.flush()
+    show_attempts(output, error.attempts)
+    if error.retry_after is not None:
+        output.note(f"worth another try in {duration_ms(error.retry_after * 1000)}", "dim")
+    _hint(output, "", request_id)
+
+
+def show_attempts(output: Output, attempts: Sequence[AttemptRecord]) -> None:
+    if not attempts:
+        return
+    provider_width = max(len(a.provider) for a in attempts)
+    model_width = max(len(a.model) for a in attempts)
+    for record in attempts:
+        mark, colour = _MARKS[record.outcome]
+        label = f"{record.provider:<{provider_width}}  {record.model:<{model_width}}"
+        output.note(f"{output.err.paint(mark, colour)} {label}  {attempt_outcome(record)}")
+
+
+def attempt_outcome(record: AttemptRecord) -> str:
+    """What came of an attempt, in a few words."""
+    retry = f", retry {record.retry}" if record.retry else ""
+    if record.outcome == "ok":
+        return f"answered in {duration_ms(record.latency_ms)}{retry}"
+    if record.outcome == "skipped":
+        return f"passed over: {record.error_type}"
+    status = f"{record.status} " if record.status else ""
+    return f"{status}{record.error_type} after {duration_ms(record.latency_ms)}{retry}"
+
+
+def _hint(output: Output, mode: str, request_id: str) -> None:
+    simulated = "~ simulated; " if mode and mode != "live" else ""
+    output.note(f"{simulated}request {request_id[:12]}: sandbox explain {request_id[:12]}", "dim")
+
+
+# --- a stream ------------------------------------------------------------------------------------------------------
+
+
+def live_text(output: Output) -> Callable[[StreamEvent], None]:
+    """Shows the text of a stream on stdout as it comes."""
+    shown = False
+
+    def show(event: StreamEvent) -> None:
+        nonlocal shown
+        if isinstance(event, TextDelta):
+            output.out.write(event.text)
+            output.out.flush()
+            shown = True
+        elif isinstance(event, StreamRestarted):
+            if shown:
+                output.out.line()
+                output.out.flush()
+            output.note(f"discard the above ({event.reason}); {event.provider} {event.model} starts anew", "yellow")
+        elif isinstance(event, StreamFinished):
+            output.out.line()
+            output.out.flush()
+
+    return show
+
+
+def event_lines(output: Output) -> Callable[[StreamEvent], None]:
+    """Shows each event of a stream as one JSON object a line."""
+
+    def show(event: StreamEvent) -> None:
+        output.json_line(event_json(event))
+
+    return show
+
+
+def event_json(event: StreamEvent) -> dict[str, Any]:
+    """One event of a stream as `ask --stream --json` prints it."""
+    match event:
+        case StreamStarted():
+            return {"event": "started", "provider": event.provider, "model": event.model}
+        case TextDelta():
+            return {"event": "text", "text": event.text}
+        case ReasoningDelta():
+            return {"event": "reasoning", "text": event.text}
+        case ToolCallDelta():
+            return {
+                "event": "tool_call", "index": event.index, "id": event.id, "name": event.name, "arguments": event.arguments,
+            }  # fmt: skip
+        case UsageReported():
+            return {
+                "event": "usage", "input_tokens": event.usage.input_tokens, "output_tokens": event.usage.output_tokens,
+            }  # fmt: skip
+        case StreamRestarted():
+            return {"event": "restarted", "provider": event.provider, "model": event.model, "reason": event.reason}
+        case StreamInterrupted():
+            return {
+                "event": "interrupted", "error_type": type(event.error).__name__, "message": str(event.error),
+                "partial_text": event.partial_text,
+            }  # fmt: skip
+        case StreamFinished():
+            return {"event": "finished", "finish_reason": event.completion.finish_reason}

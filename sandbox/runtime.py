@@ -1,0 +1,212 @@
+"""The composition root: the only place that wires objects. Every face opens one Runtime and calls its gateway."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from providers import factory
+from providers.base import BaseLLMProvider
+from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded, uuid_hex
+from providers.errors import ConfigError
+from providers.faults import FaultBoard
+from providers.pricing import Catalogue, catalogue
+from sandbox.cache.base import CacheStore, CacheUnavailable
+from sandbox.core.bus import Bus
+from sandbox.gateway.configured import configured_policy
+from sandbox.gateway.gateway import Gateway
+from sandbox.gateway.policies import Policy
+from sandbox.settings import Settings
+from sandbox.settings.model import ProviderSettings
+from sandbox.usage.base import UsageStore, UsageUnavailable
+
+if TYPE_CHECKING:
+    from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_KEYLESS = frozenset({"ollama", "vllm", "mock"})
+"""Kinds that need an address rather than a credential."""
+
+
+class Runtime:
+    """Everything one process needs to answer requests, built from settings. Belongs to one event loop."""
+
+    def __init__(self, settings: Settings, *, clock: Clock, draws: Randomness, ids: Callable[[], str]) -> None:
+        self.settings = settings
+        self.mode = settings.mode
+        self.clock = clock
+        self.bus = Bus()
+        self.faults = FaultBoard()
+        self.notes: list[str] = []
+        """What does not work as configured, one sentence each; the program goes on without it."""
+        self._draws = draws
+        self._ids = ids
+        self._providers: dict[str, BaseLLMProvider] = {}
+        self.prices: Catalogue = catalogue(settings.catalogue, overrides=settings.prices_file)
+        self.cache: CacheStore | None = None
+        self.usage: UsageStore | None = None
+        self.gateway: Gateway
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        draws: Randomness | None = None,
+        ids: Callable[[], str] = uuid_hex,
+    ) -> Runtime:
+        """Build and open everything. Raises ConfigError or InputError for settings that cannot work."""
+        runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids)
+        runtime._check_available()
+        policy = configured_policy(settings)
+        runtime._open_stores()
+        try:
+            runtime.gateway = runtime._build(policy)
+        except BaseException:
+            await runtime._close_stores()
+            raise
+        return runtime
+
+    def use_preset(self, name: str) -> Gateway:
+        """Answer by another preset from now on, with fresh breakers. Raises InputError for an unknown one."""
+        self.gateway = self._build(configured_policy(self.settings, name))
+        return self.gateway
+
+    async def close(self) -> None:
+        """Finish what is under way and release everything; safe to call twice."""
+        for provider in self._providers.values():
+            await provider.close()
+        await self._close_stores()
+
+    async def __aenter__(self) -> Runtime:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _check_available(self) -> None:
+        settings = self.settings
+        if settings.mode == "record":
+            raise ConfigError("mode 'record' is not available in this version: use mock, replay or live")
+        for key, value, local in (
+            ("backend", settings.backend, "local"),
+            ("usage.backend", settings.usage.backend, "sqlite"),
+        ):
+            if value != local:
+                raise ConfigError(f"{key} = {value!r} is not available in this version: use {local!r}")
+        if settings.cache.backend == "redis":
+            raise ConfigError("cache.backend = 'redis' is not available in this version: use 'disk' or 'off'")
+
+    def _open_stores(self) -> None:
+        """A store that cannot be opened is told once and done without: a request never fails for it."""
+        from sandbox.cache.disk import DiskCacheStore
+        from sandbox.usage.sqlite import SqliteUsageStore
+
+        settings = self.settings
+        folder: Path = settings.data_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            self._note(
+                f"the data folder {folder} cannot be made ({error.strerror}): going on without cache and usage records"
+            )
+            return
+        if settings.cache.backend == "disk":
+            try:
+                self.cache = DiskCacheStore(folder / "cache", size_limit=settings.cache.size_limit, clock=self.clock)
+            except CacheUnavailable as error:
+                self._note(f"{error}: going on without cache")
+        try:
+            self.usage = SqliteUsageStore(
+                folder / "usage.db",
+                clock=self.clock,
+                durability=settings.usage.durability,
+                retention_days=settings.usage.retention_days,
+            )
+        except UsageUnavailable as error:
+            self._note(f"{error}: usage of this run is not recorded")
+
+    def _note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+        logger.warning("%s", sentence)
+
+    async def _close_stores(self) -> None:
+        if self.cache is not None:
+            await self.cache.close()
+        if self.usage is not None:
+            await self.usage.close()
+
+    def _build(self, policy: Policy) -> Gateway:
+        settings = self.settings
+        gateway = Gateway(
+            policy,
+            mode=settings.mode,
+            clock=self.clock,
+            draws=self._draws,
+            ids=self._ids,
+            bus=self.bus,
+            prices=self.prices,
+            cache=self.cache,
+            cache_ttl=settings.cache.ttl,
+            record=self.usage.record if self.usage is not None else None,
+            store_prompts=settings.usage.store_prompts,
+        )
+        for position, id in enumerate(policy.chain):
+            configured = settings.providers.get(id) or ProviderSettings(kind="mock" if id == "mock" else None)
+            provider = self._provider(id, configured, named=settings.chain is not None)
+            if provider is None:
+                continue
+            gateway.register(
+                id,
+                provider,
+                priority=configured.priority if configured.priority is not None else position + 1,
+                weight=1.0 if configured.weight is None else configured.weight,
+                requests_per_minute=configured.requests_per_minute,
+                tokens_per_minute=configured.tokens_per_minute,
+            )
+        if len(gateway.registry) == 0:
+            raise ConfigError(
+                f"no provider of the chain ({', '.join(policy.chain)}) can be used in mode {settings.mode!r}: "
+                "set a provider's API key, or use --mode mock, which needs none"
+            )
+        return gateway
+
+    def _provider(self, id: str, configured: ProviderSettings, *, named: bool) -> BaseLLMProvider | None:
+        """The provider of an id, made once; None where this mode or the settings leave it out."""
+        kind = configured.kind or id
+        if not configured.enabled or kind not in factory.kinds():
+            return None
+        key = configured.api_key.get_secret_value() if configured.api_key else None
+        simulated = self.mode in ("mock", "replay")
+        if not simulated and not named and not (configured.base_url if kind in _KEYLESS else key):
+            return None
+        if id not in self._providers:
+            options: dict[str, Any] = {
+                "api_key": key,
+                "base_url": configured.base_url,
+                "model": configured.model,
+                "models": configured.models,
+                "organization": configured.organization,
+                "api_version": configured.api_version,
+                "deployment": configured.deployment,
+            }
+            self._providers[id] = factory.create(
+                kind,
+                **{k: v for k, v in options.items() if v},
+                transport_kind=configured.transport,
+                prices=self.prices,
+                clock=self.clock,
+                draws=self._draws,
+                mock_mode=simulated,
+                fixtures_only=self.mode == "replay",
+                seed=self.settings.mock.seed,
+                pace=self.settings.mock.pace or "instant",
+                faults=self.faults.of(id),
+            )
+        return self._providers[id]

@@ -1,0 +1,163 @@
+"""The usage record in its other shapes: its id, its JSON, its row in a table, and money as whole picodollars."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
+
+import orjson
+
+from providers.clock import iso, utc
+from sandbox.usage.base import UsageRecord
+
+logger = logging.getLogger(__name__)
+
+PICO = 10**12
+"""Picodollars in a dollar."""
+MAX_PICO = 2**63 - 1
+"""About 9.2 million dollars: what a 64-bit integer of picodollars holds."""
+
+# Its own context, so that money is exact whatever precision the program around this has set.
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_PICO = Decimal(PICO)
+
+
+def log_id(tenant: str, agent: str, timestamp_us: int, suffix: str) -> str:
+    """`{tenant}#{agent}#{timestamp}-{suffix}`; unique when the suffix is, for records of one microsecond."""
+    return f"{tenant}#{agent}#{iso(timestamp_us)}-{suffix}"
+
+
+# --- money ---------------------------------------------------------------------------------------------------------
+
+
+def to_pico(usd: Decimal) -> int:
+    """Whole picodollars, rounded half to even. Raises ValueError for what 64 bits cannot hold."""
+    # The size first: turning a number such as 1E+999999 into an integer would take its length in memory.
+    if not usd.is_finite() or usd.adjusted() > 7:
+        raise ValueError(f"{usd} is no amount of dollars between -9.2 and 9.2 million")
+    pico = int(_EXACT.to_integral_value(_EXACT.scaleb(usd, 12)))
+    if abs(pico) > MAX_PICO:
+        raise ValueError(f"{usd} is no amount of dollars between -9.2 and 9.2 million")
+    return pico
+
+
+def to_usd(pico: int) -> Decimal:
+    """Dollars without trailing zeros, exactly."""
+    return _EXACT.divide(Decimal(pico), _PICO)
+
+
+# --- JSON ----------------------------------------------------------------------------------------------------------
+
+
+def as_json(record: UsageRecord) -> dict[str, Any]:
+    """The record for exports: timestamp as ISO 8601 UTC, money as decimal strings, null where unpriced; without its story."""
+    return {
+        "log_id": record.log_id,
+        "request_id": record.request_id,
+        "tenant_id": record.tenant_id,
+        "agent_id": record.agent_id,
+        "timestamp": iso(record.timestamp_us),
+        "mode": record.mode,
+        "model": record.model,
+        "requested_model": record.requested_model,
+        "provider": record.provider,
+        "tokens_used": record.tokens_used,
+        "prompt_tokens": record.prompt_tokens,
+        "completion_tokens": record.completion_tokens,
+        "cached_tokens": record.cached_tokens,
+        "estimated_cost": _money_text(record.estimated_cost),
+        "waste_cost": _money_text(record.waste_cost),
+        "saved_cost": _money_text(record.saved_cost),
+        "catalogue_version": record.catalogue_version,
+        "latency_ms": record.latency_ms,
+        "ttft_ms": record.ttft_ms,
+        "cached": record.cached,
+        "success": record.success,
+        "error_type": record.error_type,
+        "attempts": record.attempts,
+        "failovers": record.failovers,
+        "trace_id": record.trace_id,
+        "estimated_tokens": record.estimated_tokens,
+    }
+
+
+def from_json(body: Mapping[str, Any]) -> UsageRecord:
+    """The record of `as_json`, with its story where `body` has one. Raises ValueError, KeyError or TypeError for anything else."""
+    values = dict(body)
+    values["timestamp_us"] = _parse_time(values.pop("timestamp"))
+    for field in ("estimated_cost", "waste_cost", "saved_cost"):
+        text = values[field]
+        values[field] = None if text is None else Decimal(text)
+    return UsageRecord(**values)
+
+
+def _money_text(usd: Decimal | None) -> str | None:
+    return None if usd is None else format(usd, "f")
+
+
+_EPOCH = utc(0)
+
+
+def _parse_time(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+COLUMNS = (
+    "id", "log_id", "request_id", "tenant_id", "agent_id", "timestamp_us", "mode", "model", "requested_model", "provider",
+    "tokens_used", "prompt_tokens", "completion_tokens", "cached_tokens",
+    "estimated_cost_pico", "waste_cost_pico", "saved_cost_pico", "catalogue_version",
+    "latency_ms", "ttft_ms", "cached", "success", "error_type", "attempts", "failovers", "trace_id", "estimated_tokens", "story",
+)  # fmt: skip
+"""The columns of table `usage`, in the order of `to_row` and `from_row`."""
+
+
+def to_row(number: int, r: UsageRecord) -> tuple[Any, ...]:
+    """The row numbered `number`. Money that 64 bits cannot hold becomes unpriced, with a warning: never a float, never cut off."""
+    try:
+        cost = None if r.estimated_cost is None else to_pico(r.estimated_cost)
+        waste = to_pico(r.waste_cost)
+        saved = None if r.saved_cost is None else to_pico(r.saved_cost)
+    except ValueError as error:
+        logger.warning("usage record %s is kept as unpriced: %s", r.log_id, error)
+        cost, waste, saved = None, 0, None
+    return (
+        number, r.log_id, r.request_id, r.tenant_id, r.agent_id, r.timestamp_us, r.mode, r.model, r.requested_model, r.provider,
+        r.tokens_used, r.prompt_tokens, r.completion_tokens, r.cached_tokens, cost, waste, saved, r.catalogue_version,
+        r.latency_ms, r.ttft_ms, 1 if r.cached else 0, 1 if r.success else 0, r.error_type, r.attempts, r.failovers, r.trace_id,
+        1 if r.estimated_tokens else 0, story_text(r.story) if r.story else None,
+    )  # fmt: skip
+
+
+def from_row(row: Sequence[Any]) -> UsageRecord:
+    """The record of a row selected as COLUMNS."""
+    (
+        _, log, request, tenant, agent, time_us, mode, model, requested, provider, tokens, prompt, completion, cached_tokens,
+        cost, waste, saved, catalogue, latency, ttft, cached, success, error, attempts, failovers, trace, estimated, story,
+    ) = row  # fmt: skip
+    return UsageRecord(
+        log_id=log, request_id=request, tenant_id=tenant, agent_id=agent, timestamp_us=time_us, mode=mode, model=model,
+        requested_model=requested, provider=provider, tokens_used=tokens, prompt_tokens=prompt, completion_tokens=completion,
+        cached_tokens=cached_tokens, estimated_cost=None if cost is None else to_usd(cost), waste_cost=to_usd(waste),
+        saved_cost=None if saved is None else to_usd(saved), catalogue_version=catalogue, latency_ms=latency, ttft_ms=ttft,
+        cached=bool(cached), success=bool(success), error_type=error, attempts=attempts, failovers=failovers, trace_id=trace,
+        estimated_tokens=bool(estimated), story=orjson.loads(story) if story else {},
+    )  # fmt: skip
+
+
+def story_text(story: Mapping[str, Any]) -> str:
+    """The story as JSON; money in it as decimal strings, and what JSON does not know as its text: a record is worth more than its form."""
+    try:
+        return orjson.dumps(story, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # Lone surrogates and integers beyond 64 bits: orjson refuses them, the standard library escapes and keeps them.
+        return json.dumps(story, default=_plain)
+
+
+def _plain(value: object) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
