@@ -7,11 +7,12 @@ with seeded draws. Raw `time`, `random`, `uuid` and `asyncio.sleep` are banned e
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -66,9 +67,9 @@ def seeded(seed: int | str | None = None) -> random.Random:
     return random.Random(seed)
 
 
-def uuid_hex() -> str:
-    """A random id of 32 hexadecimal digits."""
-    return uuid.uuid4().hex
+def random_id() -> str:
+    """A random id of 32 hexadecimal digits: a version 4 UUID's entropy without the cost of building one."""
+    return os.urandom(16).hex()
 
 
 def sequential_ids(prefix: str = "req") -> Callable[[], str]:
@@ -89,6 +90,12 @@ def utc(time_us: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
 
 
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def iso(time_us: int) -> str:
     """ISO 8601 UTC with microseconds, as usage records carry it: `2025-01-01T00:00:00.000000Z`."""
-    return utc(time_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    seconds, micros = divmod(time_us, 1_000_000)
+    return f"{_second(seconds)}.{micros:06d}Z"

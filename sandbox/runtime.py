@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from providers import factory
 from providers.base import BaseLLMProvider
-from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded, uuid_hex
+from providers.clock import SYSTEM_CLOCK, Clock, Randomness, random_id, seeded
 from providers.errors import ConfigError
 from providers.faults import FaultBoard
 from providers.pricing import Catalogue, catalogue
@@ -51,25 +51,32 @@ class Runtime:
         self.gateway: Gateway
 
     @classmethod
-    async def open(
+    def of(
         cls,
         settings: Settings,
         *,
         clock: Clock = SYSTEM_CLOCK,
         draws: Randomness | None = None,
-        ids: Callable[[], str] = uuid_hex,
+        ids: Callable[[], str] = random_id,
+        stores: bool = True,
     ) -> Runtime:
-        """Build and open everything. Raises ConfigError or InputError for settings that cannot work."""
+        """Build everything; with `stores=False` nothing is cached or recorded on disk.
+
+        Raises ConfigError or InputError for settings that cannot work.
+        """
         runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids)
         runtime._check_available()
-        policy = configured_policy(settings)
-        runtime._open_stores()
-        try:
-            runtime.gateway = runtime._build(policy)
-        except BaseException:
-            await runtime._close_stores()
-            raise
+        # First everything that can be refused, so that a refusal leaves no store open.
+        runtime._gather(configured_policy(settings))
+        if stores:
+            runtime._open_stores()
+        runtime.gateway = runtime._build(configured_policy(settings))
         return runtime
+
+    @classmethod
+    async def open(cls, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Runtime:
+        """`of`, from inside the event loop that the runtime is to belong to."""
+        return cls.of(settings, clock=clock)
 
     def use_preset(self, name: str) -> Gateway:
         """Answer by another preset from now on, with fresh breakers. Raises InputError for an unknown one."""
@@ -142,6 +149,21 @@ class Runtime:
         if self.usage is not None:
             await self.usage.close()
 
+    def _gather(self, policy: Policy) -> list[tuple[str, ProviderSettings, BaseLLMProvider]]:
+        """The chain's providers that this mode and the settings allow. Raises ConfigError when there are none."""
+        gathered = []
+        for id in policy.chain:
+            configured = self.settings.providers.get(id) or ProviderSettings(kind="mock" if id == "mock" else None)
+            provider = self._provider(id, configured, named=self.settings.chain is not None)
+            if provider is not None:
+                gathered.append((id, configured, provider))
+        if not gathered:
+            raise ConfigError(
+                f"no provider of the chain ({', '.join(policy.chain)}) can be used in mode {self.mode!r}: "
+                "set a provider's API key, or use --mode mock, which needs none"
+            )
+        return gathered
+
     def _build(self, policy: Policy) -> Gateway:
         settings = self.settings
         gateway = Gateway(
@@ -157,23 +179,14 @@ class Runtime:
             record=self.usage.record if self.usage is not None else None,
             store_prompts=settings.usage.store_prompts,
         )
-        for position, id in enumerate(policy.chain):
-            configured = settings.providers.get(id) or ProviderSettings(kind="mock" if id == "mock" else None)
-            provider = self._provider(id, configured, named=settings.chain is not None)
-            if provider is None:
-                continue
+        for position, (id, configured, provider) in enumerate(self._gather(policy), 1):
             gateway.register(
                 id,
                 provider,
-                priority=configured.priority if configured.priority is not None else position + 1,
+                priority=position if configured.priority is None else configured.priority,
                 weight=1.0 if configured.weight is None else configured.weight,
                 requests_per_minute=configured.requests_per_minute,
                 tokens_per_minute=configured.tokens_per_minute,
-            )
-        if len(gateway.registry) == 0:
-            raise ConfigError(
-                f"no provider of the chain ({', '.join(policy.chain)}) can be used in mode {settings.mode!r}: "
-                "set a provider's API key, or use --mode mock, which needs none"
             )
         return gateway
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from re import _parser as sre  # type: ignore[attr-defined]
 from typing import Any
 
-MAX_DEPTH = 12
+MAX_DEPTH = 5
 """Levels of nesting; below them optional parts are left out, so that recursive schemas end."""
+HARD_DEPTH = 40
+"""A schema that requires itself has no finite value; here it gets null."""
 MAX_ITEMS = 50
 """A schema that demands more items than this gets this many: an answer should not fill the memory."""
 
@@ -33,12 +35,13 @@ Numbers = Callable[[str], float | None]
 
 
 class Sampler:
-    """Writes values for one schema; `text` and `number` supply what the values talk about."""
+    """Writes values for one schema; `text` and `number` supply what the values talk about, `prompt` decides choices."""
 
-    def __init__(self, schema: Mapping[str, Any], text: Words, number: Numbers) -> None:
+    def __init__(self, schema: Mapping[str, Any], text: Words, number: Numbers, prompt: str = "") -> None:
         self._root = schema
         self._text = text
         self._number = number
+        self._prompt = prompt.lower()
 
     def value(self) -> Any:
         return self._value(self._root, "value", 0)
@@ -46,12 +49,14 @@ class Sampler:
     def _value(self, schema: Any, name: str, depth: int) -> Any:
         if not isinstance(schema, Mapping):
             return self._text(name)
+        if depth > HARD_DEPTH:
+            return None
         schema = self._resolved(schema, depth)
         if "const" in schema:
             return schema["const"]
         choices = schema.get("enum")
         if isinstance(choices, Sequence) and choices:
-            return self._choice(choices, name)
+            return self._choice(choices)
         kind = self._kind(schema, depth)
         match kind:
             case "object":
@@ -68,23 +73,22 @@ class Sampler:
 
     def _resolved(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
         """The schema with its references followed, its parts merged and one of its alternatives chosen."""
-        for _ in range(MAX_DEPTH):
+        for _ in range(HARD_DEPTH):
             reference = schema.get("$ref")
-            alternatives = schema.get("anyOf") or schema.get("oneOf")
-            parts = schema.get("allOf")
+            alternatives = _schemas(schema.get("anyOf") or schema.get("oneOf"))
+            parts = _schemas(schema.get("allOf"))
             if isinstance(reference, str):
                 rest = {k: v for k, v in schema.items() if k != "$ref"}
                 schema = {**self._lookup(reference), **rest}
             elif alternatives:
                 chosen = alternatives[0]
                 if depth >= MAX_DEPTH:
-                    chosen = min(alternatives, key=lambda each: "$ref" in each or each.get("type") in ("object", "array"))
+                    chosen = min(alternatives, key=_nests)
                 schema = _merged(schema, chosen, without=("anyOf", "oneOf"))
             elif parts:
-                for part in parts:
-                    part = self._lookup(part["$ref"]) if "$ref" in part else part
-                    schema = _merged(schema, part)
                 schema = {k: v for k, v in schema.items() if k != "allOf"}
+                for part in parts:
+                    schema = _merged(schema, self._lookup(part["$ref"]) if "$ref" in part else part)
             else:
                 break
         return schema
@@ -112,10 +116,10 @@ class Sampler:
             return "number"
         return "string"
 
-    def _choice(self, choices: Sequence[Any], name: str) -> Any:
-        """The choice that the text names, else the first."""
-        told = self._text(name).lower()
-        return next((each for each in choices if isinstance(each, str) and each and each.lower() in told), choices[0])
+    def _choice(self, choices: Sequence[Any]) -> Any:
+        """The choice that the prompt names, else the first."""
+        named = (each for each in choices if isinstance(each, str) and each and each.lower() in self._prompt)
+        return next(named, choices[0])
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         properties = schema.get("properties") or {}
@@ -130,7 +134,7 @@ class Sampler:
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
         first = [self._value(each, name, depth + 1) for each in schema.get("prefixItems") or ()]
         least, most = int(schema.get("minItems", 0)), int(schema.get("maxItems", MAX_ITEMS))
-        usual = 0 if depth >= MAX_DEPTH else 2
+        usual = 2 if depth < 2 else 1 if depth < MAX_DEPTH else 0
         count = min(max(least, min(usual, most)), MAX_ITEMS)
         items = schema.get("items", {})
         result = first[:most]
@@ -178,6 +182,14 @@ class Sampler:
             text = (text + " " if text else "…") * (min(least, 10_000) // (len(text) + 1) + 1)
             text = text[: max(least, 1)]
         return text[:most] if isinstance(most, int) else text
+
+
+def _schemas(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in value or () if isinstance(each, Mapping)]
+
+
+def _nests(schema: Mapping[str, Any]) -> bool:
+    return "$ref" in schema or schema.get("type") in ("object", "array")
 
 
 def _merged(schema: Mapping[str, Any], part: Mapping[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:

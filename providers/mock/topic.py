@@ -12,23 +12,28 @@ LOOKED_AT = 600
 _WORD = re.compile(r"[^\W\d_][\w'’\-]*|\d+|[^\w\s]")
 _COUNT = re.compile(r"\b(\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten)\s+(?:short\s+)?sentences?\b", re.I)
 _LONG = re.compile(r"\b(?:story|essay|article|report|detail(?:ed|s)?|long|tutorial|thorough(?:ly)?)\b", re.I)
-_NUMBERS = {w: i for i, w in enumerate("one two three four five six seven eight nine ten".split(), 1)}
+_NUMBERS = {
+    word: number
+    for number, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), 1)
+}
 _ARTICLES = frozenset({"a", "an", "the"})
 _STOP = frozenset(
     """
-    a an the this that these those it its he she they them his her their our your my mine we us you i me
-    and or but nor so if then else than as at by for from in into of off on onto out over per to up with without within about
-    above across after against along among around before behind below beneath beside between beyond during except inside near
-    outside since through throughout toward towards under until upon via while because although though whether
-    is are was were be been being am do does did doing done have has had having can could may might must shall should will would
-    what who whom whose which when where why how what's who's how's it's i'm i'd i've don't doesn't can't let's let
-    not no yes any all some each every both either neither few more most much many other another such same own only just very too
-    also even still again once here there now ever never always often please thanks thank hello hi hey dear ok okay
-    explain describe write tell give list summarise summarize analyse analyze compare translate help make create generate show
-    define discuss answer say mention name suggest recommend outline draft compose produce provide identify find get got use using
-    want need know think like look see come go goes work works mean means ask asked question questions
-    sentence sentences word words line lines paragraph paragraphs short long brief briefly simple simply detail detailed details
-    one two three four five six seven eight nine ten first second third story essay poem haiku joke example examples data
+    a an the this that these those it its he she they them his her their our your my mine we us you i me and or
+    but nor so if then else than as at by for from in into of off on onto out over per to up with without within
+    about above across after against along among around before behind below beneath beside between beyond during
+    except inside near outside since through throughout toward towards under until upon via while because
+    although though whether is are was were be been being am do does did doing done have has had having can
+    could may might must shall should will would what who whom whose which when where why how what's who's how's
+    it's i'm i'd i've don't doesn't can't let's let not no yes any all some each every both either neither few
+    more most much many other another such same own only just very too also even still again once here there now
+    ever never always often please thanks thank hello hi hey dear ok okay explain describe write tell give list
+    summarise summarize analyse analyze compare translate help make create generate show define discuss answer
+    say mention name suggest recommend outline draft compose produce provide identify find get got use using
+    want need know think like look see come go goes work works mean means ask asked question questions sentence
+    sentences word words line lines paragraph paragraphs short long brief briefly simple simply detail detailed
+    details one two three four five six seven eight nine ten first second third story essay poem haiku joke
+    example examples data
     """.split()  # noqa: SIM905
 )
 
@@ -63,7 +68,7 @@ def topic_of(text: str) -> Topic:
 
 
 def _phrases(head: str) -> list[str]:
-    """Runs of words that carry meaning, up to three words each, with the article before them."""
+    """Runs of words that carry meaning, three or so words each, with the article before them."""
     phrases: list[str] = []
     seen: set[str] = set()
     run: list[str] = []
@@ -71,14 +76,20 @@ def _phrases(head: str) -> list[str]:
     previous = ""
     for word in [*_WORD.findall(head), "."]:
         low = word.lower()
-        meaningful = word[0].isalpha() and len(word) < 32 and low not in _STOP
-        if meaningful and len(run) < 3:
+        # "the capital of France" is one matter, not two.
+        joins = low == "of" and 0 < len(run) < 3
+        meaningful = joins or (word[0].isalpha() and len(word) < 32 and low not in _STOP)
+        if meaningful and len(run) < (5 if "of" in run else 3):
             if not run:
                 article = previous if previous in _ARTICLES else ""
             # A capital that only begins the sentence goes; names and abbreviations keep theirs.
             begins = previous in ("", ".", "!", "?", ":")
             run.append(low if begins and word[1:].islower() and not run else word)
+        elif run and low in _ARTICLES and run[-1] == "of":
+            run.append(word)
         elif run:
+            while run[-1].lower() in ("of", *_ARTICLES):
+                run.pop()
             phrase = " ".join(run)
             if phrase.lower() not in seen:
                 seen.add(phrase.lower())

@@ -1,7 +1,7 @@
 """How each provider sounds when it is simulated: different enough that a failover can be read in the answer itself.
 
-`{a}` is what the prompt is about and `{b}` its second matter; the capitals begin a sentence. The sentences avoid verbs that
-would have to agree with either. Every voice has seven middle sentences, a prime, so that any stride visits all of them.
+`{a}` is what the prompt is about and `{b}` its second matter; the capitals begin a sentence. The sentences avoid verbs
+that would have to agree with either. Every voice has seven middle sentences, a prime, so that any stride visits all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Voice(NamedTuple):
 
 _OPENAI = Voice(
     (
-        "In short: {a} comes down to knowing when to stop.",
+        "In short: with {a}, the art lies in knowing when to stop.",
         "Here is the core idea behind {a}.",
         "Let's take {a} one step at a time.",
         "The quickest way into {a} is a concrete example.",
@@ -29,7 +29,7 @@ _OPENAI = Voice(
         "Most of the value of {a} is in the boring cases, where nothing dramatic happens at all.",
         "A small experiment tells you more about {a} than a long plan does.",
         "Keep the number of moving parts low, and write down why each of them exists.",
-        "If two explanations of {a} fit, prefer the one you can test before lunch.",
+        "Where two explanations of {a} fit, prefer the one you can test before lunch.",
     ),
     (
         "Start there, measure, and adjust.",
@@ -41,40 +41,40 @@ _OPENAI = Voice(
 _AZURE_OPENAI = Voice(
     (
         "At a high level, {a} can be described in three parts: scope, control and review.",
-        "For a team that has to run it, {a} begins with ownership.",
+        "For the team in charge, any talk of {a} begins with ownership.",
         "A practical summary of {a} follows.",
     ),
     (
-        "Scope comes first: agree on what {a} covers and, just as plainly, on what it leaves out.",
+        "Scope comes first: agree on what {a} should cover and, just as plainly, on what to leave out.",
         "Put one named owner on {a}, with a deputy for the weeks when the owner is away.",
         "Controls should be visible to {b}, or they will be worked around within a quarter.",
         "Review {a} on a fixed date rather than after an incident, when tempers are short.",
         "Document the default path; exceptions to {a} are cheap to allow and expensive to forget.",
         "Where regulation applies, keep the evidence next to the decision, not in a separate archive.",
-        "Roll {a} out to one region first, watch it for a week, and only then widen the circle.",
+        "Roll {a} out to one region first, watch for a week, and only then widen the circle.",
     ),
     (
         "This approach scales from a pilot to production without a redesign.",
-        "With those pieces in place, {a} becomes routine.",
+        "With those pieces in place, {a} will soon be routine.",
         "Adapt the details to your own policies.",
     ),
 )
 
 _ANTHROPIC = Voice(
     (
-        "I find it helps to begin with what {a} protects, rather than with how it works.",
+        "I find it helps to begin with what {a} can protect, rather than with the mechanics.",
         "There is a gentle way to think about {a}, and it starts with something ordinary.",
-        "{A} rewards a little patience, so let me go slowly.",
-        "Perhaps the most honest thing to say about {a} is that it concerns limits.",
+        "{A} will reward a little patience, so let me go slowly.",
+        "Perhaps the most honest way to approach {a} is to talk about limits first.",
     ),
     (
-        "Picture a good host who quietly stops pouring before anyone has had too much; {a} has that same tact.",
-        "What looks like refusal is often care: by holding back now, {a} leaves room to recover later.",
+        "Picture a host who quietly stops pouring before anyone has had too much; there is something of that in {a}.",
+        "What looks like refusal is often care: by holding back now, {a} can leave room to recover later.",
         "For {b}, the difference shows up not on the calm days but on the one evening when everything arrives at once.",
-        "I would be careful with the word \"failure\" here, since a well-timed pause is closer to good judgment.",
-        "There is a real trade-off, though: too cautious, and {a} stands in the way; too bold, and it protects nothing.",
-        "You can usually tell that {a} is working because nobody has to talk about it.",
-        "It is worth asking who carries the cost when {a} goes wrong, and whether they had any say.",
+        'I would be careful with the word "failure" here, since a well-timed pause is closer to good judgment.',
+        "There is a trade-off, though: too cautious, and {a} will stand in the way; too bold, and nothing is safe.",
+        "You can usually tell that all is well with {a} because nobody has to talk about it.",
+        "It is worth asking who carries the cost of {a} on a bad day, and whether they had any say.",
     ),
     (
         "I may be simplifying, but I think the heart of it survives.",
@@ -99,7 +99,7 @@ _BEDROCK = Voice(
         "Keep a second path ready, and exercise it often enough that nobody is surprised by it.",
     ),
     (
-        "Built that way, {a} holds under load.",
+        "Built that way, {a} will hold under load.",
         "The result is dull in the best sense.",
         "Each layer can then be replaced by itself.",
     ),
@@ -108,17 +108,17 @@ _BEDROCK = Voice(
 _DEEPSEEK = Voice(
     (
         "Let us derive {a} from first principles.",
-        "Define the problem: what does {a} minimise, and under which constraint?",
+        "Define the problem: what should {a} minimise, and under which constraint?",
         "Consider the simplest non-trivial case of {a}.",
     ),
     (
-        "Suppose every attempt costs one unit; then {a} is a rule for spending a finite budget of attempts.",
+        "Suppose every attempt costs one unit; then {a} can be read as a rule for spending a finite budget.",
         "Without such a rule the expected cost grows with each retry, while the chance of success does not.",
         "Applied to {b}, the same inequality holds with different constants.",
         "The threshold matters less than the recovery time, which dominates once load is high.",
-        "A counterexample exists when failures are independent: there {a} gains nothing.",
+        "A counterexample exists when failures are independent: there, nothing is gained by {a}.",
         "It follows that {a} should react to the rate of failures, not to any single one.",
-        "The boundary case, exactly one failure, shows why {a} needs memory.",
+        "The boundary case, exactly one failure, shows why there can be no {a} without memory.",
     ),
     (
         "Hence the design is optimal up to a constant factor.",
@@ -129,7 +129,7 @@ _DEEPSEEK = Voice(
 
 _GEMINI = Voice(
     (
-        "Great topic! {A} touches more everyday life than you might expect.",
+        "Great topic! {A} will touch more everyday life than you might expect.",
         "Here is a quick tour of {a}.",
         "Think of {a} from three angles: what, why and how.",
     ),
@@ -156,7 +156,7 @@ _VLLM = Voice(
         "The following points describe {a}.",
     ),
     (
-        "Purpose: keep {a} responsive while some part of it is slow.",
+        "Purpose: keep the rest responsive while one part of {a} is slow.",
         "Method: count recent failures, compare with a limit, stop early.",
         "Effect on {b}: shorter waits, fewer surprises, steadier throughput.",
         "Cost: a little bookkeeping for {a}, almost nothing at run time.",
@@ -178,13 +178,13 @@ _OLLAMA = Voice(
         "Good one. Running right here on your machine, my take on {a} is this.",
     ),
     (
-        "You keep an eye on {a}, and the moment it acts up you leave it alone for a bit.",
+        "You keep an eye on {a}, and at the first sign of trouble you step back for a bit.",
         "Nobody likes waiting, {b} least of all, so giving up early is kinder than hoping.",
         "After a while you knock once, gently, and see if anyone answers.",
         "If it works, carry on as though nothing had happened; if not, shut the door again.",
         "It's a lot like a tripped fuse next to the toaster, only for {a}.",
         "The trick with {a} is not being clever, it's being consistent.",
-        "Honestly, half of {a} is just remembering what went wrong last time.",
+        "Honestly, half the job with {a} is just remembering what went wrong last time.",
     ),
     (
         "That's really all there is to it.",

@@ -213,7 +213,7 @@ class FaultyTransport:
                 tokens = 0
                 if decoder is not None:
                     try:
-                        tokens = sum(isinstance(event, TextDelta) for event in decoder.feed(line))
+                        tokens = sum(isinstance(event, TextDelta) and event.text != "" for event in decoder.feed(line))
                     except ProviderError:
                         # What the upstream got wrong is for the reader above to find.
                         decoder = None

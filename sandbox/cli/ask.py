@@ -119,7 +119,7 @@ async def ask(
 
 
 def _options(provider: str | None, strategy: str | None, *, no_cache: bool) -> CallOptions:
-    from providers.clock import uuid_hex
+    from providers.clock import random_id
     from sandbox.gateway.call import CallOptions
     from sandbox.gateway.strategies import RoutingStrategy
 
@@ -127,7 +127,7 @@ def _options(provider: str | None, strategy: str | None, *, no_cache: bool) -> C
         provider=provider,
         strategy=RoutingStrategy.of(strategy) if strategy is not None else None,
         no_cache=no_cache,
-        request_id=uuid_hex(),
+        request_id=random_id(),
     )
 
 

@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from providers.attempts import Deadline
 from providers.base import BaseLLMProvider
-from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded, uuid_hex
+from providers.clock import SYSTEM_CLOCK, Clock, Randomness, random_id, seeded
 from providers.errors import ContentFilterError, ProviderTimeoutError
 from providers.pricing import Catalogue, catalogue
 from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent
@@ -56,7 +56,7 @@ class Gateway:
         mode: str = "live",
         clock: Clock = SYSTEM_CLOCK,
         draws: Randomness | None = None,
-        ids: Callable[[], str] = uuid_hex,
+        ids: Callable[[], str] = random_id,
         bus: Bus | None = None,
         prices: Catalogue | None = None,
         cache: CacheStore | None = None,

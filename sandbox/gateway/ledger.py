@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from providers.clock import Clock, iso
 from providers.errors import ProviderError, StreamInterruptedError
 from providers.pricing import Catalogue
-from providers.types import AttemptRecord, Completion, LLMResponse, TokenUsage
+from providers.types import Completion, LLMResponse, TokenUsage
 from sandbox.core.bus import Bus
 from sandbox.core.events import (
     CacheHit,
@@ -231,8 +230,8 @@ class Ledger:
             self._bus.publish(UsageRecorded(self._clock.time_us(), call.id, log_id))
 
     def _story(self, call: Call, response: LLMResponse | None) -> dict[str, Any]:
-        """Plan and attempts as plain data. Prompt and answer only when the user opted in."""
-        story: dict[str, Any] = {"stream": call.stream, "attempts": [_row(r) for r in call.records]}
+        """Plan and attempts. Prompt and answer only when the user opted in."""
+        story: dict[str, Any] = {"stream": call.stream, "attempts": list(call.records)}
         plan = call.plan
         if plan is not None:
             story["strategy"] = str(plan.strategy)
@@ -240,15 +239,8 @@ class Ledger:
         if response is not None:
             story["finish_reason"] = response.finish_reason
             story["coalesced"] = response.coalesced
-            premium = response.metadata.get("premium_usd")
-            story["premium_usd"] = None if premium is None else str(premium)
+            story["premium_usd"] = response.metadata.get("premium_usd")
         if self._store_prompts:
             story["messages"] = call.request.chat()
             story["answer"] = response.text if response is not None else call.shown
         return story
-
-
-def _row(record: AttemptRecord) -> dict[str, Any]:
-    row = asdict(record)
-    row["cost_usd"] = None if record.cost_usd is None else str(record.cost_usd)
-    return row

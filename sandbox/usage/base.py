@@ -44,7 +44,8 @@ class UsageRecord:
     trace_id: str = ""
     estimated_tokens: bool = False
     story: dict[str, Any] = field(default_factory=dict)
-    """Plan and attempts, as plain JSON data, for `explain`. Never a prompt or an answer, unless the user opted in."""
+    """Plan and attempts for `explain`, for orjson with `default=str`: plain data, dataclasses and Decimals. The store writes
+    it down off the request path. Never a prompt or an answer, unless the user opted in."""
 
 
 @dataclass(slots=True)

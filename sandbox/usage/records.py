@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
@@ -20,6 +21,8 @@ PICO = 10**12
 """Picodollars in a dollar."""
 MAX_PICO = 2**63 - 1
 """About 9.2 million dollars: what a 64-bit integer of picodollars holds."""
+LARGEST_COUNT = 10**15
+"""More tokens, attempts or milliseconds than a record can have; thousands of such records still sum within 64 bits."""
 
 # Its own context, so that money is exact whatever precision the program around this has set.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -146,17 +149,44 @@ def from_row(row: Sequence[Any]) -> UsageRecord:
         cached_tokens=cached_tokens, estimated_cost=None if cost is None else to_usd(cost), waste_cost=to_usd(waste),
         saved_cost=None if saved is None else to_usd(saved), catalogue_version=catalogue, latency_ms=latency, ttft_ms=ttft,
         cached=bool(cached), success=bool(success), error_type=error, attempts=attempts, failovers=failovers, trace_id=trace,
-        estimated_tokens=bool(estimated), story=orjson.loads(story) if story else {},
+        estimated_tokens=bool(estimated), story=read_story(story) if story else {},
     )  # fmt: skip
 
 
+def mended(record: UsageRecord) -> UsageRecord:
+    """The record in a form that a table can hold.
+
+    Lone surrogates (an HTTP header in another encoding) are spelled out, counts are held to LARGEST_COUNT, and durations
+    that are no numbers become 0.
+    """
+    changes: dict[str, Any] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, str):
+            changes[field.name] = value.encode("utf-8", "backslashreplace").decode()
+        elif isinstance(value, int) and not isinstance(value, bool) and field.name != "timestamp_us":
+            changes[field.name] = min(max(value, 0), LARGEST_COUNT)
+        elif isinstance(value, float):
+            changes[field.name] = min(max(value, 0.0), float(LARGEST_COUNT)) if value == value else 0.0
+    return replace(record, **changes)
+
+
 def story_text(story: Mapping[str, Any]) -> str:
-    """The story as JSON; money in it as decimal strings, and what JSON does not know as its text: a record is worth more than its form."""
+    """The story as JSON, money in it as decimal strings."""
     try:
-        return orjson.dumps(story, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(story, default=_plain).decode()
     except TypeError:
-        # Lone surrogates and integers beyond 64 bits: orjson refuses them, the standard library escapes and keeps them.
+        # Lone surrogates and integers beyond 64 bits: orjson refuses them, the standard library writes them.
         return json.dumps(story, default=_plain)
+
+
+def read_story(text: str) -> dict[str, Any]:
+    """The story of `story_text`, money still as text. Raises ValueError for anything else."""
+    try:
+        story: dict[str, Any] = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        story = json.loads(text)
+    return story
 
 
 def _plain(value: object) -> str:

@@ -1,0 +1,53 @@
+"""Our errors as Anthropic writes them (docs.claude.com/en/api/errors)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from providers import errors as e
+from providers.dialects.base import WireError
+from providers.dialects.vendor_errors import ErrorClass, ErrorFacts, ErrorForm, classify, error_headers, form_of, status_of
+
+# Anthropic has types only; a code is added where no type says what happened.
+_FORMS: Final[dict[ErrorClass, ErrorForm]] = {
+    e.RateLimitError: ErrorForm(429, "rate_limit_error"),
+    e.QuotaExhaustedError: ErrorForm(402, "billing_error"),
+    e.AuthenticationError: ErrorForm(401, "authentication_error"),
+    e.PermissionDeniedError: ErrorForm(403, "permission_error"),
+    e.ModelNotFoundError: ErrorForm(404, "not_found_error"),
+    e.InvalidRequestError: ErrorForm(400, "invalid_request_error"),
+    e.ContextLengthError: ErrorForm(400, "invalid_request_error"),
+    e.ContentFilterError: ErrorForm(400, "invalid_request_error", "content_filter"),
+    e.ProviderTimeoutError: ErrorForm(408, "timeout_error"),
+    e.ServiceUnavailableError: ErrorForm(529, "overloaded_error"),
+    e.ConnectionFailedError: ErrorForm(502, "api_error", "connection_failed"),
+    e.MalformedResponseError: ErrorForm(502, "api_error", "malformed_response"),
+    e.StreamInterruptedError: ErrorForm(502, "api_error", "stream_interrupted"),
+    e.CircuitBreakerOpenError: ErrorForm(503, "overloaded_error", "circuit_breaker_open"),
+    e.BudgetExceededError: ErrorForm(429, "rate_limit_error", "budget_exceeded"),
+    e.AllProvidersFailedError: ErrorForm(502, "api_error", "all_providers_failed"),
+    e.ProviderError: ErrorForm(500, "api_error"),
+}
+_TYPE_OF_STATUS: Final = {413: "request_too_large", 500: "api_error", 503: "api_error", 504: "timeout_error"}
+
+
+def error_body(error: e.ProviderError) -> dict[str, Any]:
+    form = form_of(error, _FORMS)
+    status = status_of(error, form)
+    message = error.message
+    if isinstance(error, e.ContextLengthError) and classify(400, ErrorFacts(message)) is not e.ContextLengthError:
+        # Clients know this error by its text alone.
+        message = f"prompt is too long: {message}"
+    inner: dict[str, Any] = {"type": form.type, "message": message}
+    if form.code is not None:
+        inner["code"] = form.code
+    elif status != form.status:
+        inner["type"] = _TYPE_OF_STATUS.get(status, form.type)
+    return {"type": "error", "error": inner, "request_id": error.request_id}
+
+
+def encode_error(error: e.ProviderError) -> WireError:
+    status = status_of(error, form_of(error, _FORMS))
+    return WireError(status, error_headers(error), orjson.dumps(error_body(error)))

@@ -1,0 +1,241 @@
+"""Messages streams, both ways: named events, blocks that open and close, usage that counts from the start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from providers.dialects.anthropic_messages.errors import error_body
+from providers.dialects.anthropic_messages.response import (
+    decode_completion,
+    finish_word,
+    read_raw_usage,
+    stop_of,
+    write_usage,
+)
+from providers.dialects.decoding import EventDecoder
+from providers.dialects.forms import THINKING_BLOCKS, arguments_text
+from providers.dialects.sse import SseEvent, SseSplitter
+from providers.dialects.usage import usage_with_cache_outside
+from providers.dialects.vendor_errors import embedded_error
+from providers.errors import MalformedResponseError, ProviderError, StreamInterruptedError
+from providers.types import Completion, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta, UsageReported
+
+
+class MessageDecoder(EventDecoder[SseEvent]):
+    """Finishes at `message_stop`, or at the end of the bytes after a stop reason."""
+
+    __slots__ = ("_blocks",)
+
+    def __init__(self) -> None:
+        super().__init__(SseSplitter())
+        # By block index: ("tool", number of the call, its whole input), ("thinking", the block), or nothing of interest.
+        self._blocks: dict[int, tuple[str, Any, Any]] = {}
+
+    def _whole(self, body: bytes) -> Completion:
+        return decode_completion(body)
+
+    def _take(self, payload: SseEvent) -> None:
+        name, data = payload
+        if not data:
+            return
+        if name == b"ping":
+            return
+        if name == b"error":
+            raise embedded_error(_json_or_text(data))
+        event = orjson.loads(data)
+        if type(event) is not dict:
+            raise MalformedResponseError(f"a stream event is not an object: {data[:80].decode('utf-8', 'replace')!r}")
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            self._delta(event["index"], event["delta"])
+        elif kind == "content_block_start":
+            self._block(event["index"], event["content_block"])
+        elif kind == "content_block_stop":
+            self._block_end(event["index"])
+        elif kind == "message_start":
+            message = event["message"]
+            self.answer.model = message.get("model") or None
+            self.answer.response_id = message.get("id")
+            self._start()
+            self._usage(message.get("usage"))
+        elif kind == "message_delta":
+            delta = event.get("delta") or {}
+            finish = delta.get("stop_reason")
+            if finish is not None:
+                if type(finish) is not str:
+                    raise TypeError("stop_reason is not a string")
+                self.answer.finish_reason, self.answer.stop = finish, stop_of(finish)
+            if delta.get("stop_sequence") is not None:
+                self.answer.metadata["stop_sequence"] = delta["stop_sequence"]
+            self._usage(event.get("usage"))
+        elif kind == "message_stop":
+            if self.answer.finish_reason is None:
+                raise StreamInterruptedError("the stream ended with message_stop but without a stop reason")
+            self._finish()
+        elif kind == "error" or event.get("error"):
+            raise embedded_error(event)
+        # Anything else is an event newer than this code, which the vendor's versioning policy says to ignore.
+
+    def _block(self, index: int, block: dict[str, Any]) -> None:
+        kind = block.get("type")
+        if kind == "text":
+            self._text(block.get("text") or "")
+        elif kind == "tool_use":
+            number = len(self.answer.calls)
+            ident, name = block.get("id") or None, block["name"]
+            self._blocks[index] = ("tool", number, block.get("input"))
+            self.answer.tool(number, ident, name, "")
+            self._out.append(ToolCallDelta(number, ident, name))
+        elif kind in ("thinking", "redacted_thinking"):
+            kept = dict(block)
+            self._blocks[index] = ("thinking", kept, None)
+            self.answer.metadata.setdefault(THINKING_BLOCKS, []).append(kept)
+            if kind == "thinking":
+                self._reasoning(block.get("thinking") or "")
+
+    def _delta(self, index: int, delta: dict[str, Any]) -> None:
+        kind = delta.get("type")
+        if kind == "text_delta":
+            self._text(delta["text"])
+        elif kind == "input_json_delta":
+            block = self._blocks.get(index)
+            piece = delta["partial_json"]
+            if block is not None and block[0] == "tool" and piece:
+                self.answer.tool(block[1], None, None, piece)
+                self._out.append(ToolCallDelta(block[1], arguments=piece))
+        elif kind == "thinking_delta":
+            self._reasoning(delta["thinking"])
+            block = self._blocks.get(index)
+            if block is not None and block[0] == "thinking":
+                block[1]["thinking"] = block[1].get("thinking", "") + delta["thinking"]
+        elif kind == "signature_delta":
+            block = self._blocks.get(index)
+            if block is not None and block[0] == "thinking":
+                block[1]["signature"] = block[1].get("signature", "") + delta["signature"]
+
+    def _block_end(self, index: int) -> None:
+        block = self._blocks.get(index)
+        if block is not None and block[0] == "tool" and not self.answer.has_arguments(block[1]):
+            # A call without arguments streams no piece of them, or had them whole in its first event.
+            text = arguments_text(block[2])
+            self.answer.tool(block[1], None, None, text)
+            self._out.append(ToolCallDelta(block[1], arguments=text))
+
+    def _text(self, text: str) -> None:
+        if type(text) is not str:
+            raise TypeError("a text delta is not a string")
+        pieces = self.answer.text
+        if text or not pieces:
+            pieces.append(text)
+            self._out.append(TextDelta(text))
+
+    def _reasoning(self, text: str) -> None:
+        if type(text) is not str:
+            raise TypeError("a thinking delta is not a string")
+        pieces = self.answer.reasoning
+        if text or not pieces:
+            pieces.append(text)
+            if text:
+                self._out.append(ReasoningDelta(text))
+
+    def _usage(self, usage: Any) -> None:
+        if not usage:
+            return
+        answer = self.answer
+        answer.raw_usage = raw = read_raw_usage(usage, answer.raw_usage)
+        answer.usage = usage_with_cache_outside(raw)
+        if answer.usage is not None:
+            self._out.append(UsageReported(answer.usage, raw))
+
+
+def _json_or_text(data: bytes) -> object:
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace")
+
+
+class MessageEncoder:
+    """Writes a stream as Anthropic does. Usage is unknown at the start: `message_delta` brings all of it, as the API allows."""
+
+    content_type = "text/event-stream; charset=utf-8"
+
+    __slots__ = ("_id", "_index", "_model", "_open", "_text_sent", "_tools")
+
+    def __init__(self, *, model: str, response_id: str, created: int, include_usage: bool = True) -> None:
+        self._model = model
+        self._id = response_id
+        self._index = -1
+        self._open: str | None = None
+        self._tools: dict[int, int] = {}
+        self._text_sent = False
+
+    def start(self) -> bytes:
+        message = {
+            "id": self._id, "type": "message", "role": "assistant", "model": self._model, "content": [],
+            "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 0, "output_tokens": 0},
+        }  # fmt: skip
+        return _event("message_start", {"message": message})
+
+    def event(self, event: StreamEvent) -> bytes:
+        if isinstance(event, TextDelta):
+            if not event.text and self._text_sent:
+                return b""
+            self._text_sent = True
+            opened = self._switch("text", {"type": "text", "text": ""})
+            return opened + self._delta({"type": "text_delta", "text": event.text})
+        if isinstance(event, ReasoningDelta):
+            opened = self._switch("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            return opened + self._delta({"type": "thinking_delta", "thinking": event.text})
+        if isinstance(event, ToolCallDelta):
+            return self._tool(event)
+        return b""
+
+    def _tool(self, event: ToolCallDelta) -> bytes:
+        written = b""
+        if event.index not in self._tools:
+            block = {"type": "tool_use", "id": event.id or "", "name": event.name or "", "input": {}}
+            written = self._switch(f"tool {event.index}", block)
+            self._tools[event.index] = self._index
+        if event.arguments:
+            # A piece of an earlier call still finds its block: clients put pieces together by index.
+            delta = {"type": "input_json_delta", "partial_json": event.arguments}
+            written += _event("content_block_delta", {"index": self._tools[event.index], "delta": delta})
+        return written
+
+    def finish(self, completion: Completion) -> bytes:
+        written = b""
+        if completion.text == "" and not self._text_sent:
+            written += self._switch("text", {"type": "text", "text": ""})
+        written += self._stop_block()
+        delta = {"stop_reason": finish_word(completion), "stop_sequence": completion.metadata.get("stop_sequence")}
+        written += _event("message_delta", {"delta": delta, "usage": write_usage(completion.usage)})
+        return written + _event("message_stop", {})
+
+    def error(self, error: ProviderError) -> bytes:
+        body = error_body(error)
+        del body["type"]
+        return _event("error", body)
+
+    def _switch(self, kind: str, block: dict[str, Any]) -> bytes:
+        if self._open == kind:
+            return b""
+        written = self._stop_block()
+        self._open = kind
+        self._index += 1
+        return written + _event("content_block_start", {"index": self._index, "content_block": block})
+
+    def _delta(self, delta: dict[str, Any]) -> bytes:
+        return _event("content_block_delta", {"index": self._index, "delta": delta})
+
+    def _stop_block(self) -> bytes:
+        if self._open is None:
+            return b""
+        self._open = None
+        return _event("content_block_stop", {"index": self._index})
+
+
+def _event(name: str, body: dict[str, Any]) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + orjson.dumps({"type": name, **body}) + b"\n\n"

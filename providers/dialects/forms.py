@@ -1,0 +1,250 @@
+"""What requests of every format have in common: reading fields with clear complaints, tools, JSON answers, images.
+
+The common form is OpenAI's. What a format has beyond it travels in `GenerationRequest.metadata` under the dialect's name and
+is written back only by the same dialect; a tool or message keeps foreign keys under the names listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from providers.errors import InvalidRequestError
+from providers.types import GenerationRequest
+
+PARALLEL_TOOLS = "parallel_tool_calls"
+"""Key of `metadata`: False forbids several tool calls in one answer, in every format that can say so."""
+
+ANTHROPIC_EXTRAS = "anthropic"
+"""Key of a tool: what Anthropic's form of it has beyond the common one."""
+THINKING_BLOCKS = "thinking_blocks"
+"""Key of an assistant message and of a completion's metadata: Anthropic's signed thinking, to be sent back unchanged."""
+
+JSON_ONLY = "Answer with one valid JSON value and nothing else: no explanation, no code fence."
+
+
+class ToolView(NamedTuple):
+    name: str
+    description: str | None
+    parameters: Mapping[str, Any]
+    strict: bool
+
+
+def dump(body: Any) -> bytes:
+    """JSON bytes. Raises InvalidRequestError for what JSON cannot hold."""
+    try:
+        return orjson.dumps(body, default=_plain)
+    except TypeError as error:
+        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray, memoryview)):
+        return list(value)
+    raise TypeError
+
+
+def load(body: bytes) -> dict[str, Any]:
+    """The JSON object of a request body. Raises InvalidRequestError."""
+    try:
+        data = orjson.loads(body)
+    except ValueError as error:
+        raise InvalidRequestError(f"the request body is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise InvalidRequestError(f"the request body is a JSON {type(data).__name__}; it must be an object")
+    return data
+
+
+def text_field(data: Mapping[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a string")
+
+
+def flag_field(data: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = data.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool):
+        return value
+    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be true or false")
+
+
+def number_field(data: Mapping[str, Any], name: str) -> float | None:
+    value = data.get(name)
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return value
+    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a number")
+
+
+def whole_field(data: Mapping[str, Any], name: str) -> int | None:
+    value = number_field(data, name)
+    if value is None or isinstance(value, int):
+        return value
+    # JSON writes 1.0 for the integer 1 as well.
+    if value.is_integer():
+        return int(value)
+    raise InvalidRequestError(f"{name} is {value}; it must be a whole number")
+
+
+def object_field(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = data.get(name)
+    if value is None:
+        return {}
+    if isinstance(value, dict):
+        return value
+    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be an object")
+
+
+def objects_field(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    value = data.get(name)
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value
+    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a list of objects")
+
+
+def stop_field(data: Mapping[str, Any], name: str) -> str | list[str] | None:
+    value = data.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value or None
+    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a string or a list of strings")
+
+
+def check_messages(messages: list[dict[str, Any]]) -> None:
+    """Raise InvalidRequestError for a message that is none."""
+    if not messages:
+        raise InvalidRequestError("messages is missing; the request needs at least one message")
+    for index, message in enumerate(messages):
+        if not isinstance(message.get("role"), str):
+            raise InvalidRequestError(f"messages[{index}].role is {_shown(message.get('role'))}; it must be a string such as 'user'")
+        content = message.get("content")
+        if isinstance(content, list):
+            if not all(isinstance(part, (dict, str)) for part in content):
+                raise InvalidRequestError(f"messages[{index}].content has a part that is not an object")
+        elif content is not None and not isinstance(content, str):
+            raise InvalidRequestError(f"messages[{index}].content is {_shown(content)}; it must be a string or a list of parts")
+
+
+def _shown(value: object) -> str:
+    return f"{str(value)[:60]!r}"
+
+
+# --- tools ----------------------------------------------------------------------------------------------------------
+
+
+def tool_view(tool: Mapping[str, Any]) -> ToolView | None:
+    """A function tool's parts; None for a vendor's own kind of tool."""
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        return None
+    name = function.get("name")
+    if not isinstance(name, str) or not name:
+        raise InvalidRequestError("a tool has no function.name")
+    return ToolView(name, function.get("description"), function.get("parameters") or {}, function.get("strict") is True)
+
+
+def chosen_tool(choice: str | Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+    """(mode, name): mode is auto, none, required, function or None. Raises InvalidRequestError for another form."""
+    if choice is None:
+        return None, None
+    if isinstance(choice, str):
+        if choice in ("auto", "none", "required"):
+            return choice, None
+    elif choice.get("type") == "function":
+        function = choice.get("function")
+        if isinstance(function, Mapping) and isinstance(function.get("name"), str):
+            return "function", function["name"]
+    raise InvalidRequestError(
+        f"tool_choice is {_shown(choice)}; use 'auto', 'none', 'required' or {{'type': 'function', 'function': {{'name': …}}}}"
+    )
+
+
+def named_tool(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def arguments_object(text: object) -> dict[str, Any] | None:
+    """A tool call's arguments as an object; None where they are not one."""
+    if isinstance(text, dict):
+        return text
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return {}
+    try:
+        value = orjson.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def arguments_text(value: object) -> str:
+    """A tool call's arguments as JSON text."""
+    return value if isinstance(value, str) else orjson.dumps({} if value is None else value).decode()
+
+
+def lenient_arguments(text: str) -> dict[str, Any]:
+    """Arguments for a format that takes only objects: what a model wrote wrongly is kept as one string."""
+    value = arguments_object(text)
+    return {"arguments": text} if value is None else value
+
+
+# --- JSON answers ---------------------------------------------------------------------------------------------------
+
+
+def json_schema(request: GenerationRequest) -> Mapping[str, Any] | None:
+    """The schema that the answer must follow, where the request gives one."""
+    form = request.response_format
+    if isinstance(form, Mapping) and form.get("type") == "json_schema":
+        holder = form.get("json_schema")
+        schema = holder.get("schema") if isinstance(holder, Mapping) else None
+        if isinstance(schema, Mapping):
+            return schema
+        raise InvalidRequestError("response_format.json_schema.schema is missing; it must be a JSON Schema object")
+    return None
+
+
+def schema_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}
+
+
+def json_instruction(request: GenerationRequest) -> str:
+    """What to tell a model whose API cannot be told by a field."""
+    schema = json_schema(request)
+    if schema is None:
+        return JSON_ONLY
+    return f"{JSON_ONLY} It must follow this JSON Schema: {dump(schema).decode()}"
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def data_url(url: str) -> tuple[str, str] | None:
+    """(media type, base64 text) of a data URL; None for any other address."""
+    if not url.startswith("data:"):
+        return None
+    head, comma, data = url[5:].partition(",")
+    media, _, encoding = head.rpartition(";")
+    if not comma or encoding != "base64":
+        raise InvalidRequestError("an image's data URL must have the form data:image/png;base64,…")
+    return media or "image/png", data
+
+
+def image_address(part: Mapping[str, Any]) -> str:
+    """The address in an OpenAI `image_url` part. Raises InvalidRequestError."""
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, Mapping) else image
+    if not isinstance(url, str):
+        raise InvalidRequestError("an image_url part has no image_url.url")
+    return url
+
+
+def image_part(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}}

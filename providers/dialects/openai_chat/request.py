@@ -1,0 +1,144 @@
+"""Chat Completions requests, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from providers.dialects import forms
+from providers.dialects.base import DecodedRequest, Quirks
+from providers.errors import InvalidRequestError
+from providers.types import GenerationRequest, Message
+
+NAME: Final = "openai_chat"
+
+# Read into fields of the request, or of no use beyond this exchange.
+_READ = frozenset(
+    {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "seed", "response_format",
+     "tools", "tool_choice", "parallel_tool_calls", "stream", "stream_options", "n"}
+)  # fmt: skip
+# Sent on as the caller wrote them. Anything else (a gateway's own fields among them) is kept in the metadata and not sent.
+_PASSED = frozenset(
+    {"frequency_penalty", "presence_penalty", "logit_bias", "reasoning_effort", "verbosity", "user", "service_tier",
+     "web_search_options", "thinking", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs", "prompt_cache_key",
+     "safety_identifier"}
+)  # fmt: skip
+_FOREIGN_TO_MESSAGES = frozenset({forms.THINKING_BLOCKS, "is_error"})
+
+
+def encode_request(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> bytes:
+    """Raises InvalidRequestError for what JSON cannot hold."""
+    messages = [_own(message) for message in request.chat()]
+    body: dict[str, Any] = {"model": model, "messages": messages}
+    if request.max_tokens is not None:
+        body[quirks.max_tokens_field] = request.max_tokens
+    if quirks.sampling:
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        if request.top_p is not None:
+            body["top_p"] = request.top_p
+        if request.seed is not None:
+            body["seed"] = request.seed
+    if request.stop:
+        body["stop"] = request.stop
+    if request.response_format is not None:
+        _response_format(request, body, quirks)
+    if request.tools:
+        body["tools"] = [
+            {k: v for k, v in tool.items() if k != forms.ANTHROPIC_EXTRAS} if forms.ANTHROPIC_EXTRAS in tool else tool
+            for tool in request.tools
+        ]
+        if request.tool_choice is not None:
+            body["tool_choice"] = request.tool_choice
+        if request.metadata.get(forms.PARALLEL_TOOLS) is False:
+            body["parallel_tool_calls"] = False
+    if stream:
+        body["stream"] = True
+        if quirks.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    extras = request.metadata.get(NAME)
+    if extras:
+        body.update((k, v) for k, v in extras.items() if k in _PASSED)
+    if quirks.extra_body:
+        body.update(quirks.extra_body)
+    return forms.dump(body)
+
+
+def _own(message: Message) -> Message:
+    """The message without what only other formats understand."""
+    if not _FOREIGN_TO_MESSAGES.isdisjoint(message):
+        message = {k: v for k, v in message.items() if k not in _FOREIGN_TO_MESSAGES}
+    content = message.get("content")
+    if isinstance(content, list) and any(isinstance(part, dict) and "cache_control" in part for part in content):
+        message = {
+            **message,
+            "content": [{k: v for k, v in p.items() if k != "cache_control"} if isinstance(p, dict) else p for p in content],
+        }
+    return message
+
+
+def _response_format(request: GenerationRequest, body: dict[str, Any], quirks: Quirks) -> None:
+    schema = forms.json_schema(request)
+    if schema is not None and quirks.json_schema:
+        body["response_format"] = request.response_format
+    elif request.wants_json():
+        body["response_format"] = {"type": "json_object"}
+        if schema is not None:
+            # Without the field for it the model can only be told; JSON mode also asks that the word JSON appears.
+            body["messages"] = [{"role": "system", "content": forms.json_instruction(request)}, *body["messages"]]
+
+
+def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
+    data = forms.load(body)
+    messages = forms.objects_field(data, "messages")
+    forms.check_messages(messages)
+    if forms.whole_field(data, "n") not in (None, 1):
+        raise InvalidRequestError(f"n is {data['n']}; only one choice can be asked for")
+    stream = forms.flag_field(data, "stream", False)
+    metadata: dict[str, Any] = {}
+    extras = {k: v for k, v in data.items() if k not in _READ}
+    if extras:
+        metadata[NAME] = extras
+    if data.get(forms.PARALLEL_TOOLS) is False:
+        metadata[forms.PARALLEL_TOOLS] = False
+    limit = forms.whole_field(data, "max_completion_tokens")
+    request = GenerationRequest(
+        messages=messages,
+        model=forms.text_field(data, "model") or _deployment(path),
+        temperature=forms.number_field(data, "temperature"),
+        top_p=forms.number_field(data, "top_p"),
+        max_tokens=forms.whole_field(data, "max_tokens") if limit is None else limit,
+        stop=forms.stop_field(data, "stop"),
+        seed=forms.whole_field(data, "seed"),
+        response_format=_read_format(data),
+        tools=forms.objects_field(data, "tools") or None,
+        tool_choice=_read_choice(data),
+        metadata=metadata,
+    )
+    request.check()
+    return DecodedRequest(request, stream, forms.object_field(data, "stream_options").get("include_usage") is True)
+
+
+def _read_format(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    form = forms.object_field(data, "response_format")
+    kind = form.get("type")
+    if not form or kind == "text":
+        return None
+    if kind not in ("json_object", "json_schema"):
+        raise InvalidRequestError(f"response_format.type is {kind!r}; use 'text', 'json_object' or 'json_schema'")
+    return form
+
+
+def _read_choice(data: Mapping[str, Any]) -> str | Mapping[str, Any] | None:
+    choice = data.get("tool_choice")
+    if choice is None or isinstance(choice, dict):
+        return choice
+    forms.chosen_tool(choice if isinstance(choice, str) else str(choice))
+    return str(choice)
+
+
+def _deployment(path: str) -> str | None:
+    """Azure names the model by the deployment in the path."""
+    _, found, rest = path.partition("/deployments/")
+    return unquote(rest.partition("/")[0]) or None if found else None

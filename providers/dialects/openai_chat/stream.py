@@ -1,0 +1,209 @@
+"""Chat Completions streams, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from providers.dialects.accumulator import call_id
+from providers.dialects.decoding import EventDecoder
+from providers.dialects.forms import arguments_text
+from providers.dialects.openai_chat.errors import error_object
+from providers.dialects.openai_chat.response import decode_completion, finish_word, read_usage, stop_of, write_usage
+from providers.dialects.sse import SseEvent, SseSplitter
+from providers.dialects.vendor_errors import embedded_error
+from providers.errors import MalformedResponseError, ProviderError, ServiceUnavailableError, StreamInterruptedError
+from providers.types import Completion, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta, UsageReported
+
+
+class ChatDecoder(EventDecoder[SseEvent]):
+    """Finishes at `[DONE]`, at the usage chunk that follows the finish reason, or at the end of the bytes after one."""
+
+    __slots__ = ("_slots",)
+
+    def __init__(self) -> None:
+        super().__init__(SseSplitter())
+        self._slots: dict[int, int] = {}
+
+    def _whole(self, body: bytes) -> Completion:
+        return decode_completion(body)
+
+    def _take(self, payload: SseEvent) -> None:
+        name, data = payload
+        if data.startswith(b"[DONE]"):
+            if self.answer.finish_reason is None:
+                raise StreamInterruptedError("the stream ended with [DONE] but without a finish reason")
+            self._finish()
+            return
+        if not data:
+            return
+        if name == b"error":
+            raise embedded_error(_json_or_text(data))
+        chunk = orjson.loads(data)
+        if type(chunk) is not dict:
+            raise MalformedResponseError(f"a stream event is not an object: {data[:80].decode('utf-8', 'replace')!r}")
+        answer = self.answer
+        choices = chunk.get("choices")
+        if chunk.get("error") or (choices is None and chunk.get("object") == "error"):
+            raise embedded_error(chunk)
+        if not self._started:
+            model = chunk.get("model")
+            if model:
+                answer.model = model
+                answer.response_id = chunk.get("id")
+            elif not choices:
+                # Azure's first chunk holds only the verdict on the prompt.
+                return
+            self._start()
+        if choices:
+            for choice in choices:
+                if choice.get("index", 0) == 0:
+                    self._choice(choice)
+        usage = chunk.get("usage")
+        if usage is None and "x_groq" in chunk:
+            usage = chunk["x_groq"].get("usage")
+        if usage:
+            self._usage(usage)
+            if not choices and answer.finish_reason is not None:
+                # Nothing follows the usage but the sentinel, which some servers forget while keeping the connection open.
+                self._finish()
+
+    def _choice(self, choice: Mapping[str, Any]) -> None:
+        answer, out = self.answer, self._out
+        if answer.finish_reason is None:
+            delta = choice.get("delta")
+            if delta:
+                text = delta.get("content")
+                if text is not None:
+                    if type(text) is not str:
+                        raise TypeError("delta.content is not a string")
+                    if text or not answer.text:
+                        answer.text.append(text)
+                        out.append(TextDelta(text))
+                reasoning = delta.get("reasoning_content")
+                if reasoning is None:
+                    reasoning = delta.get("reasoning")
+                if reasoning is not None and (reasoning or not answer.reasoning):
+                    if type(reasoning) is not str:
+                        raise TypeError("delta.reasoning_content is not a string")
+                    answer.reasoning.append(reasoning)
+                    if reasoning:
+                        out.append(ReasoningDelta(reasoning))
+                calls = delta.get("tool_calls")
+                if calls:
+                    self._calls(calls)
+                if delta.get("refusal"):
+                    answer.metadata["refusal"] = answer.metadata.get("refusal", "") + delta["refusal"]
+        if choice.get("error"):
+            raise embedded_error(choice)
+        finish = choice.get("finish_reason")
+        if finish is not None and answer.finish_reason is None:
+            if finish == "error":
+                raise ServiceUnavailableError("the provider ended the stream with finish_reason 'error'")
+            if type(finish) is not str:
+                raise TypeError("finish_reason is not a string")
+            answer.finish_reason = finish
+
+    def _calls(self, deltas: Sequence[Mapping[str, Any]]) -> None:
+        for delta in deltas:
+            function = delta.get("function") or {}
+            ident, name = delta.get("id") or None, function.get("name") or None
+            arguments = function.get("arguments")
+            slot, new = self._slot(delta.get("index"), ident, name)
+            if new and ident is None:
+                ident = call_id(self.answer.response_id, slot, name)
+            text = "" if arguments is None else arguments_text(arguments)
+            self.answer.tool(slot, ident, name, text)
+            self._out.append(ToolCallDelta(slot, ident, name, text))
+
+    def _slot(self, index: object, ident: str | None, name: str | None) -> tuple[int, bool]:
+        """Which call a piece belongs to, and whether it is a new one.
+
+        Gemini's compatible API sends whole calls without an index, or all with index 0: there a new id begins a new call.
+        """
+        calls = self.answer.calls
+        if type(index) is int:
+            slot = self._slots.get(index)
+            if slot is None or (ident and name and calls[slot].id != ident):
+                slot = self._slots[index] = len(calls)
+                return slot, True
+            return slot, False
+        if not calls or (name and (ident is None or all(call.id != ident for call in calls))):
+            return len(calls), True
+        return len(calls) - 1, False
+
+    def _usage(self, usage: Mapping[str, Any]) -> None:
+        normalised, raw = read_usage(usage)
+        if normalised is not None:
+            self.answer.usage, self.answer.raw_usage = normalised, raw
+            self._out.append(UsageReported(normalised, raw))
+
+    def _finish(self) -> None:
+        answer = self.answer
+        answer.stop = stop_of(answer.finish_reason, bool(answer.calls))
+        super()._finish()
+
+
+def _json_or_text(data: bytes) -> object:
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace")
+
+
+class ChatEncoder:
+    """Writes a stream as OpenAI does; the usage chunk only when it was asked for."""
+
+    content_type = "text/event-stream; charset=utf-8"
+
+    __slots__ = ("_head", "_include_usage", "_tail", "_text_sent")
+
+    def __init__(self, *, model: str, response_id: str, created: int, include_usage: bool = True) -> None:
+        head = orjson.dumps({"id": response_id, "object": "chat.completion.chunk", "created": created, "model": model})
+        self._head = b"data: " + head[:-1] + b',"choices":['
+        # As OpenAI does: with usage asked for, every chunk but the last carries a null.
+        self._tail = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
+        self._include_usage = include_usage
+        self._text_sent = False
+
+    def start(self) -> bytes:
+        return self._chunk({"role": "assistant"})
+
+    def event(self, event: StreamEvent) -> bytes:
+        if isinstance(event, TextDelta):
+            if not event.text and self._text_sent:
+                return b""
+            self._text_sent = True
+            return self._chunk({"content": event.text})
+        if isinstance(event, ReasoningDelta):
+            return self._chunk({"reasoning_content": event.text})
+        if isinstance(event, ToolCallDelta):
+            function: dict[str, Any] = {"arguments": event.arguments}
+            call: dict[str, Any] = {"index": event.index, "function": function}
+            if event.name is not None:
+                function["name"] = event.name
+            if event.id is not None:
+                call["id"] = event.id
+                call["type"] = "function"
+            return self._chunk({"tool_calls": [call]})
+        return b""
+
+    def finish(self, completion: Completion) -> bytes:
+        delta: dict[str, Any] = {}
+        if completion.text == "" and not self._text_sent:
+            delta["content"] = ""
+        if completion.metadata.get("refusal"):
+            delta["refusal"] = completion.metadata["refusal"]
+        written = self._chunk(delta, finish_word(completion))
+        if self._include_usage and completion.usage is not None:
+            written += self._head + b'],"usage":' + orjson.dumps(write_usage(completion.usage)) + b"}\n\n"
+        return written + b"data: [DONE]\n\n"
+
+    def error(self, error: ProviderError) -> bytes:
+        return b"data: " + orjson.dumps({"error": error_object(error)}) + b"\n\n"
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+        choice = orjson.dumps({"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason})
+        return self._head + choice + self._tail

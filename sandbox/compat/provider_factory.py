@@ -1,0 +1,106 @@
+"""`LLMProviderFactory`: the interface of the AI World document, thin over the runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from providers.clock import SYSTEM_CLOCK, Clock
+from providers.types import GenerationRequest, LLMResponse, Message, ProviderType, StreamEvent
+from sandbox.gateway.call import CallOptions
+from sandbox.runtime import Runtime
+from sandbox.settings import load
+
+OLLAMA_DEFAULT = "http://localhost:11434"
+
+
+class LLMProviderFactory:
+    """Azure OpenAI, OpenAI, Anthropic, DeepSeek, Ollama, in this order, as far as they are configured.
+
+    `config` holds environment variables by name and goes before the environment's own. Live, unless `mock_mode` or
+    SANDBOX_MODE says otherwise. Priced by the catalogue `seeds-2024`; nothing is cached or written to disk.
+    """
+
+    def __init__(
+        self, config: Mapping[str, str] | None = None, *, mock_mode: bool = False, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        """Raises ConfigError for a variable that is wrong."""
+        environ = {**os.environ, **(config or {})}
+        environ.setdefault("OLLAMA_BASE_URL", OLLAMA_DEFAULT)
+        mode = "mock" if mock_mode else environ.get("SANDBOX_MODE") or "live"
+        flags: dict[str, Any] = {"mode": mode, "preset": "aiworld", "catalogue": "seeds-2024"}
+        self._runtime = Runtime.of(load(flags=flags, environ=environ).settings, clock=clock, stores=False)
+
+    @property
+    def providers(self) -> list[str]:
+        """The providers that are configured, in the order in which they are asked."""
+        return [one.id for one in self._runtime.gateway.registry]
+
+    async def generate(
+        self,
+        prompt: str,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        preferred_provider: ProviderType | str | None = None,
+        **more: Any,
+    ) -> LLMResponse:
+        """Answer a prompt. `more` are fields of GenerationRequest. Raises ProviderError."""
+        request = GenerationRequest(prompt=prompt, temperature=temperature, max_tokens=max_tokens, **more)
+        return await self._runtime.gateway.generate(request, _options(preferred_provider))
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        preferred_provider: ProviderType | str | None = None,
+        **more: Any,
+    ) -> LLMResponse:
+        """Answer a conversation in OpenAI's message form. Raises ProviderError."""
+        request = GenerationRequest(messages=messages, temperature=temperature, max_tokens=max_tokens, **more)
+        return await self._runtime.gateway.generate(request, _options(preferred_provider))
+
+    def generate_stream(
+        self,
+        prompt: str,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        preferred_provider: ProviderType | str | None = None,
+        **more: Any,
+    ) -> AsyncIterator[StreamEvent]:
+        """Answer a prompt as it is written; the last event holds the response."""
+        request = GenerationRequest(prompt=prompt, temperature=temperature, max_tokens=max_tokens, **more)
+        return self._runtime.gateway.stream(request, _options(preferred_provider))
+
+    def get_health_status(self) -> dict[str, dict[str, Any]]:
+        """By provider: healthy (may be asked now), success_rate from 0 to 1, average_latency_ms of successes, and more."""
+        return {
+            one.id: {
+                "healthy": one.available(one.provider.model_id),
+                "success_rate": one.metrics.success_rate,
+                "average_latency_ms": one.metrics.average_latency_ms,
+                "total_requests": one.metrics.attempts,
+                "model": one.model,
+                "circuit_breaker_state": one.breaker.state,
+                "last_error": one.metrics.last_error,
+            }
+            for one in self._runtime.gateway.registry
+        }
+
+    async def close(self) -> None:
+        """Close every provider; safe to call twice."""
+        await self._runtime.close()
+
+    async def __aenter__(self) -> LLMProviderFactory:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _options(preferred: ProviderType | str | None) -> CallOptions:
+    return CallOptions(provider=str(preferred) if preferred is not None else None, no_cache=True)
+
+
+__all__ = ["LLMProviderFactory", "ProviderType"]

@@ -1,0 +1,138 @@
+"""The usage database as a file: opened, replaced when it is damaged, opened anew when somebody else replaced it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+from providers.clock import Clock, utc
+from sandbox.usage import migrations
+from sandbox.usage.base import UsageUnavailable
+
+BUSY_S = 2.0
+"""How long a statement waits for another process's write. The writer is off the event loop, so it may."""
+_WAL_TRIES = 100
+
+
+def open_for_writing(path: Path, *, clock: Clock, sync: bool) -> sqlite3.Connection:
+    """A connection to an existing or new database with the current schema, for any one thread at a time.
+
+    Raises UsageUnavailable for a newer schema or another program's file; sqlite3.Error or OSError when it cannot be opened.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Made here, so that the file, and the log that SQLite makes in its likeness, are private from the start.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        if not migrations.is_current(connection):
+            _prepare(connection)
+            migrations.bring_up_to_date(connection, path, clock)
+        # NORMAL in WAL mode: a commit is in the operating system's hands, so the death of this process loses nothing;
+        # only a power cut may take the last moments. FULL also waits for the disk at every commit.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+        connection.execute("PRAGMA cache_size = -4000")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises sqlite3.Error when there is no such database."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA cache_size = -4000")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Settings that a database keeps: a write-ahead log, and pages that can be given back after pruning."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    for _ in range(_WAL_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Two processes that switch to WAL at once are told "locked" without the wait that statements get.
+            if _code(error) != sqlite3.SQLITE_BUSY:
+                raise
+            Event().wait(BUSY_S / _WAL_TRIES)
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Whether the error says that the file is no sound SQLite database."""
+    return isinstance(error, sqlite3.DatabaseError) and _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; 0 for errors that the Python module raises by itself."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def set_aside(path: Path, clock: Clock) -> Path:
+    """Rename a damaged database, with its log, and return its new name. Raises OSError when that is not possible."""
+    stamp = utc(clock.time_us()).strftime("%Y%m%dT%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def sentence(path: Path, error: BaseException) -> str:
+    """What is wrong with the database, for the user."""
+    if isinstance(error, UsageUnavailable):
+        return str(error)
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"the usage database {path} cannot be used: {reason}"
+
+
+class Link:
+    """A connection that notices when the file behind it was moved or deleted, and then opens the new one.
+
+    Without that, a process would go on writing into a file that nobody will ever read.
+    """
+
+    def __init__(self, path: Path, open_it: Callable[[], sqlite3.Connection]) -> None:
+        self._path = path
+        self._open = open_it
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def get(self) -> sqlite3.Connection:
+        """The connection, opened if need be; raises what opening raises."""
+        if self._connection is not None and self._identity == self._current():
+            return self._connection
+        self.close()
+        connection = self._open()
+        self._connection, self._identity = connection, self._current()
+        return connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _current(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino

@@ -1,0 +1,199 @@
+"""Answers questions about usage from the roll-ups, and from raw rows only for the hours that a time range cuts.
+
+`totals` runs on the bare connection, because a budget asks it at the start of every run. What makes a table or
+describes the database goes through sqlite-utils, which is imported when the first such report is asked for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from sandbox.usage import periods
+from sandbox.usage.base import Dimension, UsageFilter, UsageTotals
+from sandbox.usage.periods import Grain
+from sandbox.usage.records import PICO, to_usd
+from sandbox.usage.rollups import BITS, SUM_COLUMNS, Kind, kind_for
+
+PRUNED = "pruned_before_us"
+"""The fact that says up to which time raw rows were deleted."""
+
+
+class Piece(NamedTuple):
+    """A part of a time range, `[since_us, until_us)`, and the grain of the roll-ups that cover it; None: raw rows."""
+
+    grain: Grain | None
+    since_us: int
+    until_us: int
+
+
+def cover(since_us: int, until_us: int, grains: tuple[Grain, ...]) -> Iterator[Piece]:
+    """The range in as few pieces as possible: whole periods of the coarsest grain inside, finer ones at both ends."""
+    if since_us >= until_us:
+        return
+    if not grains:
+        yield Piece(None, since_us, until_us)
+        return
+    *finer, grain = grains
+    start, end = periods.ceil(since_us, grain), periods.floor(until_us, grain)
+    if start >= end:
+        yield from cover(since_us, until_us, tuple(finer))
+        return
+    yield from cover(since_us, start, tuple(finer))
+    yield Piece(grain, start, end)
+    yield from cover(end, until_us, tuple(finer))
+
+
+def totals(connection: sqlite3.Connection, where: UsageFilter) -> UsageTotals:
+    """The sums over the records that `where` names."""
+
+    def run(sql: str, parameters: list[Any]) -> Iterable[tuple[Any, ...]]:
+        return connection.execute(sql, parameters).fetchall()
+
+    return _totals(_sums(connection, where, None, run).get("", []))
+
+
+def breakdown(connection: sqlite3.Connection, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
+    """Totals for each value of a dimension, dearest first; times in order, named as in `periods.name`."""
+    from sqlite_utils import Database
+
+    database = Database(connection, recursive_triggers=False, execute_plugins=False)
+
+    def run(sql: str, parameters: list[Any]) -> Iterable[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in database.query(sql, parameters)]
+
+    groups = [(name, _totals(sums)) for name, sums in _sums(connection, where, by, run).items()]
+    if by in BITS:
+        return sorted(groups, key=lambda group: (-group[1].cost_usd, -group[1].requests, group[0]))
+    return sorted(groups)
+
+
+def describe(connection: sqlite3.Connection) -> dict[str, int]:
+    """What the database holds: rows of each table, and bytes on disk without its write-ahead log."""
+    from sqlite_utils import Database
+
+    database = Database(connection, recursive_triggers=False, execute_plugins=False)
+    pages, size, free = (next(database.query(f"PRAGMA {name}"))[name] for name in ("page_count", "page_size", "freelist_count"))
+    return {
+        "records": database["usage"].count,
+        "rollup_rows": database["rollup"].count,
+        "bytes": pages * size,
+        "free_bytes": free * size,
+    }
+
+
+_Run = Callable[[str, list[Any]], Iterable[tuple[Any, ...]]]
+
+
+def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | None, run: _Run) -> dict[str, list[int]]:
+    """For each name, the values of SUM_COLUMNS; the pieces are added here, where integers have no limit."""
+    wanted = {name: value for name, value in _conditions(where).items() if value is not None}
+    kind = kind_for(wanted.keys() | ({by} & BITS.keys()))
+    grains: tuple[Grain, ...] = ("hour", "day", "month")
+    if by in grains:
+        grains = grains[: grains.index(by) + 1]
+    grains = tuple(grain for grain in grains if grain in kind.grains)
+    since = periods.BEGINNING_US if where.since_us is None else max(where.since_us, periods.BEGINNING_US)
+    until = periods.END_US if where.until_us is None else min(where.until_us, periods.END_US)
+    groups: dict[str, list[int]] = {}
+    # One transaction, so that every piece sees the same moment.
+    connection.execute("BEGIN")
+    try:
+        pruned = connection.execute("SELECT value FROM fact WHERE name = ?", [PRUNED]).fetchone()
+        for piece in cover(since, until, grains):
+            piece = _whole_where_pruned(piece, pruned[0] if pruned else 0)
+            select = _select_raw if piece.grain is None else _select
+            for name, *values in run(*select(kind, piece, where.mode, wanted, by)):
+                label = periods.name(name, by) if by in ("hour", "day", "month") else name
+                have = groups.get(label)
+                groups[label] = values if have is None else [a + b for a, b in zip(have, values, strict=True)]
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return groups
+
+
+def _conditions(where: UsageFilter) -> dict[str, str | None]:
+    return {"tenant": where.tenant_id, "agent": where.agent_id, "provider": where.provider, "model": where.model}
+
+
+def _whole_where_pruned(piece: Piece, pruned_us: int) -> Piece:
+    """A cut hour whose raw rows are gone counts whole: its roll-up is all that is known of it."""
+    start = periods.floor(piece.since_us, "hour")
+    if piece.grain is None and start < pruned_us:
+        return Piece("hour", start, start + periods.HOUR_US)
+    return piece
+
+
+def _name(by: Dimension | None, column: str, names: dict[str, str]) -> str:
+    if by is None:
+        return "''"
+    if by in BITS:
+        return names[by]
+    # Months are made of days here: SQLite's own calendar functions cost more than naming a few days in Python.
+    size = periods.HOUR_US if by == "hour" else periods.DAY_US
+    return f"{column} - {column} % {size}"
+
+
+def _select(kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dimension | None) -> tuple[str, list[Any]]:
+    conditions, parameters = ["kind = ?", "grain = ?", "mode = ?"], [kind.bits, piece.grain, mode]
+    first = next((dimension for dimension in BITS if kind.keeps(dimension)), None)
+    if first in wanted:
+        # Named periods let SQLite go straight to the rows of one tenant in each; a range would read all tenants' rows.
+        conditions.append(
+            "start_us IN (SELECT start_us FROM rollup WHERE kind = 0 AND grain = ? AND mode = ? AND start_us >= ? AND start_us < ?)"
+        )
+        parameters += [piece.grain, mode]
+    else:
+        conditions.append("start_us >= ? AND start_us < ?")
+    parameters += [piece.since_us, piece.until_us]
+    for dimension in BITS:
+        if not kind.keeps(dimension):
+            conditions.append(f"{dimension} = ''")
+        elif dimension in wanted:
+            conditions.append(f"{dimension} = ?")
+            parameters.append(wanted[dimension])
+    sums = ", ".join(f"sum({column})" for column in SUM_COLUMNS)
+    name = _name(by, "start_us", {dimension: dimension for dimension in BITS})
+    return f"SELECT {name} AS name, {sums} FROM rollup WHERE {' AND '.join(conditions)} GROUP BY 1", parameters  # noqa: S608
+
+
+_RAW_NAMES = {"tenant": "tenant_id", "agent": "agent_id", "provider": "provider", "model": "model"}
+_RAW_SUMS = ", ".join(
+    (
+        "count(*)", "sum(success)", "sum(cached)", "sum(prompt_tokens)", "sum(completion_tokens)", "sum(tokens_used)",
+        # Dollars and the rest apart: the sum of picodollars alone would be full at 9.2 million dollars.
+        *(f"coalesce(sum({column} / {PICO}), 0), coalesce(sum({column} % {PICO}), 0)"
+          for column in ("estimated_cost_pico", "waste_cost_pico", "saved_cost_pico")),
+        "sum(success AND estimated_cost_pico IS NULL)", "sum(failovers)", "sum(CAST(latency_ms * 1000 + 0.5 AS INTEGER))",
+    )
+)  # fmt: skip
+
+
+def _select_raw(_: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dimension | None) -> tuple[str, list[Any]]:
+    conditions = ["mode = ?", "timestamp_us >= ?", "timestamp_us < ?", *(f"{_RAW_NAMES[dimension]} = ?" for dimension in wanted)]
+    name = _name(by, "timestamp_us", _RAW_NAMES)
+    sql = f"SELECT {name} AS name, {_RAW_SUMS} FROM usage WHERE {' AND '.join(conditions)} GROUP BY 1"  # noqa: S608
+    return sql, [mode, piece.since_us, piece.until_us, *wanted.values()]
+
+
+def _totals(sums: list[int]) -> UsageTotals:
+    if not sums:
+        return UsageTotals()
+    value = dict(zip(SUM_COLUMNS, sums, strict=True))
+    return UsageTotals(
+        requests=value["requests"],
+        succeeded=value["succeeded"],
+        failed=value["requests"] - value["succeeded"],
+        cached=value["cached"],
+        prompt_tokens=value["prompt_tokens"],
+        completion_tokens=value["completion_tokens"],
+        tokens=value["tokens"],
+        cost_usd=to_usd(value["cost_usd"] * PICO + value["cost_pico"]),
+        waste_usd=to_usd(value["waste_usd"] * PICO + value["waste_pico"]),
+        saved_usd=to_usd(value["saved_usd"] * PICO + value["saved_pico"]),
+        unpriced=value["unpriced"],
+        failovers=value["failovers"],
+        latency_ms_sum=value["latency_us"] / 1000,
+    )

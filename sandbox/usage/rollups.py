@@ -1,0 +1,188 @@
+"""Sums kept beside the raw records, so that a report over millions of records reads hundreds of rows.
+
+A roll-up row sums the records of one mode in one hour, day or month (UTC) that share some of tenant, agent, provider and
+model; the other dimensions are left empty. Which are kept is its `kind`. They are written in the transaction that
+writes the records, so both always agree.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from sandbox.usage.periods import HOUR_US, Grain, floor
+from sandbox.usage.records import COLUMNS, PICO
+
+TENANT, AGENT, PROVIDER, MODEL = 1, 2, 4, 8
+BITS = {"tenant": TENANT, "agent": AGENT, "provider": PROVIDER, "model": MODEL}
+ALL = TENANT | AGENT | PROVIDER | MODEL
+
+
+class Kind(NamedTuple):
+    """One roll-up: which dimensions it keeps, and the wider one it is summed from."""
+
+    bits: int
+    source: int
+    grains: tuple[Grain, ...]
+
+    def keeps(self, dimension: str) -> bool:
+        return bool(self.bits & BITS[dimension])
+
+
+_EVERY: tuple[Grain, ...] = ("hour", "day", "month")
+_WIDE: tuple[Grain, ...] = ("hour", "day")
+
+KINDS = (
+    Kind(ALL, ALL, _WIDE),
+    Kind(TENANT | PROVIDER | MODEL, ALL, _WIDE),
+    Kind(AGENT | PROVIDER | MODEL, ALL, _WIDE),
+    Kind(PROVIDER | MODEL, TENANT | PROVIDER | MODEL, _EVERY),
+    Kind(TENANT, TENANT | PROVIDER | MODEL, _EVERY),
+    Kind(AGENT, AGENT | PROVIDER | MODEL, _EVERY),
+    Kind(0, TENANT, _EVERY),
+)
+"""Widest first. The wide ones go without months: they are read for one tenant or agent, where a year of days is few rows."""
+
+
+def kind_for(dimensions: Iterable[str]) -> Kind:
+    """The narrowest kind that keeps all of these."""
+    wanted = 0
+    for dimension in dimensions:
+        wanted |= BITS[dimension]
+    return next(kind for kind in reversed(KINDS) if kind.bits & wanted == wanted)
+
+
+SUMS = (
+    "requests", "succeeded", "cached", "prompt_tokens", "completion_tokens", "tokens", "cost", "waste", "saved",
+    "unpriced", "failovers", "latency_us",
+)  # fmt: skip
+"""What is summed, in the order of the lists below."""
+MONEY = ("cost", "waste", "saved")
+"""Kept in two columns, `_usd` whole dollars and `_pico` the rest below one dollar: one 64-bit column of picodollars is
+full at 9.2 million dollars, and SQLite would go on with a float without a word."""
+
+SUM_COLUMNS = tuple(
+    column for name in SUMS for column in ((f"{name}_usd", f"{name}_pico") if name in MONEY else (name,))
+)
+KEY_COLUMNS = ("kind", "grain", "mode", "start_us", "tenant", "agent", "provider", "model")
+
+Key = tuple[int, str, str, str, str, str]
+"""start_us, mode, tenant, agent, provider, model."""
+Sums = list[int]
+Groups = dict[Key, Sums]
+
+
+def _upsert() -> str:
+    def added(column: str) -> str:
+        both = f"{column} + excluded.{column}"
+        if column.endswith("_pico"):
+            return f"{column} = ({both}) % {PICO}"
+        if column.endswith("_usd"):
+            pico = column.replace("_usd", "_pico")
+            return f"{column} = {both} + ({pico} + excluded.{pico}) / {PICO}"
+        return f"{column} = {both}"
+
+    columns = KEY_COLUMNS + SUM_COLUMNS
+    return (
+        f"INSERT INTO rollup ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "  # noqa: S608 - constants
+        f"ON CONFLICT DO UPDATE SET {', '.join(added(column) for column in SUM_COLUMNS)}"
+    )
+
+
+UPSERT = _upsert()
+
+_key_of = itemgetter(*map(COLUMNS.index, ("timestamp_us", "mode", "tenant_id", "agent_id", "provider", "model")))
+_values_of = itemgetter(
+    *map(
+        COLUMNS.index,
+        ("success", "cached", "prompt_tokens", "completion_tokens", "tokens_used",
+         "estimated_cost_pico", "waste_cost_pico", "saved_cost_pico", "failovers", "latency_ms"),
+    )
+)  # fmt: skip
+
+
+def add(connection: sqlite3.Connection, rows: Iterable[Sequence[Any]]) -> None:
+    """Add rows of table `usage` to every roll-up, in the transaction that is open."""
+    connection.executemany(UPSERT, _rows(_hourly(rows)))
+
+
+def _hourly(rows: Iterable[Sequence[Any]]) -> Groups:
+    groups: Groups = {}
+    for row in rows:
+        time_us, mode, tenant, agent, provider, model = _key_of(row)
+        success, cached, prompt, completion, tokens, cost, waste, saved, failovers, latency_ms = _values_of(row)
+        key = (time_us - time_us % HOUR_US, mode, tenant, agent, provider, model)
+        sums = groups.get(key)
+        if sums is None:
+            sums = groups[key] = [0] * len(SUMS)
+        sums[0] += 1
+        sums[1] += success
+        sums[2] += cached
+        sums[3] += prompt
+        sums[4] += completion
+        sums[5] += tokens
+        if cost is not None:
+            sums[6] += cost
+        elif success:
+            sums[9] += 1
+        sums[7] += waste
+        if saved is not None:
+            sums[8] += saved
+        sums[10] += failovers
+        sums[11] += int(latency_ms * 1000 + 0.5)
+    return groups
+
+
+def _regrouped(groups: Groups, key: Callable[[Key], Key]) -> Groups:
+    merged: Groups = {}
+    for old, sums in groups.items():
+        new = key(old)
+        have = merged.get(new)
+        # Lists are shared between groupings, so none is ever changed in place from here on.
+        merged[new] = sums if have is None else [a + b for a, b in zip(have, sums, strict=True)]
+    return merged
+
+
+def _rows(hourly: Groups) -> Iterator[tuple[Any, ...]]:
+    by_kind: dict[int, Groups] = {}
+    for kind in KINDS:
+        groups = by_kind[kind.bits] = hourly if kind.bits == ALL else _regrouped(by_kind[kind.source], _narrower(kind))
+        for grain in kind.grains:
+            if grain != "hour":
+                groups = _regrouped(groups, _coarser(grain))
+            for (start, mode, tenant, agent, provider, model), sums in groups.items():
+                yield (kind.bits, grain, mode, start, tenant, agent, provider, model, *_columns(sums))
+
+
+def _narrower(kind: Kind) -> Callable[[Key], Key]:
+    tenants, agents, providers, models = (kind.keeps(dimension) for dimension in BITS)
+
+    def key(old: Key) -> Key:
+        start, mode, tenant, agent, provider, model = old
+        return (
+            start, mode, tenant if tenants else "", agent if agents else "", provider if providers else "", model if models else "",
+        )  # fmt: skip
+
+    return key
+
+
+def _coarser(grain: Grain) -> Callable[[Key], Key]:
+    starts: dict[int, int] = {}
+
+    def key(old: Key) -> Key:
+        start = starts.get(old[0])
+        if start is None:
+            start = starts[old[0]] = floor(old[0], grain)
+        return (start, *old[1:])
+
+    return key
+
+
+def _columns(sums: Sums) -> tuple[int, ...]:
+    requests, succeeded, cached, prompt, completion, tokens, cost, waste, saved, unpriced, failovers, latency = sums
+    return (
+        requests, succeeded, cached, prompt, completion, tokens, *divmod(cost, PICO), *divmod(waste, PICO), *divmod(saved, PICO),
+        unpriced, failovers, latency,
+    )  # fmt: skip
