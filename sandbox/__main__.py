@@ -1,4 +1,4 @@
-"""The process: answers `--version` and `--help` before anything heavy loads, and joins the faces that may not import each other."""
+"""The process: answers `--version` and `--help` before anything heavy loads; joins faces that may not import another."""
 
 from __future__ import annotations
 

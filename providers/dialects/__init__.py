@@ -1,0 +1,36 @@
+"""The wire formats, each read and written on both sides without I/O. A format's code is loaded when it is first asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from providers.dialects.base import Dialect
+
+_CLASSES: Final = {
+    "openai_chat": ("providers.dialects.openai_chat", "OpenAIChat"),
+    "anthropic_messages": ("providers.dialects.anthropic_messages", "AnthropicMessages"),
+    "ollama": ("providers.dialects.ollama", "OllamaChat"),
+    "ollama_generate": ("providers.dialects.ollama", "OllamaGenerate"),
+}
+
+API_DIALECTS: Final = {
+    "chat.completions": "openai_chat",
+    "messages": "anthropic_messages",
+    "chat": "ollama",
+    "generate": "ollama_generate",
+}
+"""The dialect of each API name that recorded exchanges carry."""
+
+
+@cache
+def dialect(name: str) -> Dialect:
+    """The dialect of that name; one shared, stateless instance. Raises KeyError for an unknown name."""
+    module, attribute = _CLASSES[name]
+    return cast("Dialect", getattr(import_module(module), attribute)())
+
+
+def names() -> tuple[str, ...]:
+    return tuple(_CLASSES)

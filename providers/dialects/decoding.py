@@ -16,6 +16,30 @@ P = TypeVar("P")
 
 
 class Splitter(Protocol[P_co]):
+    def feed(self, data: bytes) -> list[P_co]: ...
+
+    def close(self) -> list[P_co]:
+        """What the end of the bytes completes."""
+        ...
+
+    def foreign(self) -> bytes:
+        """The whole text when none of it was in the framing at all."""
+        ...
+
+
+class EventDecoder(Generic[P]):
+    """A stream's state machine over the payloads that a splitter finds; a format defines `_take` and `_whole`."""
+
+    __slots__ = ("_out", "_splitter", "_started", "answer", "failure", "finished")
+
+    def __init__(self, splitter: Splitter[P]) -> None:
+        self.finished = False
+        self.failure: ProviderError | None = None
+        self.answer = Accumulator()
+        self._splitter = splitter
+        self._started = False
+        self._out: list[StreamEvent] = []
+
     def feed(self, data: bytes) -> list[StreamEvent]:
         """See StreamDecoder.feed."""
         if self.finished:
@@ -93,8 +117,7 @@ class Splitter(Protocol[P_co]):
             return
         if body[:1] not in b"{[<":
             raise MalformedResponseError(f"not an event stream: {body[:80].decode('utf-8', 'replace')!r}")
-        events = events_of(self._whole(body))
-        self._out += events
+        self._out += events_of(self._whole(body))
         self.finished = True
 
     def _failed(self, error: ProviderError) -> None:
@@ -106,5 +129,4 @@ class Splitter(Protocol[P_co]):
 
 
 def _why(error: Exception) -> str:
-    text = str(error).strip()
-    return f"{text[:120]}" if text else type(error).__name__
+    return str(error).strip()[:120] or type(error).__name__

@@ -125,13 +125,17 @@ def check_messages(messages: list[dict[str, Any]]) -> None:
         raise InvalidRequestError("messages is missing; the request needs at least one message")
     for index, message in enumerate(messages):
         if not isinstance(message.get("role"), str):
-            raise InvalidRequestError(f"messages[{index}].role is {_shown(message.get('role'))}; it must be a string such as 'user'")
+            raise InvalidRequestError(
+                f"messages[{index}].role is {_shown(message.get('role'))}; it must be a string such as 'user'"
+            )
         content = message.get("content")
         if isinstance(content, list):
             if not all(isinstance(part, (dict, str)) for part in content):
                 raise InvalidRequestError(f"messages[{index}].content has a part that is not an object")
         elif content is not None and not isinstance(content, str):
-            raise InvalidRequestError(f"messages[{index}].content is {_shown(content)}; it must be a string or a list of parts")
+            raise InvalidRequestError(
+                f"messages[{index}].content is {_shown(content)}; it must be a string or a list of parts"
+            )
 
 
 def _shown(value: object) -> str:

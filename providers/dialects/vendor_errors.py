@@ -105,10 +105,18 @@ _CONTEXT = re.compile(
     r"|(?:exceed\w*|longer than|larger than|greater than)[^.]{0,80}(?:context (?:length|window|limit|size)|maximum model length)"
     r"|input token count\b.{0,80}exceeds|reduce the length of (?:the |your )?(?:messages|input|prompt)"
 )
-_QUOTA = re.compile(r"credit balance is too low|insufficient (?:balance|credits|funds)|reached your specified api usage limits")
-_FILTERED = re.compile(r"content filtering policy|content management policy|content exists risk|flagged as potentially violating")
-_BAD_KEY = re.compile(r"api key (?:is )?(?:not valid|invalid|expired)|invalid (?:x-)?api[- ]key|organization has been disabled")
-_NO_MODEL = re.compile(r"model not exist|is not a valid model|\bmodel\b[^.]{0,120}(?:not found|does not exist)|no such model")
+_QUOTA = re.compile(
+    r"credit balance is too low|insufficient (?:balance|credits|funds)|reached your specified api usage limits"
+)
+_FILTERED = re.compile(
+    r"content filtering policy|content management policy|content exists risk|flagged as potentially violating"
+)
+_BAD_KEY = re.compile(
+    r"api key (?:is )?(?:not valid|invalid|expired)|invalid (?:x-)?api[- ]key|organization has been disabled"
+)
+_NO_MODEL = re.compile(
+    r"model not exist|is not a valid model|\bmodel\b[^.]{0,120}(?:not found|does not exist)|no such model"
+)
 
 _SPACES = re.compile(r"\s+")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -139,7 +147,10 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Provid
         status=status,
         code=facts.code,
         error_type=facts.type,
-        request_id=facts.request_id or headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id"),
+        request_id=facts.request_id
+        or headers.get("x-request-id")
+        or headers.get("request-id")
+        or headers.get("apim-request-id"),
         retry_after=facts.retry_after if wanted is None else wanted,
     )
 
@@ -224,15 +235,26 @@ def read_value(value: object) -> ErrorFacts:
     inner = value.get("error")
     source: dict[str, Any] = inner if isinstance(inner, dict) else value
     facts = ErrorFacts()
-    for candidate in (source.get("message"), inner, source.get("msg"), source.get("detail"), source.get("errors"), value.get("message")):
+    for candidate in (
+        source.get("message"),
+        inner,
+        source.get("msg"),
+        source.get("detail"),
+        source.get("errors"),
+        value.get("message"),
+    ):
         if candidate:
-            facts.message = candidate if isinstance(candidate, str) else "" if candidate is source else _dumped(candidate)
+            facts.message = (
+                candidate if isinstance(candidate, str) else "" if candidate is source else _dumped(candidate)
+            )
             if facts.message:
                 break
     kind, code = source.get("type"), source.get("code")
     facts.type = kind if isinstance(kind, str) else None
     facts.code = str(code) if isinstance(code, (str, int)) and not isinstance(code, bool) else None
-    facts.status = _status(source.get("status_code"), source.get("status"), code, value.get("status"), value.get("statusCode"))
+    facts.status = _status(
+        source.get("status_code"), source.get("status"), code, value.get("status"), value.get("statusCode")
+    )
     status_word = source.get("status")
     if facts.type is None and isinstance(status_word, str) and not status_word.isdigit():
         facts.type = status_word
@@ -258,7 +280,9 @@ def _collect_words(source: dict[str, Any], facts: ErrorFacts) -> None:
         for detail in details:
             if isinstance(detail, dict):
                 words.append(detail.get("reason"))
-                facts.retry_after = google_delay(detail.get("retryDelay")) if facts.retry_after is None else facts.retry_after
+                facts.retry_after = (
+                    google_delay(detail.get("retryDelay")) if facts.retry_after is None else facts.retry_after
+                )
     facts.words = [_SPACES.sub("_", word.strip().lower()) for word in words if isinstance(word, str)]
 
 

@@ -1,4 +1,4 @@
-"""Parses one command line, runs its command and answers with an exit code. Only the asked command's module is imported."""
+"""Parses one command line, runs its command, answers with an exit code. Only the asked command's module is imported."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from providers.errors import FixtureError, InputError, ProviderError
+from providers.hints import did_you_mean
 from sandbox import __version__
+from sandbox.cache.base import CacheUnavailable
 from sandbox.cli import options as global_options
-from sandbox.cli.commands import COMMANDS, GLOBAL_OPTIONS, GROUPS
+from sandbox.cli.commands import COMMANDS, GLOBAL_OPTIONS, GROUPS, help_text
 from sandbox.cli.exits import CommandFailed, Exit
 from sandbox.cli.failures import as_json, exit_for
 from sandbox.cli.output import Output
 from sandbox.cli.session import Session
+from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -24,9 +27,9 @@ def build() -> App:
     from cyclopts import App, Parameter
 
     shared: dict[str, Any] = {
-        "default_parameter": Parameter(negative=()),
-        "help_epilogue": GLOBAL_OPTIONS.replace("\n", "\n\n"),
-        "help_formatter": "plain",
+        "default_parameter": Parameter(negative=(), show_default=_default_text),
+        "help_epilogue": GLOBAL_OPTIONS,
+        "help_format": "plaintext",
         "version_flags": [],
     }
     app = App(name="sandbox", help="Without a command: the terminal UI.", version=__version__, **shared)
@@ -40,6 +43,11 @@ def build() -> App:
     return app
 
 
+def _default_text(value: Any) -> str | None:
+    """What help says about a default: nothing for a switch that is off."""
+    return None if value is False else str(value)
+
+
 def run(arguments: Sequence[str], *, open_ui: Callable[[Session], int], output: Output | None = None) -> int:
     """Run one command line; every problem ends as one sentence on stderr and an exit code, except a broken pipe."""
     output = output or Output()
@@ -50,6 +58,9 @@ def run(arguments: Sequence[str], *, open_ui: Callable[[Session], int], output: 
                 raise InputError(f"argument {number} is not valid UTF-8 text")
         options, rest = global_options.split(arguments)
         session = Session(options, output)
+        if rest in (["--help"], ["-h"]):
+            output.out.write(help_text())
+            return int(Exit.DONE)
         if rest:
             return int(_dispatch(session, rest))
         if not (output.out.terminal and output.err.terminal):
@@ -64,6 +75,7 @@ def run(arguments: Sequence[str], *, open_ui: Callable[[Session], int], output: 
 def _dispatch(session: Session, tokens: list[str]) -> Exit:
     from cyclopts import CycloptsError
 
+    _check_command(tokens)
     app = build()
     try:
         command, bound, injected = app.parse_args(tokens, exit_on_error=False, print_error=False)
@@ -76,12 +88,31 @@ def _dispatch(session: Session, tokens: list[str]) -> Exit:
         result = command(*bound.args, **bound.kwargs)
         if inspect.isawaitable(result):
             result = _complete(result)
-    except (ProviderError, CommandFailed, FixtureError) as error:
+    except SystemExit:
+        # The printer of help texts ends the process by itself when their reader has gone.
+        raise BrokenPipeError from None
+    except (ProviderError, CommandFailed, FixtureError, CacheUnavailable, UsageUnavailable) as error:
         if wants_json:
             session.output.json(as_json(error))
         code = exit_for(error, session.output, debug=session.options.debug)
         return Exit.FAILED if isinstance(error, FixtureError) else code
     return result if isinstance(result, Exit) else Exit.DONE
+
+
+def _check_command(tokens: list[str]) -> None:
+    """Raise InputError for an unknown command; the parser would import every module to suggest another."""
+    word, *rest = tokens
+    if word.startswith("-"):
+        raise InputError(f"there is no option {word!r} before a command; `sandbox --help` lists the commands")
+    names = dict.fromkeys(name.partition(" ")[0] for name, *_ in COMMANDS)
+    if word not in names:
+        hint = did_you_mean(word, names)
+        raise InputError(f"there is no command {word!r}: {hint}`sandbox --help` lists the commands")
+    if word in GROUPS and rest and not rest[0].startswith("-"):
+        members = [name.partition(" ")[2] for name, *_ in COMMANDS if name.startswith(f"{word} ")]
+        if rest[0] not in members:
+            hint = did_you_mean(rest[0], members)
+            raise InputError(f"there is no command '{word} {rest[0]}': {hint}there are {', '.join(members)}")
 
 
 def _complete(awaitable: Any) -> Any:

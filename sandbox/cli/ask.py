@@ -108,7 +108,6 @@ async def ask(
                 if not json:
                     story.show_failure(session.output, error, options.request_id or "")
                 raise
-            await runtime.usage.flush()
     if json:
         (session.output.json_line if stream else session.output.json)(as_json(response))
     else:

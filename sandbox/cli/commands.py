@@ -7,13 +7,23 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("explain", "sandbox.cli.explain:explain", "REQUEST_ID", "Why a request went where it went, and what it cost."),
     ("costs", "sandbox.cli.costs:costs", "", "What was spent, by provider, model, tenant, agent or time."),
     ("models", "sandbox.cli.models:models", "", "Models and their prices."),
-    ("health", "sandbox.cli.health:health", "", "Ask each provider whether it is reachable, authenticated and fast enough."),
+    (
+        "health",
+        "sandbox.cli.health:health",
+        "",
+        "Ask each provider whether it is reachable, authenticated and fast enough.",
+    ),
     ("config show", "sandbox.cli.config:show", "", "Every setting, its value and where it came from."),
     ("config path", "sandbox.cli.config:path", "", "Where the settings file is."),
     ("data path", "sandbox.cli.data:path", "", "Where cache and usage records are."),
     ("data size", "sandbox.cli.data:size", "", "How much room they take."),
     ("data prune", "sandbox.cli.data:prune", "", "Delete old usage records, or the cache."),
-    ("fixtures replay", "sandbox.cli.fixtures:replay", "FILE…", "Send recorded exchanges through the real provider adapters."),
+    (
+        "fixtures replay",
+        "sandbox.cli.fixtures:replay",
+        "FILE…",
+        "Send recorded exchanges through the real provider adapters.",
+    ),
     ("schema", "sandbox.cli.schema:schema", "[NAME]", "The JSON Schema of what a command prints with --json."),
     ("doctor", "sandbox.cli.doctor:doctor", "", "Check this installation."),
     ("selftest", "sandbox.cli.selftest:selftest", "", "Check the costs, the breakers and the interfaces in mock mode."),
@@ -29,10 +39,10 @@ GROUPS = {
 
 GLOBAL_OPTIONS = """\
 Options of every command, before or after it:
-  --mode mock|replay|record|live   who answers (mock: simulated providers, no key, no network)
-  --preset NAME                    the failover policy: sandbox, happyos, unified, greenlang, aiworld
-  --config FILE                    settings from this file
-  --debug                          show tracebacks and all log lines
+  --mode MODE    who answers: mock (no key, no network), replay, record, live
+  --preset NAME  failover policy: sandbox, happyos, unified, greenlang, aiworld
+  --config FILE  settings from this file
+  --debug        show tracebacks and all log lines
 """
 
 
@@ -46,7 +56,6 @@ def help_text() -> str:
         "See, offline, what an LLM application does when its providers misbehave, and what that costs.\n"
         "Without a command it opens the terminal UI.\n\n"
         f"Commands:\n{lines}\n{GLOBAL_OPTIONS}"
-        "  --version, --help\n\n"
-        "`sandbox COMMAND --help` explains one command. Exit codes: 0 done, 1 the work failed, 2 wrong use,\n"
-        "3 a check failed, 130 interrupted.\n"
+        "\n`sandbox COMMAND --help` explains one command; `sandbox --version` says which version this is.\n"
+        "Exit codes: 0 done, 1 the work failed, 2 wrong use, 3 a check failed, 130 interrupted.\n"
     )

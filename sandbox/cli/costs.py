@@ -45,9 +45,9 @@ async def costs(
     since_us = max(0, now - round(duration(since, "--since") * 1e6))
     mode = session.settings.mode
     where = UsageFilter(mode=mode, since_us=since_us, tenant_id=tenant)
-    async with session.runtime() as runtime:
-        total = await runtime.usage.totals(where)
-        parts = await runtime.usage.breakdown(where, by)
+    async with session.usage() as usage:
+        total = await usage.totals(where)
+        parts = await usage.breakdown(where, by)
     if json:
         session.output.json(
             {

@@ -79,12 +79,13 @@ async def prune(
         session.output.note("nothing was deleted")
         return
     records = entries = 0
-    async with session.runtime() as runtime:
-        if age is not None:
-            before = max(0, SYSTEM_CLOCK.time_us() - round(age * 1e6))
-            records = await runtime.usage.prune(before_us=before)
-        if cache and runtime.cache is not None:
-            entries = await runtime.cache.clear()
+    if age is not None:
+        async with session.usage() as usage:
+            records = await usage.prune(before_us=max(0, SYSTEM_CLOCK.time_us() - round(age * 1e6)))
+    if cache:
+        async with session.runtime() as runtime:
+            if runtime.cache is not None:
+                entries = await runtime.cache.clear()
     if json:
         session.output.json({"deleted_records": records, "deleted_cache_entries": entries})
     else:

@@ -31,8 +31,8 @@ async def explain(
     json
         Print one JSON object.
     """
-    async with session.runtime() as runtime:
-        record = await runtime.usage.get(request_id)
+    async with session.usage() as usage:
+        record = await usage.get(request_id)
     if record is None:
         raise CommandFailed("RequestNotFound", f"there is no record of one request {request_id!r}; give more of its id")
     if json:
@@ -106,7 +106,9 @@ def _tell(output: Output, record: UsageRecord) -> None:
 
 
 def _happened(row: dict[str, Any]) -> str:
-    known = {name: row.get(name) for name in ("provider", "model", "outcome", "error_type", "status", "latency_ms", "retry")}
+    known = {
+        name: row.get(name) for name in ("provider", "model", "outcome", "error_type", "status", "latency_ms", "retry")
+    }
     record = AttemptRecord(**known)
     told = f"{row['started_ms']:.0f} ms in, {story.attempt_outcome(record)}"
     breaker = row.get("breaker")

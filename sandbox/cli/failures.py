@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from providers.errors import InputError, ProviderError
 from providers.redaction import redact
+from sandbox.cache.base import CacheUnavailable
 from sandbox.cli.exits import CommandFailed, Exit
 from sandbox.cli.output import Output
+from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
     from providers.types import AttemptRecord
@@ -55,7 +57,7 @@ def exit_for(error: BaseException, output: Output, *, debug: bool) -> Exit:
     if isinstance(error, ProviderError):
         output.problem(f"{type(error).__name__}: {error.message}")
         return Exit.FAILED
-    if isinstance(error, CommandFailed) or _store_unavailable(error):
+    if isinstance(error, CommandFailed | CacheUnavailable | UsageUnavailable):
         output.problem(redact(str(error)))
         return Exit.FAILED
     if isinstance(error, OSError) and error.strerror:
@@ -65,7 +67,3 @@ def exit_for(error: BaseException, output: Output, *, debug: bool) -> Exit:
     hint = "" if debug else "; --debug shows where"
     output.problem(redact(f"internal error, {type(error).__name__}: {error}{hint}"))
     return Exit.FAILED
-
-
-def _store_unavailable(error: BaseException) -> bool:
-    return type(error).__name__ in ("CacheUnavailable", "UsageUnavailable")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from providers.errors import InputError
+from providers.hints import did_you_mean
+from providers.pricing import catalogue
 from sandbox.cli.output import decimal
 from sandbox.cli.session import Session
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from providers.pricing import PriceRow
 
 
-async def models(
+def models(
     *,
     provider: str | None = None,
     as_of: str | None = None,
@@ -37,25 +38,32 @@ async def models(
         Print {"items": […]}.
     """
     at = None if as_of is None else _noon(as_of)
-    async with session.runtime() as runtime:
-        prices = runtime.gateway.prices
+    settings = session.settings
+    prices = catalogue(settings.catalogue, overrides=settings.prices_file)
     rows = list(prices.rows(at=at))
     if provider is not None:
-        declared = session.settings.providers.get(provider)
+        declared = settings.providers.get(provider)
         kind = declared.kind if declared is not None and declared.kind else provider
         rows = [row for row in rows if row.provider == kind]
         if not rows and declared is None:
-            known = dict.fromkeys([*session.settings.providers, *(row.provider for row in prices.rows())])
-            near = get_close_matches(provider, known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(f"unknown provider {provider!r}: {hint}there are {', '.join(known)}")
+            known = dict.fromkeys([*settings.providers, *(row.provider for row in prices.rows())])
+            raise InputError(
+                f"unknown provider {provider!r}: {did_you_mean(provider, known)}there are {', '.join(known)}"
+            )
     if json:
         session.output.json({"catalogue": prices.version, "items": [as_json(row) for row in rows]})
         return
     output = session.output
     output.table(
         [
-            (row.provider, row.model, _rate(row, row.input), _rate(row, row.output), _rate(row, row.cached_input), _window(row))
+            (
+                row.provider,
+                row.model,
+                _rate(row, row.input),
+                _rate(row, row.output),
+                _rate(row, row.cached_input),
+                _window(row),
+            )
             for row in rows
         ],
         ("provider", "model", "in $/M", "out $/M", "cached $/M", "window"),
@@ -65,7 +73,7 @@ async def models(
 
 
 def as_json(row: PriceRow) -> dict[str, Any]:
-    """One model as `models --json` prints it: USD per million tokens as decimal strings, null where there is no such rate."""
+    """One model as `models --json` prints it: USD per million tokens, null where there is no such rate."""
     return {
         "provider": row.provider,
         "model": row.model,

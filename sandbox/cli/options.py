@@ -31,9 +31,9 @@ def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     behind: list[str] = []
     dashes: list[str] = []
     source = iter(arguments)
-    for token in source:
-        name, assigned, value = token.partition("=")
-        if token == "--":
+    for word in source:
+        name, assigned, value = word.partition("=")
+        if word == "--":
             behind = list(source)
         elif name in _TAKES_VALUE:
             if not assigned:
@@ -43,12 +43,12 @@ def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
             if name in found:
                 raise InputError(f"{name} is given twice")
             found[name] = value
-        elif token == "--debug":
+        elif word == "--debug":
             debug = True
-        elif token == "-":
-            dashes.append(token)
+        elif word == "-":
+            dashes.append(word)
         else:
-            rest.append(token)
+            rest.append(word)
     if dashes or behind:
         rest += ["--", *dashes, *behind]
     config = found.get("--config")

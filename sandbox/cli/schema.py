@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from providers.errors import InputError
+from providers.hints import did_you_mean
 from sandbox.cli.session import Session
 
 
@@ -28,8 +28,7 @@ def schema(
     output = session.output
     if name is not None:
         if name not in schemas.NAMES:
-            near = get_close_matches(name, schemas.NAMES, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(name, schemas.NAMES)
             raise InputError(f"unknown schema {name!r}: {hint}there are {', '.join(schemas.NAMES)}")
         output.json(schemas.schema(name))
     elif json:

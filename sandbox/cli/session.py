@@ -13,6 +13,7 @@ from sandbox.cli.output import Output
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
     from sandbox.settings import Loaded, Settings
+    from sandbox.usage.base import UsageStore
 
 
 @dataclass(slots=True)
@@ -48,3 +49,13 @@ class Session:
             yield runtime
         finally:
             await runtime.close()
+
+    @asynccontextmanager
+    async def usage(self) -> AsyncIterator[UsageStore]:
+        """The usage records. Raises UsageUnavailable where there are none to read."""
+        from sandbox.usage.base import UsageUnavailable
+
+        async with self.runtime() as runtime:
+            if runtime.usage is None:
+                raise UsageUnavailable("; ".join(runtime.notes) or "usage is not recorded")
+            yield runtime.usage

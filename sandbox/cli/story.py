@@ -34,12 +34,12 @@ _MARKS: dict[str, tuple[str, Colour]] = {"ok": ("✓", "green"), "failed": ("✗
 # --- the plan ------------------------------------------------------------------------------------------------------
 
 
-def show_plan(output: Output, gateway: Gateway, request: GenerationRequest, options: CallOptions, *, json: bool) -> None:
+def show_plan(
+    output: Output, gateway: Gateway, request: GenerationRequest, options: CallOptions, *, json: bool
+) -> None:
     """What would be asked, in order, and what it would cost at most."""
     plan = gateway.plan(request, options)
-    rows = [
-        (c.deployment.id, c.model, c.why, gateway.router.estimate(request, c)) for c in plan.candidates
-    ]
+    rows = [(c.deployment.id, c.model, c.why, gateway.router.estimate(request, c)) for c in plan.candidates]
     if json:
         output.json(
             {
@@ -70,7 +70,10 @@ def show_answer(output: Output, response: LLMResponse) -> None:
     show_attempts(output, response.attempts)
     usage = response.usage
     counted = " (counted here)" if usage.estimated else ""
-    facts = [f"{usage.input_tokens} in, {usage.output_tokens} out{counted}", response.finish_reason or "no finish reason"]
+    facts = [
+        f"{usage.input_tokens} in, {usage.output_tokens} out{counted}",
+        response.finish_reason or "no finish reason",
+    ]
     if response.cached:
         facts.append(f"cached, saved {money(response.saved_usd, simulated=simulated)}")
     else:
@@ -174,19 +177,15 @@ def event_json(event: StreamEvent) -> dict[str, Any]:
         case ReasoningDelta():
             return {"event": "reasoning", "text": event.text}
         case ToolCallDelta():
-            return {
-                "event": "tool_call", "index": event.index, "id": event.id, "name": event.name, "arguments": event.arguments,
-            }  # fmt: skip
+            pieces = {"index": event.index, "id": event.id, "name": event.name, "arguments": event.arguments}
+            return {"event": "tool_call", **pieces}
         case UsageReported():
-            return {
-                "event": "usage", "input_tokens": event.usage.input_tokens, "output_tokens": event.usage.output_tokens,
-            }  # fmt: skip
+            counts = {"input_tokens": event.usage.input_tokens, "output_tokens": event.usage.output_tokens}
+            return {"event": "usage", **counts}
         case StreamRestarted():
             return {"event": "restarted", "provider": event.provider, "model": event.model, "reason": event.reason}
         case StreamInterrupted():
-            return {
-                "event": "interrupted", "error_type": type(event.error).__name__, "message": str(event.error),
-                "partial_text": event.partial_text,
-            }  # fmt: skip
+            problem = {"error_type": type(event.error).__name__, "message": str(event.error)}
+            return {"event": "interrupted", **problem, "partial_text": event.partial_text}
         case StreamFinished():
             return {"event": "finished", "finish_reason": event.completion.finish_reason}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from providers.hints import did_you_mean
 from sandbox.settings import units
 from sandbox.settings.folders import default_data_dir
 
@@ -309,8 +309,7 @@ class Settings(Section):
     def _consistent(self) -> Settings:
         unknown = [name for name in self.chain or () if name not in self.providers and name != "mock"]
         if unknown:
-            near = get_close_matches(unknown[0], (*self.providers, "mock"), 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(unknown[0], (*self.providers, "mock"))
             raise RuleBroken(
                 "chain", f"{unknown[0]!r} is no provider: {hint}other ids are declared under [providers.ID]"
             )

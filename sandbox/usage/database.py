@@ -89,8 +89,8 @@ def set_aside(path: Path, clock: Clock) -> Path:
     while aside.exists():
         number += 1
         aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
+    # The log first: a new database under the old name must never find the log of the old one.
+    for suffix in ("-wal", "-shm", ""):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     return aside

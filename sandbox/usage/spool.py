@@ -18,7 +18,7 @@ import orjson
 
 from providers.clock import Clock
 from sandbox.usage.base import UsageRecord
-from sandbox.usage.records import as_json, from_json, read_story, story_text
+from sandbox.usage.records import as_json, from_json, mended, read_story, story_text
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,10 @@ def _private(path: str, flags: int) -> int:
 
 def _line(record: UsageRecord) -> bytes:
     # The story is text within the line: it may hold what only a lenient JSON reader accepts.
-    return orjson.dumps(as_json(record) | {"story": story_text(record.story)}) + b"\n"
+    try:
+        return orjson.dumps(as_json(record) | {"story": story_text(record.story)}) + b"\n"
+    except TypeError:
+        return orjson.dumps(as_json(mended(record)) | {"story": story_text(record.story)}) + b"\n"
 
 
 def _record(line: bytes) -> UsageRecord:

@@ -61,8 +61,12 @@ def _assistant(message: Message, index: int) -> str | list[dict[str, Any]]:
         function = call.get("function") or {}
         arguments = forms.arguments_object(function.get("arguments"))
         if arguments is None:
-            raise InvalidRequestError(f"messages[{index}]: the arguments of tool call {function.get('name')!r} are not a JSON object")
-        blocks.append({"type": "tool_use", "id": call.get("id") or "", "name": function.get("name") or "", "input": arguments})
+            raise InvalidRequestError(
+                f"messages[{index}]: the arguments of tool call {function.get('name')!r} are not a JSON object"
+            )
+        blocks.append(
+            {"type": "tool_use", "id": call.get("id") or "", "name": function.get("name") or "", "input": arguments}
+        )
     return blocks
 
 
@@ -98,7 +102,9 @@ def _document(part: Mapping[str, Any], index: int) -> dict[str, Any]:
     file = part.get("file")
     address = file.get("file_data") if isinstance(file, Mapping) else None
     if not isinstance(address, str) or forms.data_url(address) is None:
-        raise InvalidRequestError(f"messages[{index}] has a file without file.file_data in the form data:application/pdf;base64,…")
+        raise InvalidRequestError(
+            f"messages[{index}] has a file without file.file_data in the form data:application/pdf;base64,…"
+        )
     return {"type": "document", "source": _source(address), **_cache_control(part)}
 
 
@@ -170,7 +176,10 @@ def _part(block: Any) -> Any:
     if _kind(block) == "image":
         source = block.get("source") or {}
         if source.get("type") == "base64":
-            return {**forms.image_part(f"data:{source.get('media_type')};base64,{source.get('data')}"), **_cache_control(block)}
+            return {
+                **forms.image_part(f"data:{source.get('media_type')};base64,{source.get('data')}"),
+                **_cache_control(block),
+            }
         if source.get("type") == "url" and isinstance(source.get("url"), str):
             return {**forms.image_part(source["url"]), **_cache_control(block)}
     return block

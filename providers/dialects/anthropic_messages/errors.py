@@ -8,7 +8,15 @@ import orjson
 
 from providers import errors as e
 from providers.dialects.base import WireError
-from providers.dialects.vendor_errors import ErrorClass, ErrorFacts, ErrorForm, classify, error_headers, form_of, status_of
+from providers.dialects.vendor_errors import (
+    ErrorClass,
+    ErrorFacts,
+    ErrorForm,
+    classify,
+    error_headers,
+    form_of,
+    status_of,
+)
 
 # Anthropic has types only; a code is added where no type says what happened.
 _FORMS: Final[dict[ErrorClass, ErrorForm]] = {
@@ -33,9 +41,9 @@ _FORMS: Final[dict[ErrorClass, ErrorForm]] = {
 _TYPE_OF_STATUS: Final = {413: "request_too_large", 500: "api_error", 503: "api_error", 504: "timeout_error"}
 
 
-def error_body(error: e.ProviderError) -> dict[str, Any]:
+def error_body(error: e.ProviderError, status: int | None = None) -> dict[str, Any]:
+    """The body; `status` is the one it goes out with, None in a stream."""
     form = form_of(error, _FORMS)
-    status = status_of(error, form)
     message = error.message
     if isinstance(error, e.ContextLengthError) and classify(400, ErrorFacts(message)) is not e.ContextLengthError:
         # Clients know this error by its text alone.
@@ -43,11 +51,11 @@ def error_body(error: e.ProviderError) -> dict[str, Any]:
     inner: dict[str, Any] = {"type": form.type, "message": message}
     if form.code is not None:
         inner["code"] = form.code
-    elif status != form.status:
+    elif status is not None and status != form.status:
         inner["type"] = _TYPE_OF_STATUS.get(status, form.type)
     return {"type": "error", "error": inner, "request_id": error.request_id}
 
 
 def encode_error(error: e.ProviderError) -> WireError:
     status = status_of(error, form_of(error, _FORMS))
-    return WireError(status, error_headers(error), orjson.dumps(error_body(error)))
+    return WireError(status, error_headers(error), orjson.dumps(error_body(error, status)))

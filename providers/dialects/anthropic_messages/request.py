@@ -14,10 +14,31 @@ from providers.types import GenerationRequest, Message
 NAME: Final = "anthropic_messages"
 
 _READ = frozenset(
-    {"model", "messages", "system", "max_tokens", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "stream"}
+    {
+        "model",
+        "messages",
+        "system",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "stop_sequences",
+        "tools",
+        "tool_choice",
+        "stream",
+    }
 )
 _PASSED = frozenset(
-    {"top_k", "thinking", "metadata", "service_tier", "container", "mcp_servers", "context_management", "inference_geo", "output_config"}
+    {
+        "top_k",
+        "thinking",
+        "metadata",
+        "service_tier",
+        "container",
+        "mcp_servers",
+        "context_management",
+        "inference_geo",
+        "output_config",
+    }
 )
 # Models older than structured outputs (docs.claude.com/en/docs/build-with-claude/structured-outputs): these are told in words.
 _WITHOUT_SCHEMAS = ("claude-2", "claude-instant", "claude-3", "sonnet-4-0", "sonnet-4-2025", "opus-4-0", "opus-4-2025")
@@ -43,10 +64,14 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
     extras = request.metadata.get(NAME)
     if extras:
         body.update((k, v) for k, v in extras.items() if k in _PASSED)
+    schemas = quirks.json_schema and not any(name in model for name in _WITHOUT_SCHEMAS)
     if request.wants_json():
-        schema = forms.json_schema(request) if quirks.json_schema and _takes_schemas(model) else None
+        schema = forms.json_schema(request) if schemas else None
         if schema is not None:
-            body["output_config"] = {**body.get("output_config", {}), "format": {"type": "json_schema", "schema": schema}}
+            body["output_config"] = {
+                **body.get("output_config", {}),
+                "format": {"type": "json_schema", "schema": schema},
+            }
         else:
             system.append(forms.json_instruction(request))
     if system:
@@ -60,7 +85,7 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
     if request.stop:
         body["stop_sequences"] = request.stop_list()
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [_tool(tool, schemas) for tool in request.tools]
         choice = _choice(request)
         if choice is not None:
             body["tool_choice"] = choice
@@ -69,10 +94,6 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
     if quirks.extra_body:
         body.update(quirks.extra_body)
     return forms.dump(body)
-
-
-def _takes_schemas(model: str) -> bool:
-    return not any(name in model for name in _WITHOUT_SCHEMAS)
 
 
 def _joined(system: list[str | list[Any]]) -> str | list[Any]:
@@ -97,13 +118,15 @@ def _trim_prefill(messages: list[Message]) -> None:
             messages.pop()
 
 
-def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+def _tool(tool: Mapping[str, Any], schemas: bool) -> Mapping[str, Any]:
     view = forms.tool_view(tool)
     if view is None:
         return tool
     body: dict[str, Any] = {"name": view.name, "input_schema": view.parameters or {"type": "object", "properties": {}}}
     if view.description is not None:
         body["description"] = view.description
+    if view.strict and schemas:
+        body["strict"] = True
     extras = tool.get(forms.ANTHROPIC_EXTRAS)
     if isinstance(extras, Mapping):
         body.update(extras)
@@ -115,7 +138,9 @@ def _choice(request: GenerationRequest) -> dict[str, Any] | None:
     single = request.metadata.get(forms.PARALLEL_TOOLS) is False
     if mode is None and not single:
         return None
-    choice: dict[str, Any] = {"type": {"required": "any", "none": "none", "function": "tool"}.get(mode or "auto", "auto")}
+    choice: dict[str, Any] = {
+        "type": {"required": "any", "none": "none", "function": "tool"}.get(mode or "auto", "auto")
+    }
     if name is not None:
         choice["name"] = name
     if single and mode != "none":
@@ -186,8 +211,10 @@ def _read_tool(tool: dict[str, Any]) -> dict[str, Any]:
     function: dict[str, Any] = {"name": name, "parameters": forms.object_field(tool, "input_schema")}
     if tool.get("description") is not None:
         function["description"] = tool["description"]
+    if tool.get("strict") is True:
+        function["strict"] = True
     read: dict[str, Any] = {"type": "function", "function": function}
-    extras = {k: v for k, v in tool.items() if k not in ("name", "input_schema", "description")}
+    extras = {k: v for k, v in tool.items() if k not in ("name", "input_schema", "description", "strict")}
     if extras:
         read[forms.ANTHROPIC_EXTRAS] = extras
     return read

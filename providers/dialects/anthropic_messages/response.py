@@ -80,7 +80,9 @@ def decode_completion(body: bytes) -> Completion:
     try:
         return _read(data)
     except SHAPE_ERRORS as error:
-        raise MalformedResponseError(f"the answer is not a message ({type(error).__name__}: {str(error)[:120]})") from None
+        raise MalformedResponseError(
+            f"the answer is not a message ({type(error).__name__}: {str(error)[:120]})"
+        ) from None
 
 
 def _read(data: Any) -> Completion:
@@ -143,7 +145,9 @@ def encode_completion(completion: Completion, *, model: str, response_id: str, c
     if completion.text is not None:
         content.append({"type": "text", "text": completion.text})
     for call in completion.tool_calls:
-        content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": lenient_arguments(call.arguments)})
+        content.append(
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": lenient_arguments(call.arguments)}
+        )
     return orjson.dumps(
         {
             "id": response_id,

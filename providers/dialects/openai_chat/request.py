@@ -73,7 +73,9 @@ def _own(message: Message) -> Message:
     if isinstance(content, list) and any(isinstance(part, dict) and "cache_control" in part for part in content):
         message = {
             **message,
-            "content": [{k: v for k, v in p.items() if k != "cache_control"} if isinstance(p, dict) else p for p in content],
+            "content": [
+                {k: v for k, v in p.items() if k != "cache_control"} if isinstance(p, dict) else p for p in content
+            ],
         }
     return message
 

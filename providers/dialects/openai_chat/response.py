@@ -85,7 +85,9 @@ def decode_completion(body: bytes) -> Completion:
     try:
         return _read(data)
     except SHAPE_ERRORS as error:
-        raise MalformedResponseError(f"the answer is not a chat completion ({type(error).__name__}: {str(error)[:120]})") from None
+        raise MalformedResponseError(
+            f"the answer is not a chat completion ({type(error).__name__}: {str(error)[:120]})"
+        ) from None
 
 
 def _read(data: Any) -> Completion:
@@ -142,7 +144,9 @@ def _call(response_id: str | None, index: int, call: Mapping[str, Any]) -> ToolC
     name = function["name"]
     if type(name) is not str:
         raise TypeError(f"tool_calls[{index}].function.name is not a string")
-    return ToolCall(call.get("id") or call_id(response_id, index, name), name, arguments_text(function.get("arguments")))
+    return ToolCall(
+        call.get("id") or call_id(response_id, index, name), name, arguments_text(function.get("arguments"))
+    )
 
 
 def write_call(call: ToolCall) -> dict[str, Any]:

@@ -1,0 +1,185 @@
+"""The cost calculator of the AWS adapter: six questions about prices, asked without an instance.
+
+Figures are exact Decimals in USD. A model without a known price costs None, never 0 and never another model's price: it
+stays in a comparison as None and cannot be the cheapest. The prices are those of 2024 unless a catalogue is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import NamedTuple, TypedDict
+
+from providers.errors import InputError
+from providers.pricing import Catalogue, catalogue
+from providers.types import TokenUsage
+
+DEFAULT_CATALOGUE = "seeds-2024"
+DAYS_PER_WEEK = 7
+DAYS_PER_MONTH = 30
+
+AsOf = int | date | datetime | str | None
+"""A moment: UTC microseconds, a day (its beginning, UTC), a datetime (UTC when naive), ISO 8601; None: the catalogue's day."""
+
+
+class ModelPricing(NamedTuple):
+    """USD per thousand tokens."""
+
+    input_cost_per_1k: Decimal
+    output_cost_per_1k: Decimal
+    provider: str
+    model_name: str
+
+
+class MonthlyEstimate(TypedDict):
+    """USD; None where the model is unpriced."""
+
+    model: str
+    requests_per_day: int
+    cost_per_request: Decimal | None
+    daily_cost: Decimal | None
+    weekly_cost: Decimal | None
+    monthly_cost: Decimal | None
+
+
+class LLMCostCalculator:
+    """Every method is a class method; `catalogue` is a Catalogue or a shipped one's name, `as_of` when the prices held."""
+
+    @classmethod
+    def calculate_cost(
+        cls,
+        model: str,
+        prompt_tokens: int,
+        completion_tokens: int,
+        *,
+        cached_input_tokens: int = 0,
+        cache_write_tokens: int = 0,
+        catalogue: Catalogue | str | None = None,
+        as_of: AsOf = None,
+    ) -> Decimal | None:
+        """USD for one request; None is unpriced. `prompt_tokens` include the cached ones. Raises InputError below zero."""
+        usage = TokenUsage(
+            input_tokens=_count("prompt_tokens", prompt_tokens),
+            output_tokens=_count("completion_tokens", completion_tokens),
+            cached_input_tokens=_count("cached_input_tokens", cached_input_tokens),
+            cache_write_tokens=_count("cache_write_tokens", cache_write_tokens),
+        )
+        if cached_input_tokens + cache_write_tokens > prompt_tokens:
+            raise InputError(
+                f"prompt_tokens is {prompt_tokens}, and it must include the {cached_input_tokens} cached and "
+                f"{cache_write_tokens} written tokens"
+            )
+        price = _catalogue(catalogue).price(None, model, usage, at=_moment(as_of))
+        return None if price is None else price.total
+
+    @classmethod
+    def calculate_cost_from_total_tokens(
+        cls,
+        model: str,
+        total_tokens: int,
+        input_ratio: float = 0.7,
+        *,
+        catalogue: Catalogue | str | None = None,
+        as_of: AsOf = None,
+    ) -> Decimal | None:
+        """USD where only the sum is known: `input_ratio` of it, rounded down, is taken as the prompt."""
+        if not 0 <= input_ratio <= 1:
+            raise InputError(f"input_ratio is {input_ratio}; it must be between 0 and 1")
+        prompt = int(_count("total_tokens", total_tokens) * Decimal(str(input_ratio)))
+        return cls.calculate_cost(model, prompt, total_tokens - prompt, catalogue=catalogue, as_of=as_of)
+
+    @classmethod
+    def compare_model_costs(
+        cls,
+        models: Iterable[str],
+        prompt_tokens: int,
+        completion_tokens: int,
+        *,
+        catalogue: Catalogue | str | None = None,
+        as_of: AsOf = None,
+    ) -> dict[str, Decimal | None]:
+        """The cost of the same request on each model, in the order given; None is unpriced."""
+        return {
+            model: cls.calculate_cost(model, prompt_tokens, completion_tokens, catalogue=catalogue, as_of=as_of) for model in models
+        }
+
+    @classmethod
+    def get_cheapest_model(
+        cls,
+        models: Iterable[str],
+        prompt_tokens: int,
+        completion_tokens: int,
+        *,
+        catalogue: Catalogue | str | None = None,
+        as_of: AsOf = None,
+    ) -> tuple[str, Decimal]:
+        """The cheapest priced model and its cost; of equals the one named first. Raises InputError when none is priced."""
+        costs = cls.compare_model_costs(models, prompt_tokens, completion_tokens, catalogue=catalogue, as_of=as_of)
+        priced = [(cost, model) for model, cost in costs.items() if cost is not None]
+        if not priced:
+            names = ", ".join(costs) or "none were named"
+            raise InputError(f"no model has a price in the catalogue {_catalogue(catalogue).version}: {names}")
+        cost, model = min(priced, key=lambda pair: pair[0])
+        return model, cost
+
+    @classmethod
+    def estimate_monthly_cost(
+        cls,
+        model: str,
+        requests_per_day: int,
+        avg_prompt_tokens: int,
+        avg_completion_tokens: int,
+        *,
+        catalogue: Catalogue | str | None = None,
+        as_of: AsOf = None,
+    ) -> MonthlyEstimate:
+        """What a steady load costs; a month is 30 days."""
+        each = cls.calculate_cost(model, avg_prompt_tokens, avg_completion_tokens, catalogue=catalogue, as_of=as_of)
+        daily = None if each is None else each * _count("requests_per_day", requests_per_day)
+        return MonthlyEstimate(
+            model=model,
+            requests_per_day=requests_per_day,
+            cost_per_request=each,
+            daily_cost=daily,
+            weekly_cost=None if daily is None else daily * DAYS_PER_WEEK,
+            monthly_cost=None if daily is None else daily * DAYS_PER_MONTH,
+        )
+
+    @classmethod
+    def get_model_pricing(
+        cls, model: str, *, catalogue: Catalogue | str | None = None, as_of: AsOf = None
+    ) -> ModelPricing | None:
+        """The model's prices per thousand tokens; None is unpriced."""
+        row = _catalogue(catalogue).find(None, model, at=_moment(as_of))
+        if row is None or row.input is None or row.output is None:
+            return None
+        return ModelPricing(row.input.scaleb(-3), row.output.scaleb(-3), row.provider, row.model)
+
+
+def _catalogue(chosen: Catalogue | str | None) -> Catalogue:
+    if isinstance(chosen, Catalogue):
+        return chosen
+    return catalogue(chosen or DEFAULT_CATALOGUE)
+
+
+def _count(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"{name} is {value!r}; it must be a whole number of at least 0")
+    return value
+
+
+def _moment(as_of: AsOf) -> int | None:
+    if as_of is None or isinstance(as_of, int):
+        return as_of
+    if isinstance(as_of, str):
+        try:
+            as_of = datetime.fromisoformat(as_of)
+        except ValueError:
+            raise InputError(f"as_of is {as_of!r}; it must be a day or a time such as 2026-11-01 or 2026-11-01T12:00:00Z") from None
+    if not isinstance(as_of, datetime):
+        as_of = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
+    if as_of.tzinfo is None:
+        as_of = as_of.replace(tzinfo=UTC)
+    seconds = as_of.replace(microsecond=0).timestamp()
+    return int(seconds) * 1_000_000 + as_of.microsecond

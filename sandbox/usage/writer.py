@@ -1,0 +1,281 @@
+"""Writes usage records in the background: batches, with their roll-ups, in one transaction each.
+
+What the database cannot take is never dropped in silence. The batch that meets the trouble goes to the spool, later
+ones wait in memory until the next try a second later, then go to the spool too; when even that fails they stay in memory,
+up to a limit, and `problem` says so. As soon as the database takes a batch again, all of it follows, each record once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from providers.clock import Clock
+from sandbox.core.background import BatchWorker
+from sandbox.usage import database, rollups
+from sandbox.usage.base import UsageRecord, UsageUnavailable
+from sandbox.usage.periods import DAY_US
+from sandbox.usage.records import COLUMNS, mended, to_row
+from sandbox.usage.reports import PRUNED
+from sandbox.usage.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+LINGER_S = 0.03
+"""A third of the 100 ms within which a record is to be committed; the rest is for the commit itself on a busy machine."""
+BATCH = 5000
+RETRY_S = 1.0
+HELD_LIMIT = 20_000
+"""Records kept in memory when neither database nor spool takes them: about 50 MB."""
+PRUNE_CHUNK = 1000
+_DAY_S = DAY_US / 1e6
+
+_INSERT = (
+    f"INSERT INTO usage ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 - constants
+    # Only this conflict: OR IGNORE would pass over a record that breaks another rule, without a word.
+    "ON CONFLICT (log_id) DO NOTHING"
+)
+
+
+class UsageWriter:
+    """Owns the thread, its connection and the spool. Raises UsageUnavailable only for a database that is not ours to write."""
+
+    def __init__(self, path: Path, *, clock: Clock, sync: bool, retention_days: float | None) -> None:
+        self._path = path
+        self._clock = clock
+        self._sync = sync
+        self._retention_us = None if retention_days is None else int(retention_days * DAY_US)
+        self._link = database.Link(path, lambda: database.open_for_writing(path, clock=clock, sync=sync))
+        self._spool = Spool(path.with_name(path.name + ".spool"), clock)
+        self._worker = BatchWorker[UsageRecord](
+            "usage-writer", self._take, linger=0.0 if sync else LINGER_S, limit=BATCH, tick=self._tick
+        )
+        self._held: list[UsageRecord] = []
+        self._spooled = 0
+        self._lost = 0
+        self._trouble: str | None = None
+        self._notice: str | None = None
+        self._open()
+
+    # --- from any thread -------------------------------------------------------------------------------------------
+
+    def put(self, record: UsageRecord) -> None:
+        if self._trouble is not None and self.waiting >= HELD_LIMIT:
+            self._lose(1)
+            return
+        self._worker.put(record)
+
+    @property
+    def waiting(self) -> int:
+        """Records in memory only."""
+        return self._worker.waiting + len(self._held)
+
+    @property
+    def pending(self) -> int:
+        """Records taken that are not in the database yet."""
+        return self.waiting + self._spooled
+
+    @property
+    def problem(self) -> str | None:
+        """What the user should know, in one sentence: the present trouble, or else a damaged database that was set aside."""
+        if self._lost:
+            return f"{self._trouble or self._notice or 'the usage database was in trouble'}; {self._lost} usage records were lost"
+        return self._trouble or self._notice
+
+    def flush(self) -> Future[None]:
+        """Done when everything put so far is in the database; fails with UsageUnavailable."""
+        return self._worker.call(self._settle)
+
+    def prune(self, before_us: int) -> Future[int]:
+        """Delete up to PRUNE_CHUNK raw rows; how many it were. Call until 0, so that records get in between."""
+        return self._worker.call(lambda: self._prune(before_us))
+
+    def replace_damaged(self, error: sqlite3.DatabaseError) -> Future[None]:
+        """Set the database aside that a reader found damaged."""
+        return self._worker.call(lambda: self._replace(error))
+
+    def close(self) -> Future[None]:
+        """Write what is left, to the spool if need be, and end the thread."""
+        self._worker.call(self._finish)
+        return self._worker.stop()
+
+    # --- on the worker's thread, and in the constructor ------------------------------------------------------------
+
+    def _open(self) -> None:
+        try:
+            try:
+                self._link.get()
+            except sqlite3.DatabaseError as error:
+                if not database.is_damaged(error):
+                    raise
+                self._replace(error)
+        except (sqlite3.Error, OSError) as error:
+            self._in_trouble(error)
+        if self._spool.files():
+            self._worker.call(self._recover)
+        if self._retention_us is not None and self._trouble is None:
+            self._worker.tick_in(0)
+
+    def _take(self, batch: list[UsageRecord]) -> None:
+        if self._trouble is not None:
+            self._held += batch
+            return
+        try:
+            self._commit(batch)
+        except (sqlite3.Error, OSError, UsageUnavailable, ValueError, TypeError, ArithmeticError, AttributeError) as error:
+            self._failed(batch, error)
+
+    def _failed(self, batch: list[UsageRecord], error: Exception) -> None:
+        if database.is_damaged(error):
+            try:
+                self._replace(error)
+                self._commit(batch)
+                return
+            except (sqlite3.Error, OSError, UsageUnavailable) as second:
+                error = second
+        if isinstance(error, (sqlite3.OperationalError, OSError, UsageUnavailable)) or database.is_damaged(error):
+            self._in_trouble(error)
+            self._held += batch
+            self._spool_held()
+        elif len(batch) > 1:
+            # A record that cannot be written must not take the others with it.
+            for record in batch:
+                self._take([record])
+        else:
+            self._take_mended(batch[0], error)
+
+    def _take_mended(self, record: UsageRecord, error: Exception) -> None:
+        try:
+            self._commit([mended(record)])
+            logger.warning("usage record %s was mended before it could be stored: %s", ascii(record.log_id), error)
+        except Exception as second:
+            logger.error("usage record %s cannot be stored: %s", ascii(record.log_id), second)
+            self._lose(1)
+
+    def _commit(self, batch: Sequence[UsageRecord]) -> None:
+        connection = self._link.get()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            rollups.add(connection, _insert(connection, batch))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _settle(self) -> None:
+        self._recover()
+        if self._trouble is not None:
+            self._spool_held()
+            where = f"{self._spooled} records are kept in {self._spool.folder}" if self._spooled else f"{self.waiting} records are kept in memory"
+            raise UsageUnavailable(f"{self._trouble}; {where} until it can be written")
+
+    def _finish(self) -> None:
+        try:
+            self._settle()
+        except UsageUnavailable as error:
+            logger.error("%s", error)
+            self._lose(len(self._held))
+        self._link.close()
+
+    def _recover(self) -> None:
+        """Bring in what waits in memory and in the spool, and end the trouble if that works."""
+        try:
+            for start in range(0, len(self._held), BATCH):
+                self._commit_all(self._held[start : start + BATCH])
+            self._held.clear()
+            self._link.get()
+            for path in self._spool.files():
+                records = self._spool.read(path)
+                for start in range(0, len(records), BATCH):
+                    self._commit_all(records[start : start + BATCH])
+                self._spool.remove(path)
+        except (sqlite3.Error, OSError, UsageUnavailable) as error:
+            self._in_trouble(error)
+            return
+        self._spooled = 0
+        if self._trouble is not None:
+            logger.warning("the usage database %s can be written again; no record is waiting", self._path)
+            self._trouble = None
+
+    def _tick(self) -> None:
+        if self._trouble is not None:
+            self._recover()
+            if self._trouble is not None:
+                self._spool_held()
+        elif self._retention_us is not None:
+            more = self._prune(self._clock.time_us() - self._retention_us)
+            self._worker.tick_in(0 if more else _DAY_S)
+
+    def _in_trouble(self, error: BaseException) -> None:
+        if self._trouble is None:
+            logger.warning("%s", database.sentence(self._path, error))
+        self._trouble = database.sentence(self._path, error)
+        self._worker.tick_in(RETRY_S)
+
+    def _spool_held(self) -> None:
+        if not self._held:
+            return
+        try:
+            self._spool.write(self._held)
+        except OSError as error:
+            logger.debug("the spool cannot be written either: %s", error)
+            excess = len(self._held) - HELD_LIMIT
+            if excess > 0:
+                del self._held[:excess]
+                self._lose(excess)
+            return
+        self._spooled += len(self._held)
+        self._held.clear()
+
+    def _lose(self, count: int) -> None:
+        if count and not self._lost:
+            logger.error("usage records are being lost: %s", self.problem or "they cannot be stored")
+        self._lost += count
+
+    def _replace(self, error: BaseException) -> None:
+        self._link.close()
+        aside = database.set_aside(self._path, self._clock)
+        self._link.get()
+        self._notice = f"the usage database {self._path} was damaged ({error}); it is now {aside}, and a new one was begun"
+        logger.warning("%s", self._notice)
+
+    def _prune(self, before_us: int) -> int:
+        connection = self._link.get()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(
+                "INSERT INTO fact (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+                [PRUNED, before_us],
+            )
+            # One mode at a time, because the index by time begins with the mode.
+            deleted = 0
+            for (mode,) in connection.execute("SELECT DISTINCT mode FROM rollup WHERE kind = 0 AND grain = 'month'").fetchall():
+                deleted += connection.execute(
+                    "DELETE FROM usage WHERE id IN (SELECT id FROM usage WHERE mode = ? AND timestamp_us < ? LIMIT ?)",
+                    [mode, before_us, PRUNE_CHUNK - deleted],
+                ).rowcount
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        if not deleted:
+            connection.execute("PRAGMA incremental_vacuum")
+        return deleted
+
+
+def _insert(connection: sqlite3.Connection, batch: Sequence[UsageRecord]) -> list[tuple[Any, ...]]:
+    """Insert the records; the rows of those that were not there yet."""
+    first = (connection.execute("SELECT max(id) FROM usage").fetchone()[0] or 0) + 1
+    rows = [to_row(number, record) for number, record in enumerate(batch, first)]
+    before = connection.total_changes
+    connection.executemany(_INSERT, rows)
+    if connection.total_changes - before == len(rows):
+        return rows
+    fresh = {number for (number,) in connection.execute("SELECT id FROM usage WHERE id >= ?", [first])}
+    return [row for row in rows if row[0] in fresh]

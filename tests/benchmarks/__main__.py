@@ -1,0 +1,53 @@
+"""Measures this program beside its floors in one run: `python -m tests.benchmarks [engine] [parts] [scale] [start] [--full]`.
+
+Ratios carry over between machines, absolute times only orient. Figures of peers were measured elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from tests.benchmarks.report import Row, table
+from tests.benchmarks.upstream import pin
+
+GROUPS = ("engine", "parts", "scale", "start")
+
+
+def main(arguments: list[str]) -> int:
+    full = "--full" in arguments
+    wanted = [a for a in arguments if a != "--full"] or list(GROUPS)
+    unknown = [a for a in wanted if a not in GROUPS]
+    if unknown:
+        print(f"unknown group {unknown[0]!r}: there are {', '.join(GROUPS)}", file=sys.stderr)
+        return 2
+    pin(0)
+    rows: list[Row] = []
+    for group in wanted:
+        print(f"measuring {group} …", file=sys.stderr)
+        rows += _measure(group, full)
+    print(table(rows))
+    return 0 if all(row.met for row in rows) else 3
+
+
+def _measure(group: str, full: bool) -> list[Row]:
+    if group == "engine":
+        from tests.benchmarks import engine
+
+        return asyncio.run(engine.measure())
+    if group == "parts":
+        from tests.benchmarks import parts
+
+        return asyncio.run(parts.measure())
+    if group == "scale":
+        from tests.benchmarks import scale
+
+        rows = asyncio.run(scale.measure(requests=1_000_000 if full else 100_000))
+        return rows + (asyncio.run(scale._reports(10_000_000)) if full else [])
+    from tests.benchmarks import start
+
+    return start.measure()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
