@@ -1,4 +1,4 @@
-"""The wire formats, each read and written on both sides without I/O. A format's code is loaded when it is first asked for."""
+"""The wire formats, each read and written on both sides without I/O. A format is loaded when first asked for."""
 
 from __future__ import annotations
 

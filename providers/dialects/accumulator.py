@@ -29,7 +29,8 @@ class Accumulator:
     """
 
     __slots__ = (
-        "_arguments", "calls", "finish_reason", "metadata", "model", "raw_usage", "reasoning", "response_id", "stop", "text", "usage",
+        "_arguments", "calls", "finish_reason", "metadata", "model", "raw_usage", "reasoning", "response_id", "stop",
+        "text", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:

@@ -51,14 +51,14 @@ class StreamDecoder(Protocol):
     finished: bool
     """A clean finish was seen: a finish reason and, where the format has one, its last event."""
     failure: ProviderError | None
-    """What ended the stream badly. Set together with the last good events, so that none is lost when both come in one read:
-    after handing those on, raise this instead of waiting for more bytes (`feed` and `close` raise it too)."""
+    """What ended the stream badly. Set together with the last good events, so that none is lost when both come in one
+    read: after handing those on, raise this instead of waiting for more bytes (`feed` and `close` raise it too)."""
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Events completed by these bytes. The clean end is one StreamFinished.
 
-        Raises a ProviderError for an error event, MalformedResponseError for an event that cannot be read; when good events
-        came before it in the same bytes, returns them and keeps the error in `failure`.
+        Raises a ProviderError for an error event, MalformedResponseError for an event that cannot be read; when good
+        events came before it in the same bytes, returns them and keeps the error in `failure`.
         """
         ...
 

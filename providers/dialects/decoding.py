@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Generic, Protocol, TypeVar
 
+import orjson
+
 from providers.dialects.accumulator import Accumulator, events_of
 from providers.errors import MalformedResponseError, ProviderError, StreamInterruptedError
 from providers.types import Completion, StreamEvent, StreamFinished, StreamStarted
@@ -11,14 +13,13 @@ from providers.types import Completion, StreamEvent, StreamFinished, StreamStart
 SHAPE_ERRORS = (TypeError, AttributeError, KeyError, IndexError, ValueError, RecursionError)
 """What reading JSON of an unexpected shape raises (orjson's decode error is a ValueError)."""
 
-P_co = TypeVar("P_co", covariant=True)
 P = TypeVar("P")
 
 
-class Splitter(Protocol[P_co]):
-    def feed(self, data: bytes) -> list[P_co]: ...
+class Splitter(Protocol[P]):
+    def feed(self, data: bytes) -> list[P]: ...
 
-    def close(self) -> list[P_co]:
+    def close(self) -> list[P]:
         """What the end of the bytes completes."""
         ...
 
@@ -44,18 +45,10 @@ class EventDecoder(Generic[P]):
         """See StreamDecoder.feed."""
         if self.finished:
             return []
-        if self.failure is not None:
-            raise self.failure
-        self._out = out = []
-        try:
-            for payload in self._splitter.feed(data):
-                self._take(payload)
-                if self.finished:
-                    break
-        except ProviderError as error:
-            self._failed(error)
-        except SHAPE_ERRORS as error:
-            self._failed(MalformedResponseError(f"a stream event cannot be read: {_why(error)}"))
+        out: list[StreamEvent] = []
+        self._out = out
+        if self.failure is None:
+            self._read(data)
         if self.failure is not None and not out:
             raise self.failure
         return out
@@ -64,26 +57,12 @@ class EventDecoder(Generic[P]):
         """See StreamDecoder.close."""
         if self.finished:
             return []
+        out: list[StreamEvent] = []
+        self._out = out
+        if self.failure is None:
+            self._read_end()
         if self.failure is not None:
             raise self.failure
-        self._out = out = []
-        try:
-            for payload in self._splitter.close():
-                self._take(payload)
-            if not self.finished and not self._started:
-                self._read_foreign()
-        except ProviderError as error:
-            self._failed(error)
-            raise
-        except SHAPE_ERRORS:
-            # The bytes ended inside an event: that is a cut stream, not a server that writes nonsense.
-            pass
-        if not self.finished:
-            if not self._complete():
-                cut = StreamInterruptedError("the stream ended before the answer was complete")
-                self._failed(cut)
-                raise cut
-            self._finish()
         return out
 
     # --- what a format defines ------------------------------------------------------------------------------------
@@ -101,6 +80,35 @@ class EventDecoder(Generic[P]):
         return self.answer.finish_reason is not None
 
     # --- shared ---------------------------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        try:
+            for payload in self._splitter.feed(data):
+                self._take(payload)
+                if self.finished:
+                    break
+        except ProviderError as error:
+            self._failed(error)
+        except SHAPE_ERRORS as error:
+            self._failed(MalformedResponseError(f"a stream event cannot be read: {_why(error)}"))
+
+    def _read_end(self) -> None:
+        try:
+            for payload in self._splitter.close():
+                self._take(payload)
+            if not self.finished and not self._started:
+                self._read_foreign()
+        except ProviderError as error:
+            self._failed(error)
+            return
+        except SHAPE_ERRORS:
+            # The bytes ended inside an event: that is a cut stream, not a server that writes nonsense.
+            pass
+        if not self.finished:
+            if self._complete():
+                self._finish()
+            else:
+                self._failed(StreamInterruptedError("the stream ended before the answer was complete"))
 
     def _start(self) -> None:
         self._started = True
@@ -126,6 +134,14 @@ class EventDecoder(Generic[P]):
         error.billed = self.answer.usage
         if isinstance(error, StreamInterruptedError):
             error.partial_text = self.answer.partial_text()
+
+
+def json_or_text(data: bytes) -> object:
+    """The payload of an error event, which need not be JSON."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace")
 
 
 def _why(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """What requests of every format have in common: reading fields with clear complaints, tools, JSON answers, images.
 
-The common form is OpenAI's. What a format has beyond it travels in `GenerationRequest.metadata` under the dialect's name and
-is written back only by the same dialect; a tool or message keeps foreign keys under the names listed here.
+The common form is OpenAI's. What a format has beyond it travels in `GenerationRequest.metadata` under the dialect's
+name and is written back only by the same dialect; a tool or message keeps foreign keys under the names listed here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PARALLEL_TOOLS = "parallel_tool_calls"
 ANTHROPIC_EXTRAS = "anthropic"
 """Key of a tool: what Anthropic's form of it has beyond the common one."""
 THINKING_BLOCKS = "thinking_blocks"
-"""Key of an assistant message and of a completion's metadata: Anthropic's signed thinking, to be sent back unchanged."""
+"""Key of an assistant message and of a completion's metadata: Anthropic's signed thinking, to be sent back."""
 
 JSON_ONLY = "Answer with one valid JSON value and nothing else: no explanation, no code fence."
 
@@ -157,7 +157,7 @@ def tool_view(tool: Mapping[str, Any]) -> ToolView | None:
 
 
 def chosen_tool(choice: str | Mapping[str, Any] | None) -> tuple[str | None, str | None]:
-    """(mode, name): mode is auto, none, required, function or None. Raises InvalidRequestError for another form."""
+    """(mode, name): mode is auto, none, required, function or None. Raises InvalidRequestError."""
     if choice is None:
         return None, None
     if isinstance(choice, str):
@@ -168,7 +168,8 @@ def chosen_tool(choice: str | Mapping[str, Any] | None) -> tuple[str | None, str
         if isinstance(function, Mapping) and isinstance(function.get("name"), str):
             return "function", function["name"]
     raise InvalidRequestError(
-        f"tool_choice is {_shown(choice)}; use 'auto', 'none', 'required' or {{'type': 'function', 'function': {{'name': …}}}}"
+        f"tool_choice is {_shown(choice)}; use 'auto', 'none', 'required' "
+        "or {'type': 'function', 'function': {'name': …}}"
     )
 
 

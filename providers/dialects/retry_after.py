@@ -12,8 +12,8 @@ MAX_RETRY_AFTER = 31 * 24 * 3600.0
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, or None. Header names are lower case.
 
-    Milliseconds count before whole seconds, being finer; but Azure sends `retry-after-ms: 0` beside `retry-after: 1`, and
-    then the longer one is meant. An HTTP date is taken relative to the answer's own `date` header, or not at all.
+    Milliseconds count before whole seconds, being finer; but Azure sends `retry-after-ms: 0` beside `retry-after: 1`,
+    and then the longer one is meant. An HTTP date is taken relative to the answer's own `date` header, or not at all.
     """
     fine = _seconds(headers.get("retry-after-ms"), 1000.0)
     if fine is None:

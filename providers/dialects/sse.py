@@ -1,8 +1,8 @@
-"""Server-sent events out of bytes, as the WHATWG standard reads them: any split, any line end, comments and blank lines ignored."""
+"""Server-sent events out of bytes in any split, read as the WHATWG standard says: any line end, comments ignored."""
 
 from __future__ import annotations
 
-from providers.dialects.lines import MAX_LINE, LineSplitter, too_long
+from providers.dialects.lines import PieceSplitter
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -11,67 +11,61 @@ SseEvent = tuple[bytes, bytes]
 
 
 class SseSplitter:
-    __slots__ = ("_begun", "_data", "_foreign", "_lines", "_name", "_seen", "_size")
+    __slots__ = ("_begun", "_blocks", "_foreign", "_seen")
 
     def __init__(self) -> None:
-        self._lines = LineSplitter()
-        self._name = b""
-        self._data: list[bytes] = []
-        self._size = 0
+        self._blocks = PieceSplitter(b"\n\n")
         self._begun = False
         self._seen = False
         self._foreign: list[bytes] = []
 
     def feed(self, data: bytes) -> list[SseEvent]:
-        """The events completed by these bytes. Raises MalformedResponseError for one beyond the line limit."""
-        lines = self._lines.feed(data)
-        if not lines:
+        """The events completed by these bytes. Raises MalformedResponseError for one beyond the size limit."""
+        blocks = self._blocks.feed(data)
+        if not blocks:
             return []
         if not self._begun:
             self._begun = True
-            lines[0] = lines[0].removeprefix(_BOM)
-        return self._read(lines)
+            blocks[0] = blocks[0].removeprefix(_BOM)
+        events: list[SseEvent] = []
+        for block in blocks:
+            # Nearly every event is this one line.
+            if block[:6] == b"data: " and b"\n" not in block:
+                events.append((b"", block[6:]))
+            elif block:
+                self._read(block, events)
+        if events:
+            self._seen = True
+        return events
 
     def close(self) -> list[SseEvent]:
         """The event that the end of the bytes completes, where the last blank line is missing."""
-        rest = self._lines.rest()
-        return self._read([rest.removeprefix(_BOM) if not self._begun else rest, b""])
+        events: list[SseEvent] = []
+        rest = self._blocks.rest()
+        if rest:
+            self._read(rest if self._begun else rest.removeprefix(_BOM), events)
+        return events
 
     def foreign(self) -> bytes:
         """The whole text when it was no event stream at all, such as a JSON error or a proxy's page; else empty."""
-        return b"" if self._seen else b"\n".join(self._foreign)
+        return b"" if self._seen else b"\n\n".join(self._foreign)
 
-    def _read(self, lines: list[bytes]) -> list[SseEvent]:
-        events: list[SseEvent] = []
-        pending = self._data
-        for line in lines:
-            if line.startswith(b"data:"):
-                value = line[6:] if line[5:6] == b" " else line[5:]
-                pending.append(value)
-                self._seen = True
-                self._size += len(value)
-                if self._size > MAX_LINE:
-                    raise too_long()
-            elif not line:
-                if pending:
-                    events.append((self._name, pending[0] if len(pending) == 1 else b"\n".join(pending)))
-                    pending.clear()
-                    self._size = 0
-                self._name = b""
-            else:
-                self._other(line)
-        return events
-
-    def _other(self, line: bytes) -> None:
-        field, _, value = line.partition(b":")
-        if field == b"event":
-            self._name = value.strip()
+    def _read(self, block: bytes, events: list[SseEvent]) -> None:
+        name = b""
+        data: list[bytes] = []
+        strange = False
+        for line in block.split(b"\n"):
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                data.append(value.removeprefix(b" "))
+            elif field == b"event":
+                name = value.strip()
+            elif field and field not in (b"id", b"retry"):
+                strange = True
+        if name:
             self._seen = True
-        elif field == b"data":
-            self._data.append(b"")
+        elif strange and not (data or self._seen):
+            self._foreign.append(block)
+        if data:
             self._seen = True
-        elif not self._seen and field not in (b"", b"id", b"retry"):
-            self._size += len(line)
-            if self._size > MAX_LINE:
-                raise too_long()
-            self._foreign.append(line)
+            events.append((name, data[0] if len(data) == 1 else b"\n".join(data)))

@@ -1,8 +1,8 @@
 """Every vendor's error body and status to exactly one class of ours, for all dialects alike.
 
-Vendors share most words (`invalid_request_error`, `insufficient_quota`), proxies mix their shapes, and an error inside a
-200 has no status at all, so one reader takes them all: decisive words first, then tell-tale messages, then the status,
-then the vendor's type. Sources: platform.openai.com/docs/guides/error-codes, docs.claude.com/en/api/errors,
+Vendors share most words (`invalid_request_error`, `insufficient_quota`), proxies mix their shapes, and an error inside
+a 200 has no status at all, so one reader takes them all: decisive words first, then tell-tale messages, then the
+status, then the vendor's type. Sources: platform.openai.com/docs/guides/error-codes, docs.claude.com/en/api/errors,
 api-docs.deepseek.com/quick_start/error_codes, openrouter.ai/docs/api/reference/errors-and-debugging,
 docs.ollama.com/api/errors, learn.microsoft.com/azure/ai-services/openai/concepts/content-filter.
 """
@@ -39,53 +39,58 @@ from providers.errors import (
 
 ErrorClass = type[ProviderError]
 
+
+def _table(*rows: tuple[ErrorClass, str]) -> dict[str, ErrorClass]:
+    return {word: cls for cls, words in rows for word in words.split()}
+
+
 # Words that decide by themselves, whatever the status says.
-_DECISIVE: Final[dict[str, ErrorClass]] = {
-    **dict.fromkeys(
-        ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "insufficient_balance",
-         "insufficient_credits", "credit_balance_too_low", "exceeded_current_quota_error", "payment_required"),
+_DECISIVE: Final = _table(
+    (
         QuotaExhaustedError,
+        "insufficient_quota insufficient_balance insufficient_credits credit_balance_too_low payment_required "
+        "billing_hard_limit_reached billing_not_active billing_error exceeded_current_quota_error",
     ),
-    **dict.fromkeys(("context_length_exceeded", "model_context_window_exceeded", "token_limit_exceeded"), ContextLengthError),
-    **dict.fromkeys(
-        ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "content_filtered",
-         "data_inspection_failed", "moderation_blocked", "flagged_input"),
+    (ContextLengthError, "context_length_exceeded model_context_window_exceeded token_limit_exceeded"),
+    (
         ContentFilterError,
+        "content_filter content_filtered content_policy_violation responsibleaipolicyviolation "
+        "data_inspection_failed moderation_blocked flagged_input",
     ),
-    **dict.fromkeys(("model_not_found", "deploymentnotfound", "unknown_model"), ModelNotFoundError),
-    **dict.fromkeys(("invalid_api_key", "api_key_invalid", "account_deactivated"), AuthenticationError),
+    (ModelNotFoundError, "model_not_found deploymentnotfound unknown_model"),
+    (AuthenticationError, "invalid_api_key api_key_invalid account_deactivated"),
     # Our own gateway's words, so that a gateway behind a gateway keeps the class.
-    "circuit_breaker_open": CircuitBreakerOpenError,
-    "budget_exceeded": BudgetExceededError,
-    "all_providers_failed": AllProvidersFailedError,
-    "connection_failed": ConnectionFailedError,
-    "malformed_response": MalformedResponseError,
-    "stream_interrupted": StreamInterruptedError,
-}  # fmt: skip
+    (CircuitBreakerOpenError, "circuit_breaker_open"),
+    (BudgetExceededError, "budget_exceeded"),
+    (AllProvidersFailedError, "all_providers_failed"),
+    (ConnectionFailedError, "connection_failed"),
+    (MalformedResponseError, "malformed_response"),
+    (StreamInterruptedError, "stream_interrupted"),
+)
 
 # Words that speak only where there is no status: errors inside a 200 and in streams.
-_TYPES: Final[dict[str, ErrorClass]] = {
-    **dict.fromkeys(
-        ("invalid_request_error", "badrequesterror", "bad_request", "invalid_argument", "request_too_large",
-         "tool_use_failed", "validation_error", "unprocessableentityerror", "invalid_request"),
+_TYPES: Final = _table(
+    (
         InvalidRequestError,
+        "invalid_request_error invalid_request bad_request badrequesterror invalid_argument validation_error "
+        "unprocessableentityerror request_too_large tool_use_failed",
     ),
-    **dict.fromkeys(("authentication_error", "authenticationerror", "unauthorized", "unauthenticated"), AuthenticationError),
-    **dict.fromkeys(("permission_error", "permission_denied", "permissiondeniederror", "forbidden"), PermissionDeniedError),
-    **dict.fromkeys(("not_found_error", "notfounderror", "not_found"), ModelNotFoundError),
-    **dict.fromkeys(
-        ("rate_limit_error", "rate_limit_exceeded", "ratelimiterror", "ratelimitreached", "too_many_requests",
-         "toomanyrequests", "resource_exhausted", "requests", "tokens"),
+    (AuthenticationError, "authentication_error authenticationerror unauthorized unauthenticated"),
+    (PermissionDeniedError, "permission_error permission_denied permissiondeniederror forbidden"),
+    (ModelNotFoundError, "not_found_error notfounderror not_found"),
+    (
         RateLimitError,
+        "rate_limit_error rate_limit_exceeded ratelimiterror ratelimitreached too_many_requests toomanyrequests "
+        "resource_exhausted requests tokens",
     ),
-    **dict.fromkeys(("timeout", "timeout_error", "request_timeout", "deadline_exceeded"), ProviderTimeoutError),
-    **dict.fromkeys(
-        ("overloaded_error", "api_error", "server_error", "internal_error", "internalservererror", "internal_server_error",
-         "service_unavailable", "service_unavailable_error", "serviceunavailableerror", "server_is_overloaded", "slow_down",
-         "unavailable", "conflict_error"),
+    (ProviderTimeoutError, "timeout timeout_error request_timeout deadline_exceeded"),
+    (
         ServiceUnavailableError,
+        "overloaded_error api_error server_error internal_error internalservererror internal_server_error unavailable "
+        "service_unavailable service_unavailable_error serviceunavailableerror server_is_overloaded slow_down "
+        "conflict_error",
     ),
-}  # fmt: skip
+)
 
 _STATUSES: Final[dict[int, ErrorClass]] = {
     401: AuthenticationError,
@@ -101,8 +106,10 @@ _STATUSES: Final[dict[int, ErrorClass]] = {
 }
 
 _CONTEXT = re.compile(
-    r"prompt (?:is|was) too long|maximum context length|context length is only|context (?:length|window) (?:was |is |has been )?exceeded"
-    r"|(?:exceed\w*|longer than|larger than|greater than)[^.]{0,80}(?:context (?:length|window|limit|size)|maximum model length)"
+    r"prompt (?:is|was) too long|maximum context length|context length is only"
+    r"|context (?:length|window) (?:was |is |has been )?exceeded"
+    r"|(?:exceed\w*|longer than|larger than|greater than)[^.]{0,80}"
+    r"(?:context (?:length|window|limit|size)|maximum model length)"
     r"|input token count\b.{0,80}exceeds|reduce the length of (?:the |your )?(?:messages|input|prompt)"
 )
 _QUOTA = re.compile(

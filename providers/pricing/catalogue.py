@@ -1,6 +1,6 @@
 """Which price was in force: the shipped catalogues, a user's rows on top, and a memo so that asking again is cheap.
 
-Loading parses one JSON file; a model's rows are built when it is first asked for. Nothing here reads a clock or a network.
+Loading parses one JSON file; a model's rows are built when it is first asked for. Nothing here reads a clock.
 """
 
 from __future__ import annotations
@@ -130,13 +130,12 @@ class Catalogue:
         return None if row is None else row.context_window
 
     def own_name(self, provider: str, model: str) -> str | None:
-        """The catalogue's own name of a model; None where it has none, or only a guess from the family of a snapshot."""
+        """The catalogue's name of a model; None where it has none, or only a guess from the family of a snapshot."""
         row = self.find(provider, model)
-        if row is None or (
-            is_snapshot(model) and not any(self._fitting(_kind(provider), name) for name in spellings(model))
-        ):
+        if row is None:
             return None
-        return row.model
+        listed = any(self._fitting(_kind(provider), name) for name in spellings(model))
+        return row.model if listed or not is_snapshot(model) else None
 
     def models_of(self, provider: str) -> list[str]:
         """The catalogue's names of a provider's own models, in the catalogue's order."""
@@ -152,7 +151,7 @@ class Catalogue:
                     yield row
 
     def with_hourly_rate(self, usd: Decimal | float, provider: str = "vllm") -> Catalogue:
-        """The same catalogue with another hourly rate for a self-hosted provider. Raises ConfigError for an impossible one."""
+        """The same catalogue with another hourly rate for a self-hosted provider. Raises ConfigError below zero."""
         rate = usd if isinstance(usd, Decimal) else Decimal(str(usd))
         if not rate.is_finite() or rate < 0:
             raise ConfigError(f"the hourly rate of {provider} is {usd}; it must be 0 or more USD")
@@ -175,14 +174,17 @@ class Catalogue:
             kind = _kind(provider)
             homes = [(kind, home) for home in (kind, *self._providers.get(kind, {}).get("also", ()))]
             model = self._layer.aliases.get(kind, {}).get(model.strip().lower(), model)
+        # The first entry that knows the name decides, even where it has no such price: the next one is another vendor's.
         for name in spellings(model):
             for kind, home in homes:
-                if rows := self._rows(kind, home, self._fitting(home, name), name, batch):
+                entry = self._fitting(home, name)
+                rows = self._rows(kind, home, entry, name, batch)
+                if rows or entry is not None:
                     return rows
         family = plain(model)
         for kind, home in homes:
-            if rows := self._rows(kind, home, self._index(home)[1].get(family), family, batch):
-                return rows
+            if (entry := self._index(home)[1].get(family)) is not None:
+                return self._rows(kind, home, entry, family, batch)
         return []
 
     def _rows(self, kind: str, home: str, entry: Entry | None, name: str, batch: bool) -> list[PriceRow]:
@@ -243,13 +245,13 @@ def _collapse(rows: list[PriceRow]) -> _Found:
     return last if last.since is None and last.hours is None else _Timeline(tuple(rows))
 
 
-def _row(facts: Mapping[str, Any], data: Mapping[str, Any]) -> PriceRow:
+def _row(facts: dict[str, Any], data: Mapping[str, Any]) -> PriceRow:
     since = data.get("from")
     hours = data.get("hours")
     hourly = data.get("hourly_usd")
+    facts = {**facts, **_rates(data)}
     return PriceRow(
         **facts,
-        **_rates(data),
         since=None if since is None else date.fromisoformat(since),
         hours=None if hours is None else parse_hours(hours),
         tiers=tuple(Tier(above=tier["above"], **_rates(tier)) for tier in data.get("tiers", ())),

@@ -34,7 +34,7 @@ PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bedrock": ("aws", ()),
     "azure_openai": ("azure", ("openai", "anthropic", "deepseek")),
 }
-"""Ours: theirs, and the providers whose rows apply where it has none. A name without a provider is looked up in this order."""
+"""Ours: theirs, and whose rows apply where it has none. A name without a provider is looked up in this order."""
 
 RATES = {
     "input": "input_mtok",
@@ -46,21 +46,16 @@ RATES = {
 }
 
 ELSEWHERE = {"gemini": ("claude",)}
-"""Models that the library lists under a provider of ours which does not serve them: Claude on Vertex is not the Gemini API."""
+"""Models listed under a provider of ours which does not serve them: Claude on Vertex is not the Gemini API."""
 
+_FREE = {"id": "*", "match": ["*"], "local": True, "rows": [{"input": "0", "output": "0"}]}
 SELF_HOSTED: dict[str, dict[str, Any]] = {
     "vllm": {
         "source": "rented RTX 3090, Vast.ai",
         "models": [{"id": "*", "match": ["*"], "rows": [{"hourly_usd": "0.16"}]}],
     },
-    "ollama": {
-        "source": "local",
-        "models": [{"id": "*", "match": ["*"], "local": True, "rows": [{"input": "0", "output": "0"}]}],
-    },
-    "mock": {
-        "source": "local",
-        "models": [{"id": "*", "match": ["*"], "local": True, "rows": [{"input": "0", "output": "0"}]}],
-    },
+    "ollama": {"source": "local", "models": [_FREE]},
+    "mock": {"source": "local", "models": [_FREE]},
 }
 
 RETIRED: dict[str, list[dict[str, Any]]] = {
@@ -115,7 +110,7 @@ MAX_OUTPUT: dict[str, list[tuple[Pattern, int]]] = {
     ],
     "azure_openai": [("~^o1-(mini|preview)", 65536), ("~^o[134]", 100000)],
 }
-"""Longest answers by the vendors' model pages; the library does not have them. A model that no pattern fits has none."""
+"""Longest answers by the vendors' model pages, which the library does not have; for the rest it is unknown."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -207,9 +202,7 @@ def _rows(model: ModelInfo) -> Iterator[dict[str, Any]]:
                 started = getattr(conditional.constraint, "start_date", None)
                 if started is not None and begin is not None and started <= begin:
                     base = conditional.prices
-            rates = _rates(base, variant.prices)
-            assert rates is not None
-            yield {"batch": True, **_when(variant.constraint), **rates}
+            yield {"batch": True, **_when(variant.constraint), **(_rates(base, variant.prices) or {})}
 
 
 def _always(prices: ModelPrice) -> ConditionalPrice:
@@ -231,9 +224,10 @@ def _when(constraint: object) -> dict[str, Any]:
 
 def _rates(prices: ModelPrice, overlay: ModelPrice | None = None) -> dict[str, Any] | None:
     """Rates with their tiers written out whole, or None where nothing is charged by text token."""
-    stored = {
-        k: v for source in (prices, overlay) if source is not None for k, v in source.__dict__.items() if v is not None
-    }
+    stored: dict[str, Any] = {}
+    for source in (prices, overlay):
+        if source is not None:
+            stored |= {key: value for key, value in source.__dict__.items() if value is not None}
     if not stored:
         return {"input": "0", "output": "0"}
     known = {ours: stored[theirs] for ours, theirs in RATES.items() if theirs in stored}

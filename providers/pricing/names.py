@@ -42,7 +42,7 @@ def fits(pattern: Pattern, name: str) -> bool:
 
 
 def spellings(name: str) -> Iterator[str]:
-    """The name as asked, then what is left of it without a path (`models/…`, `openai/…`, an ARN), then with dashed dates."""
+    """The name as asked; then without a path (`models/…`, `openai/…`, an ARN); then with its date in dashes."""
     asked = name.strip().lower()
     yield asked
     _, slash, last = asked.rpartition("/")

@@ -24,6 +24,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -43,17 +44,7 @@ MAX_HOURLY = Decimal(1_000)
 UNITS = {"per_million": Decimal(1), "per_thousand": Decimal(1000)}
 _FACTS = {"context_window": "window", "max_output": "max_output"}
 _KEYS = (
-    "provider",
-    "model",
-    "from",
-    "hours",
-    "unit",
-    "batch",
-    "local",
-    "source",
-    "names",
-    "tiers",
-    "hourly_usd",
+    *("provider", "model", "names", "from", "hours", "batch", "unit", "tiers", "hourly_usd", "local", "source"),
     *_FACTS,
     *RATE_NAMES,
 )
@@ -234,10 +225,8 @@ def _count(where: str, table: Mapping[str, Any], key: str) -> int:
 def _day(where: str, table: Mapping[str, Any]) -> date | None:
     value = table.get("from")
     if isinstance(value, str):
-        try:
+        with suppress(ValueError):
             value = date.fromisoformat(value)
-        except ValueError:
-            pass
     if value is not None and (isinstance(value, datetime) or not isinstance(value, date)):
         raise ConfigError(f"{where}: from is {str(value)!r}; it must be a day such as 2026-12-01")
     return value
@@ -246,13 +235,11 @@ def _day(where: str, table: Mapping[str, Any]) -> date | None:
 def _hours(where: str, value: object) -> str:
     from providers.pricing.catalogue import parse_hours
 
-    try:
+    with suppress(ValueError):
         begin, end = parse_hours(value if isinstance(value, str) else "")
-    except ValueError:
-        begin = end = None
-    if begin is None or begin == end:
-        raise ConfigError(f"{where}: hours is {value!r}; it must be two times of day in UTC, such as '00:30-16:30'")
-    return f"{begin:%H:%M}-{end:%H:%M}"
+        if begin != end and begin.tzinfo is end.tzinfo is None:
+            return f"{begin:%H:%M}-{end:%H:%M}"
+    raise ConfigError(f"{where}: hours is {value!r}; it must be two times of day in UTC, such as '00:30-16:30'")
 
 
 def _aliases(path: Path, value: object) -> dict[str, dict[str, str]]:
@@ -265,7 +252,8 @@ def _aliases(path: Path, value: object) -> dict[str, dict[str, str]]:
                 raise ConfigError(
                     f"{path}: aliases.{provider}.{name} is {model!r}; it must be the name of a model in quotes"
                 )
-            aliases.setdefault(PROVIDER_ALIASES.get(provider, provider), {})[name.lower()] = model.strip()
+            kind = PROVIDER_ALIASES.get(str(provider), str(provider))
+            aliases.setdefault(kind, {})[name.lower()] = model.strip()
     return aliases
 
 

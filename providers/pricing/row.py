@@ -64,8 +64,8 @@ class _Band(NamedTuple):
 class PriceRow:
     """The price of one model at one provider from one date on, in USD per million tokens.
 
-    A rate that is None does not exist by itself, and the next more general one applies: cached reads and writes cost the
-    input rate, one-hour writes the write rate, reasoning the output rate. Without input and output it is unpriced.
+    A rate that is None does not exist by itself, and the next more general one applies: cached reads and writes cost
+    the input rate, one-hour writes the write rate, reasoning the output rate. Without input and output it is unpriced.
     """
 
     provider: str
@@ -190,9 +190,7 @@ def _us_of_day(moment: time) -> int:
 
 
 def _decimals(rate: Decimal) -> int:
-    exponent = rate.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return max(0, -exponent)
+    return max(0, -int(rate.as_tuple().exponent))
 
 
 def _band(tier: Tier, decimals: int) -> _Band:

@@ -8,11 +8,8 @@ from anthropic._base_client import get_platform
 from providers.transports.aiohttp_client import AiohttpTransport
 from providers.transports.sdk import SdkTransport, http_client
 
-API_VERSION = "2023-06-01"
-"""The version of the Messages API that the anthropic_messages dialect reads and writes."""
 
-
-def anthropic_transport(base_url: str, *, api_key: str, max_connections: int = 100) -> SdkTransport:
+def anthropic_transport(base_url: str, *, api_key: str, api_version: str, max_connections: int = 100) -> SdkTransport:
     """`base_url` is without the version, as in `https://api.anthropic.com`.
 
     The SDK's newer API versions and its bearer authentication are not what every compatible server knows, so the
@@ -28,7 +25,7 @@ def anthropic_transport(base_url: str, *, api_key: str, max_connections: int = 1
         http_client=http_client(pool),
     )
     # This also drops the headers that the SDK took from the environment unasked.
-    client._custom_headers = {"anthropic-version": API_VERSION, "X-Api-Key": api_key}
+    client._custom_headers = {"anthropic-version": api_version, "X-Api-Key": api_key}
     # What the first call would otherwise do in a thread.
     client._platform = get_platform()
     return SdkTransport(client, anthropic, pool)

@@ -189,14 +189,12 @@ class FaultyTransport:
             return
         passed, broken = 0, False
         async for piece, tokens in self._counted(response):
-            if not broken and tokens and passed >= fault.after_tokens:
+            # What comes after the last text that may pass, be it more text or the end of the answer, meets the fault.
+            if not broken and passed >= fault.after_tokens and not piece.isspace():
                 broken = True
                 await self._break(fault)
             passed += tokens
             yield piece
-            if not broken and fault.after_tokens and passed >= fault.after_tokens:
-                broken = True
-                await self._break(fault)
 
     async def _break(self, fault: Fault) -> None:
         if fault.kind == "stream_stall":

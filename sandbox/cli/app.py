@@ -44,8 +44,8 @@ def build() -> App:
 
 
 def _default_text(value: Any) -> str | None:
-    """What help says about a default: nothing for a switch that is off."""
-    return None if value is False else str(value)
+    """What help says about a default: nothing for what is off or unset."""
+    return None if value is False or value is None else str(value)
 
 
 def run(arguments: Sequence[str], *, open_ui: Callable[[Session], int], output: Output | None = None) -> int:

@@ -26,7 +26,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("schema", "sandbox.cli.schema:schema", "[NAME]", "The JSON Schema of what a command prints with --json."),
     ("doctor", "sandbox.cli.doctor:doctor", "", "Check this installation."),
-    ("selftest", "sandbox.cli.selftest:selftest", "", "Check the costs, the breakers and the interfaces in mock mode."),
+    ("selftest", "sandbox.cli.selftest:selftest", "", "Check the cost calculator against known figures."),
     ("completion", "sandbox.cli.completion:completion", "SHELL", "A completion script for bash, zsh or fish."),
 )
 """Name (with its group), where the function is, its arguments, and one sentence."""

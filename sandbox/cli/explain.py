@@ -106,10 +106,8 @@ def _tell(output: Output, record: UsageRecord) -> None:
 
 
 def _happened(row: dict[str, Any]) -> str:
-    known = {
-        name: row.get(name) for name in ("provider", "model", "outcome", "error_type", "status", "latency_ms", "retry")
-    }
-    record = AttemptRecord(**known)
+    shown = ("provider", "model", "outcome", "error_type", "status", "latency_ms", "retry")
+    record = AttemptRecord(**{name: row[name] for name in shown})
     told = f"{row['started_ms']:.0f} ms in, {story.attempt_outcome(record)}"
     breaker = row.get("breaker")
     told += f", breaker {breaker}" if breaker and breaker != "closed" else ""

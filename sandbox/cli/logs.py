@@ -9,6 +9,9 @@ from typing import IO
 from providers.redaction import redact
 
 
+_HANDLER = "sandbox.cli"
+
+
 class Redaction(logging.Filter):
     """Masks known credentials and anything shaped like one in a record's text and traceback."""
 
@@ -27,10 +30,11 @@ class Redaction(logging.Filter):
 
 
 def configure(level: str, file: IO[str], secrets: Iterable[str] = ()) -> None:
-    """Send the program's log lines of `level` and above to `file`; replaces an earlier configuration."""
+    """Send log lines of `level` and above to `file`; replaces what an earlier call configured."""
     handler = logging.StreamHandler(file)
+    handler.name = _HANDLER
     handler.addFilter(Redaction(secrets))
     handler.setFormatter(logging.Formatter("sandbox: %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers = [h for h in root.handlers if h.name != _HANDLER] + [handler]
     root.setLevel(level)

@@ -368,6 +368,20 @@ class Doctor(TypedDict):
     items: list[DoctorCheck]
 
 
+@with_config(_STRICT)
+class SelftestCheck(TypedDict):
+    ok: bool
+    text: str
+
+
+@with_config(_STRICT)
+class Selftest(TypedDict):
+    """What `selftest --json` prints."""
+
+    ok: bool
+    items: list[SelftestCheck]
+
+
 class FixtureReplay(TypedDict):
     """One line of `fixtures replay --json`: token numbers are the vendor's own, `usage` is normalised."""
 
@@ -421,6 +435,7 @@ _SHAPES: dict[str, Any] = {
     "data-prune": DataPrune,
     "doctor": Doctor,
     "fixtures-replay": FixtureReplay,
+    "selftest": Selftest,
     "schemas": Schemas,
 }
 

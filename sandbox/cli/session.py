@@ -42,9 +42,10 @@ class Session:
     @asynccontextmanager
     async def runtime(self) -> AsyncIterator[Runtime]:
         """The wired engine for as long as it is needed. Raises ConfigError for what is not available."""
+        settings = self.settings
         from sandbox.runtime import Runtime
 
-        runtime = await Runtime.open(self.settings)
+        runtime = await Runtime.open(settings)
         try:
             yield runtime
         finally:

@@ -20,7 +20,7 @@ DAYS_PER_WEEK = 7
 DAYS_PER_MONTH = 30
 
 AsOf = int | date | datetime | str | None
-"""A moment: UTC microseconds, a day (its beginning, UTC), a datetime (UTC when naive), ISO 8601; None: the catalogue's day."""
+"""UTC microseconds, a day (its beginning), a datetime (UTC when naive) or ISO 8601; None: the catalogue's own day."""
 
 
 class ModelPricing(NamedTuple):
@@ -44,7 +44,7 @@ class MonthlyEstimate(TypedDict):
 
 
 class LLMCostCalculator:
-    """Every method is a class method; `catalogue` is a Catalogue or a shipped one's name, `as_of` when the prices held."""
+    """Class methods only. `catalogue` is a Catalogue or the name of a shipped one, `as_of` the time of the prices."""
 
     @classmethod
     def calculate_cost(
@@ -58,7 +58,7 @@ class LLMCostCalculator:
         catalogue: Catalogue | str | None = None,
         as_of: AsOf = None,
     ) -> Decimal | None:
-        """USD for one request; None is unpriced. `prompt_tokens` include the cached ones. Raises InputError below zero."""
+        """USD for one request, None if unpriced. `prompt_tokens` include the cached ones. Raises InputError below 0."""
         usage = TokenUsage(
             input_tokens=_count("prompt_tokens", prompt_tokens),
             output_tokens=_count("completion_tokens", completion_tokens),
@@ -101,7 +101,8 @@ class LLMCostCalculator:
     ) -> dict[str, Decimal | None]:
         """The cost of the same request on each model, in the order given; None is unpriced."""
         return {
-            model: cls.calculate_cost(model, prompt_tokens, completion_tokens, catalogue=catalogue, as_of=as_of) for model in models
+            model: cls.calculate_cost(model, prompt_tokens, completion_tokens, catalogue=catalogue, as_of=as_of)
+            for model in models
         }
 
     @classmethod
@@ -114,7 +115,7 @@ class LLMCostCalculator:
         catalogue: Catalogue | str | None = None,
         as_of: AsOf = None,
     ) -> tuple[str, Decimal]:
-        """The cheapest priced model and its cost; of equals the one named first. Raises InputError when none is priced."""
+        """The cheapest priced model and its cost, of equals the first. Raises InputError when none is priced."""
         costs = cls.compare_model_costs(models, prompt_tokens, completion_tokens, catalogue=catalogue, as_of=as_of)
         priced = [(cost, model) for model, cost in costs.items() if cost is not None]
         if not priced:
@@ -154,7 +155,7 @@ class LLMCostCalculator:
         row = _catalogue(catalogue).find(None, model, at=_moment(as_of))
         if row is None or row.input is None or row.output is None:
             return None
-        return ModelPricing(row.input.scaleb(-3), row.output.scaleb(-3), row.provider, row.model)
+        return ModelPricing(row.input / 1000, row.output / 1000, row.provider, row.model)
 
 
 def _catalogue(chosen: Catalogue | str | None) -> Catalogue:
@@ -176,7 +177,7 @@ def _moment(as_of: AsOf) -> int | None:
         try:
             as_of = datetime.fromisoformat(as_of)
         except ValueError:
-            raise InputError(f"as_of is {as_of!r}; it must be a day or a time such as 2026-11-01 or 2026-11-01T12:00:00Z") from None
+            raise InputError(f"as_of is {as_of!r}; it must be a day such as 2026-11-01 or a time in ISO 8601") from None
     if not isinstance(as_of, datetime):
         as_of = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
     if as_of.tzinfo is None:

@@ -32,7 +32,7 @@ class _Report:
 
 
 def lines() -> list[str]:
-    """The report, one string a line. Its last but one line begins with ✓ when every figure is right, otherwise with ✗."""
+    """The report, one string a line; a figure that is wrong has a ✗ in place of its ✓."""
     calculator = LLMCostCalculator
     report = _Report()
     report.lines += [_BAR, "LLM Cost Calculator - Verification Tests", _BAR, "", "=== Testing Cost Calculator ==="]
@@ -44,7 +44,9 @@ def lines() -> list[str]:
     costs = calculator.compare_model_costs(_COMPARED, PROMPT_TOKENS, COMPLETION_TOKENS)
     report.check("Model cost comparison:", None not in costs.values())
     priced = {model: cost for model, cost in costs.items() if cost is not None}
-    report.lines += [f"    {model:20}: {_usd(cost)}" for model, cost in sorted(priced.items(), key=lambda pair: pair[1])]
+    report.lines += [
+        f"    {model:20}: {_usd(cost)}" for model, cost in sorted(priced.items(), key=lambda pair: pair[1])
+    ]
 
     model, cheapest = calculator.get_cheapest_model(_COMPARED, PROMPT_TOKENS, COMPLETION_TOKENS)
     report.check(f"Cheapest model: {model} at {_usd(cheapest)}", cheapest == min(priced.values()))
@@ -52,7 +54,7 @@ def lines() -> list[str]:
     estimate = calculator.estimate_monthly_cost("gpt-4", REQUESTS_PER_DAY, PROMPT_TOKENS, COMPLETION_TOKENS)
     daily, monthly = estimate["daily_cost"], estimate["monthly_cost"]
     report.check(
-        f"Monthly estimate (gpt-4, {REQUESTS_PER_DAY} requests a day): {_usd(daily, 2)} a day, {_usd(monthly, 2)} a month",
+        f"Monthly estimate (gpt-4, {REQUESTS_PER_DAY} a day): {_usd(daily, 2)} a day, {_usd(monthly, 2)} a month",
         daily == 6 and monthly == 180,
     )
 

@@ -82,7 +82,6 @@ class BatchWorker(Generic[T]):
 
     def stop(self) -> Future[None]:
         """Handle what is queued, then end the thread. A later `put` or `call` starts a new one, so nothing is lost."""
-        atexit.unregister(self._at_exit)
         if self._thread is None:
             done: Future[None] = Future()
             done.set_result(None)
@@ -116,6 +115,7 @@ class BatchWorker(Generic[T]):
                     self._thread = None
                     # A `put` that saw it set has queued before this: the test below finds what it queued.
                     self._awake.clear()
+                    atexit.unregister(self._at_exit)
                 if self._queue:
                     self._wake()
                 return

@@ -6,7 +6,7 @@ Mock, replay, live, scenarios, server, command line and UI all come through here
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from providers.attempts import Deadline
@@ -39,9 +39,6 @@ from sandbox.gateway.policies import Policy
 from sandbox.gateway.router import Candidate, Plan, Router
 from sandbox.gateway.streaming import StreamRun, replayed
 from sandbox.gateway.walk import Tools, Walk
-
-PLANNED_IN_EVENT = 50
-"""Candidates that a RouteChosen event lists."""
 
 _BY_STATE = {"open": BreakerOpened, "half_open": BreakerHalfOpened, "closed": BreakerClosed}
 
@@ -307,12 +304,10 @@ class Gateway:
             error.billed = completion.usage
             raise error
 
-    def _planned(self, call: Call) -> list[Candidate]:
+    def _planned(self, call: Call) -> Sequence[Candidate]:
         call.plan = plan = self.router.plan(call.request, strategy=call.options.strategy, first=call.options.provider)
         if self.bus.active:
-            listed = tuple(
-                PlannedCandidate(c.deployment.id, c.model, c.why) for c in plan.candidates[:PLANNED_IN_EVENT]
-            )
+            listed = tuple(PlannedCandidate(c.deployment.id, c.model, c.why) for c in plan.candidates.listed)
             self.bus.publish(RouteChosen(self.clock.time_us(), call.id, str(plan.strategy), listed))
         return plan.candidates
 

@@ -25,9 +25,6 @@ from sandbox.usage.base import UsageRecord
 
 Recorder = Callable[[UsageRecord], None]
 
-_STORY_CANDIDATES = 20
-"""Candidates of a plan that a record keeps: enough for a person, bounded for a thousand providers."""
-
 
 class Ledger:
     def __init__(
@@ -235,7 +232,7 @@ class Ledger:
         plan = call.plan
         if plan is not None:
             story["strategy"] = str(plan.strategy)
-            story["plan"] = [[c.deployment.id, c.model, c.why] for c in plan.candidates[:_STORY_CANDIDATES]]
+            story["plan"] = [[c.deployment.id, c.model, c.why] for c in plan.candidates.listed]
         if response is not None:
             story["finish_reason"] = response.finish_reason
             story["coalesced"] = response.coalesced

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from itertools import chain, islice
+from typing import NamedTuple, overload
 
 from providers.clock import Clock, Randomness
 from providers.errors import InputError
@@ -14,7 +15,7 @@ from providers.pricing import Catalogue, estimate_tokens
 from providers.types import GenerationRequest, TokenUsage, content_text
 from sandbox.gateway.deployments import Deployment, Registry
 from sandbox.gateway.policies import Policy
-from sandbox.gateway.strategies import Draft, RoutingStrategy, order
+from sandbox.gateway.strategies import Draft, Group, RoutingStrategy, order
 
 FORESEEN_OUTPUT = 1024
 """Output tokens assumed for a request that sets no max_tokens."""
@@ -31,13 +32,53 @@ class Candidate(NamedTuple):
     why: str
 
 
+LISTED = 20
+"""Candidates that are drawn with the plan, and that events and records list: enough for a person, and bounded."""
+
+
+class Lineup(Sequence[Candidate]):
+    """Candidates in the order in which they are asked. The first LISTED are drawn at once, the others when needed.
+
+    How many are drawn never depends on who looks, so that a trace does not change what it records.
+    """
+
+    __slots__ = ("_rest", "_size", "_taken")
+
+    def __init__(self, candidates: Iterable[Candidate], size: int) -> None:
+        self._rest = iter(candidates)
+        self._size = size
+        self._taken = list(islice(self._rest, LISTED))
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Candidate]: ...
+
+    def __getitem__(self, index: int | slice) -> Candidate | list[Candidate]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._size))]
+        if not 0 <= index < self._size:
+            raise IndexError(index)
+        while len(self._taken) <= index:
+            self._taken.append(next(self._rest))
+        return self._taken[index]
+
+    @property
+    def listed(self) -> list[Candidate]:
+        return self._taken[:LISTED]
+
+
 @dataclass(slots=True)
 class Plan:
-    """Candidates in the order in which they will be asked."""
+    """Whom to ask, in order."""
 
     strategy: RoutingStrategy
     requested_model: str | None
-    candidates: list[Candidate]
+    candidates: Lineup
 
 
 def foreseen_tokens(request: GenerationRequest) -> int:
@@ -63,7 +104,7 @@ class Router:
         self._clock = clock
         self._draws = draws
         self._turn = 0
-        self._known: dict[str | None, tuple[tuple[Candidate, ...], tuple[Candidate, ...]]] = {}
+        self._known: dict[str | None, list[Group]] = {}
         registry.on_change(self._known.clear)
 
     def plan(
@@ -79,7 +120,7 @@ class Router:
         Raises InputError for an unknown model or provider.
         """
         chosen = strategy or self.strategy
-        exact, equivalent = self._groups(request.model)
+        groups = self._groups(request.model)
         foreseen: dict[tuple[str, str], Decimal | None] = {}
 
         def cost(candidate: Candidate) -> Decimal | None:
@@ -91,18 +132,18 @@ class Router:
         draft = Draft(cost, self._draws, self._turn)
         if not peek:
             self._turn += 1
-        groups: Iterable[tuple[Candidate, ...]] = (
-            (exact, equivalent) if self.policy.exact_first else (_by_rank(exact + equivalent),)
-        )
-        planned = [candidate for group in groups for candidate in order(chosen, group, draft)]
+        size = sum(len(group.candidates) for group in groups)
+        limit = size if self.policy.max_candidates is None else min(size, self.policy.max_candidates)
+        planned: Iterator[Candidate] = chain.from_iterable(order(chosen, group, draft) for group in groups)
         if first is not None:
-            head = self._registry.get(first)
-            planned.sort(key=lambda c: c.deployment is not head)
-            if planned and planned[0].deployment is head:
-                planned[0] = planned[0]._replace(why=f"asked for by name; {planned[0].why}")
-        if self.policy.max_candidates is not None:
-            del planned[self.policy.max_candidates :]
-        return Plan(chosen, request.model, planned)
+            planned = self._led_by(first, groups, planned)
+        return Plan(chosen, request.model, Lineup(planned, limit))
+
+    def _led_by(self, first: str, groups: list[Group], planned: Iterator[Candidate]) -> Iterator[Candidate]:
+        head = self._registry.get(first)
+        leader = next(c for group in groups for c in group.candidates if c.deployment is head)
+        yield leader._replace(why=f"asked for by name; {leader.why}")
+        yield from (c for c in planned if c.deployment is not head)
 
     def estimate(self, request: GenerationRequest, candidate: Candidate) -> Decimal | None:
         """Foreseen USD of this request on a candidate, up to its max_tokens; None is unpriced."""
@@ -116,7 +157,7 @@ class Router:
 
     # --- which model each deployment would use --------------------------------------------------------------------
 
-    def _groups(self, model: str | None) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
+    def _groups(self, model: str | None) -> list[Group]:
         groups = self._known.get(model)
         if groups is None:
             groups = self._known[model] = self._compute(model)
@@ -124,7 +165,8 @@ class Router:
                 self._known.pop(next(iter(self._known)))
         return groups
 
-    def _compute(self, model: str | None) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
+    def _compute(self, model: str | None) -> list[Group]:
+        """Those that serve the model, then those that stand in; as one group where the policy sees no difference."""
         if len(self._registry) == 0:
             raise InputError(
                 "no provider is configured: use --mode mock, or set a provider's key (see `sandbox doctor`)"
@@ -146,7 +188,7 @@ class Router:
             )
         if model is not None:
             self._check_known(model, exact)
-        return _by_rank(tuple(exact)), _by_rank(tuple(equivalent))
+        return [Group(exact), Group(equivalent)] if self.policy.exact_first else [Group(exact + equivalent)]
 
     def _check_known(self, model: str, exact: list[Candidate]) -> None:
         """A model is known when it is configured, priced, or has equivalents."""
@@ -172,10 +214,6 @@ class Router:
 
 def _extra(candidate: Candidate) -> Iterable[str]:
     return getattr(candidate.deployment.provider, "models", ())
-
-
-def _by_rank(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-    return tuple(sorted(candidates, key=lambda c: (c.deployment.priority, c.deployment.order)))
 
 
 def stand_in(deployment: Deployment, model: str, equivalents: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ Plain calls take one answer. A stream may come back for the next candidate after
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -64,7 +64,7 @@ class Answer(Generic[T]):
 class Walk:
     """One walk over one plan. `advance` may be called again after an answer that broke."""
 
-    def __init__(self, call: Call, candidates: list[Candidate], tools: Tools) -> None:
+    def __init__(self, call: Call, candidates: Sequence[Candidate], tools: Tools) -> None:
         self.call = call
         self.candidates = candidates
         self.tools = tools
@@ -111,7 +111,8 @@ class Walk:
         """Candidates later in the plan that could be asked now. Counts no further than the deadline could matter."""
         enough = self.call.deadline.remaining() / CANDIDATE_RESERVE + 1
         count = 0
-        for candidate in self.candidates[self._position :]:
+        for index in range(self._position, len(self.candidates)):
+            candidate = self.candidates[index]
             if candidate.deployment.available(candidate.model_id) and self._fits(candidate):
                 count += 1
                 if count > enough:

@@ -11,13 +11,13 @@ SMOOTHING = 0.2
 class ProviderMetrics:
     """Counts attempts, not requests; latencies are seconds of successful attempts (time to first text for streams)."""
 
-    __slots__ = ("cost_usd", "failures", "last_error", "latency", "latency_sum", "successes", "tokens")
+    __slots__ = ("cost_usd", "failures", "last_error", "latency_sum", "rank", "successes", "tokens")
 
     def __init__(self) -> None:
         self.successes = 0
         self.failures = 0
-        self.latency: float | None = None
-        """Moving average of successes; None: never tried with success."""
+        self.rank = -1.0
+        """Moving average of the latencies of successes; -1: none yet, which sorts before any."""
         self.latency_sum = 0.0
         self.tokens = 0
         self.cost_usd = Decimal(0)
@@ -39,7 +39,7 @@ class ProviderMetrics:
     def succeeded(self, seconds: float) -> None:
         self.successes += 1
         self.latency_sum += seconds
-        self.latency = seconds if self.latency is None else self.latency + SMOOTHING * (seconds - self.latency)
+        self.rank = seconds if self.rank < 0 else self.rank + SMOOTHING * (seconds - self.rank)
 
     def failed(self, error: str) -> None:
         self.failures += 1

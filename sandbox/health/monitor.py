@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class HealthMonitor:
-    """Calls `check` every `interval` seconds, the first time at once. A check that raises is logged; the next still comes."""
+    """Calls `check` every `interval` seconds, first at once. A check that raises is logged; the next still comes."""
 
     def __init__(self, check: Callable[[], Awaitable[object]], *, interval: float, clock: Clock) -> None:
         self._check = check

@@ -44,13 +44,16 @@ class UsageRecord:
     trace_id: str = ""
     estimated_tokens: bool = False
     story: dict[str, Any] = field(default_factory=dict)
-    """Plan and attempts for `explain`, for orjson with `default=str`: plain data, dataclasses and Decimals. The store writes
-    it down off the request path. Never a prompt or an answer, unless the user opted in."""
+    """Plan and attempts for `explain`, for orjson with `default=str`: plain data, dataclasses and Decimals. The store
+    writes it down off the request path. Never a prompt or an answer, unless the user opted in."""
 
 
 @dataclass(slots=True)
 class UsageTotals:
-    """Sums over some records. `unpriced` counts successful requests whose price is unknown: `cost_usd` leaves them out."""
+    """Sums over some records.
+
+    `unpriced` counts successful requests whose price is unknown: `cost_usd` leaves them out.
+    """
 
     requests: int = 0
     succeeded: int = 0
@@ -81,8 +84,21 @@ class UsageFilter:
 
 
 class UsageStore(Protocol):
+    @property
+    def problem(self) -> str | None:
+        """What the user should know, in one sentence, or None: trouble, records lost, a damaged file set aside."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """Records taken that are not committed yet."""
+        ...
+
     def record(self, record: UsageRecord) -> None:
-        """Take the record without waiting; it is committed within 100 ms. Never raises for a store that is in trouble."""
+        """Take the record without waiting; it is committed within 100 ms. It is not to be changed afterwards.
+
+        Never raises for a store that is in trouble.
+        """
         ...
 
     async def flush(self) -> None:
@@ -92,11 +108,11 @@ class UsageStore(Protocol):
     async def totals(self, where: UsageFilter) -> UsageTotals: ...
 
     async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
-        """Totals for each value of a dimension, dearest first; times in order."""
+        """Totals for each value of a dimension, dearest first; times in order, named as in `sandbox.usage.periods`."""
         ...
 
     async def get(self, request_id: str) -> UsageRecord | None:
-        """The record of a request id, or of its unique beginning."""
+        """The record of a request id, or of its unique beginning. Raises InputError when several ids begin so."""
         ...
 
     async def recent(self, where: UsageFilter, limit: int = 50) -> Sequence[UsageRecord]:
@@ -108,10 +124,15 @@ class UsageStore(Protocol):
         ...
 
     async def prune(self, *, before_us: int) -> int:
-        """Delete raw records older than that; roll-ups stay. Returns how many."""
+        """Delete raw records older than that, of every mode; roll-ups stay. Returns how many.
+
+        Later totals and breakdowns whose time range cuts an hour before that count the whole hour.
+        """
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Commit what was taken; safe to call twice."""
+        ...
 
 
 class UsageUnavailable(Exception):

@@ -21,7 +21,8 @@ _WAL_TRIES = 100
 def open_for_writing(path: Path, *, clock: Clock, sync: bool) -> sqlite3.Connection:
     """A connection to an existing or new database with the current schema, for any one thread at a time.
 
-    Raises UsageUnavailable for a newer schema or another program's file; sqlite3.Error or OSError when it cannot be opened.
+    Raises UsageUnavailable for a newer schema or another program's file; sqlite3.Error or OSError where the file system
+    or a lock is in the way.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Made here, so that the file, and the log that SQLite makes in its likeness, are private from the start.
@@ -118,12 +119,16 @@ class Link:
 
     def get(self) -> sqlite3.Connection:
         """The connection, opened if need be; raises what opening raises."""
-        if self._connection is not None and self._identity == self._current():
+        if self._connection is not None and self.is_current():
             return self._connection
         self.close()
         connection = self._open()
         self._connection, self._identity = connection, self._current()
         return connection
+
+    def is_current(self) -> bool:
+        """Whether there is a connection, to the file that now has the name."""
+        return self._connection is not None and self._identity == self._current()
 
     def close(self) -> None:
         if self._connection is not None:

@@ -1,7 +1,7 @@
 """The usage database's schema, as numbered steps that are only ever added to.
 
 sqlite-utils applies the steps to a database that has some of them, and keeps the table of those applied. It takes
-longer to import than the rest of a command line run, so a database that is up to date (one number in its header says so)
+longer to import than the rest of a command line run, so a database that is up to date (a number in its header says so)
 or brand new does without it: a new one gets the statements of the same steps and the same table directly.
 """
 
@@ -104,8 +104,15 @@ STEPS: tuple[Step, ...] = (
 
 # The table as sqlite-utils makes it, so that it finds what was applied here.
 _APPLIED = (
-    'CREATE TABLE "_sqlite_migrations" (\n   "id" INTEGER PRIMARY KEY,\n   "migration_set" TEXT,\n   "name" TEXT,\n   "applied_at" TEXT\n)',
-    'CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"\n    ON "_sqlite_migrations" ("migration_set", "name")',
+    """
+    CREATE TABLE "_sqlite_migrations" (
+        "id" INTEGER PRIMARY KEY, "migration_set" TEXT, "name" TEXT, "applied_at" TEXT
+    )
+    """,
+    """
+    CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name")
+    """,
 )
 
 
@@ -152,8 +159,8 @@ def _check(connection: sqlite3.Connection, path: Path, version: int, known: int)
         raise UsageUnavailable(f"{path} is a database of another program; name another file for the usage database")
     if version > known:
         raise UsageUnavailable(
-            f"the usage database {path} has schema {version} of a newer version of this program, which knows schema {known}; "
-            "update the program or name another file"
+            f"the usage database {path} has schema {version}, of a newer version of this program; this one knows up to "
+            f"{known}: update the program or name another file"
         )
 
 

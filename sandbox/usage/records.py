@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from providers.clock import iso, utc
+from providers.types import money
 from sandbox.usage.base import UsageRecord
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ MAX_PICO = 2**63 - 1
 """About 9.2 million dollars: what a 64-bit integer of picodollars holds."""
 LARGEST_COUNT = 10**15
 """More tokens, attempts or milliseconds than a record can have; thousands of such records still sum within 64 bits."""
+
+_MONEY = ("estimated_cost", "waste_cost", "saved_cost")
 
 # Its own context, so that money is exact whatever precision the program around this has set.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -57,7 +60,7 @@ def to_usd(pico: int) -> Decimal:
 
 
 def as_json(record: UsageRecord) -> dict[str, Any]:
-    """The record for exports: timestamp as ISO 8601 UTC, money as decimal strings, null where unpriced; without its story."""
+    """The record for exports, without its story: timestamp as ISO 8601 UTC, money as decimal strings or null."""
     return {
         "log_id": record.log_id,
         "request_id": record.request_id,
@@ -89,10 +92,13 @@ def as_json(record: UsageRecord) -> dict[str, Any]:
 
 
 def from_json(body: Mapping[str, Any]) -> UsageRecord:
-    """The record of `as_json`, with its story where `body` has one. Raises ValueError, KeyError or TypeError for anything else."""
+    """The record of `as_json`, with its story where `body` has one.
+
+    Raises ValueError, KeyError, TypeError or ArithmeticError for anything else.
+    """
     values = dict(body)
     values["timestamp_us"] = _parse_time(values.pop("timestamp"))
-    for field in ("estimated_cost", "waste_cost", "saved_cost"):
+    for field in _MONEY:
         text = values[field]
         values[field] = None if text is None else Decimal(text)
     return UsageRecord(**values)
@@ -112,16 +118,18 @@ def _parse_time(text: str) -> int:
 # --- rows ----------------------------------------------------------------------------------------------------------
 
 COLUMNS = (
-    "id", "log_id", "request_id", "tenant_id", "agent_id", "timestamp_us", "mode", "model", "requested_model", "provider",
+    "id", "log_id", "request_id", "tenant_id", "agent_id", "timestamp_us",
+    "mode", "model", "requested_model", "provider",
     "tokens_used", "prompt_tokens", "completion_tokens", "cached_tokens",
     "estimated_cost_pico", "waste_cost_pico", "saved_cost_pico", "catalogue_version",
-    "latency_ms", "ttft_ms", "cached", "success", "error_type", "attempts", "failovers", "trace_id", "estimated_tokens", "story",
+    "latency_ms", "ttft_ms", "cached", "success", "error_type", "attempts", "failovers", "trace_id",
+    "estimated_tokens", "story",
 )  # fmt: skip
 """The columns of table `usage`, in the order of `to_row` and `from_row`."""
 
 
 def to_row(number: int, r: UsageRecord) -> tuple[Any, ...]:
-    """The row numbered `number`. Money that 64 bits cannot hold becomes unpriced, with a warning: never a float, never cut off."""
+    """The row numbered `number`. Money that 64 bits cannot hold becomes unpriced, with a warning: never a float."""
     try:
         cost = None if r.estimated_cost is None else to_pico(r.estimated_cost)
         waste = to_pico(r.waste_cost)
@@ -130,9 +138,12 @@ def to_row(number: int, r: UsageRecord) -> tuple[Any, ...]:
         logger.warning("usage record %s is kept as unpriced: %s", r.log_id, error)
         cost, waste, saved = None, 0, None
     return (
-        number, r.log_id, r.request_id, r.tenant_id, r.agent_id, r.timestamp_us, r.mode, r.model, r.requested_model, r.provider,
-        r.tokens_used, r.prompt_tokens, r.completion_tokens, r.cached_tokens, cost, waste, saved, r.catalogue_version,
-        r.latency_ms, r.ttft_ms, 1 if r.cached else 0, 1 if r.success else 0, r.error_type, r.attempts, r.failovers, r.trace_id,
+        number, r.log_id, r.request_id, r.tenant_id, r.agent_id, r.timestamp_us,
+        r.mode, r.model, r.requested_model, r.provider,
+        r.tokens_used, r.prompt_tokens, r.completion_tokens, r.cached_tokens,
+        cost, waste, saved, r.catalogue_version,
+        r.latency_ms, r.ttft_ms, 1 if r.cached else 0, 1 if r.success else 0,
+        r.error_type, r.attempts, r.failovers, r.trace_id,
         1 if r.estimated_tokens else 0, story_text(r.story) if r.story else None,
     )  # fmt: skip
 
@@ -140,29 +151,53 @@ def to_row(number: int, r: UsageRecord) -> tuple[Any, ...]:
 def from_row(row: Sequence[Any]) -> UsageRecord:
     """The record of a row selected as COLUMNS."""
     (
-        _, log, request, tenant, agent, time_us, mode, model, requested, provider, tokens, prompt, completion, cached_tokens,
-        cost, waste, saved, catalogue, latency, ttft, cached, success, error, attempts, failovers, trace, estimated, story,
+        _, log, request, tenant, agent, time_us, mode, model, requested, provider,
+        tokens, prompt, completion, cached_tokens, cost, waste, saved, catalogue,
+        latency, ttft, cached, success, error, attempts, failovers, trace, estimated, story,
     ) = row  # fmt: skip
     return UsageRecord(
-        log_id=log, request_id=request, tenant_id=tenant, agent_id=agent, timestamp_us=time_us, mode=mode, model=model,
-        requested_model=requested, provider=provider, tokens_used=tokens, prompt_tokens=prompt, completion_tokens=completion,
-        cached_tokens=cached_tokens, estimated_cost=None if cost is None else to_usd(cost), waste_cost=to_usd(waste),
-        saved_cost=None if saved is None else to_usd(saved), catalogue_version=catalogue, latency_ms=latency, ttft_ms=ttft,
-        cached=bool(cached), success=bool(success), error_type=error, attempts=attempts, failovers=failovers, trace_id=trace,
-        estimated_tokens=bool(estimated), story=read_story(story) if story else {},
-    )  # fmt: skip
+        log_id=log,
+        request_id=request,
+        tenant_id=tenant,
+        agent_id=agent,
+        timestamp_us=time_us,
+        mode=mode,
+        model=model,
+        requested_model=requested,
+        provider=provider,
+        tokens_used=tokens,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=cached_tokens,
+        estimated_cost=None if cost is None else to_usd(cost),
+        waste_cost=to_usd(waste),
+        saved_cost=None if saved is None else to_usd(saved),
+        catalogue_version=catalogue,
+        latency_ms=latency,
+        ttft_ms=ttft,
+        cached=bool(cached),
+        success=bool(success),
+        error_type=error,
+        attempts=attempts,
+        failovers=failovers,
+        trace_id=trace,
+        estimated_tokens=bool(estimated),
+        story=read_story(story) if story else {},
+    )
 
 
 def mended(record: UsageRecord) -> UsageRecord:
     """The record in a form that a table can hold.
 
-    Lone surrogates (an HTTP header in another encoding) are spelled out, counts are held to LARGEST_COUNT, and durations
-    that are no numbers become 0.
+    Lone surrogates (an HTTP header in another encoding) are spelled out, counts and durations are held between 0 and
+    LARGEST_COUNT, durations that are no numbers become 0, and a float of money is taken by its shortest text.
     """
     changes: dict[str, Any] = {}
     for field in fields(record):
         value = getattr(record, field.name)
-        if isinstance(value, str):
+        if field.name in _MONEY:
+            changes[field.name] = money(value)
+        elif isinstance(value, str):
             changes[field.name] = value.encode("utf-8", "backslashreplace").decode()
         elif isinstance(value, int) and not isinstance(value, bool) and field.name != "timestamp_us":
             changes[field.name] = min(max(value, 0), LARGEST_COUNT)
@@ -177,7 +212,7 @@ def story_text(story: Mapping[str, Any]) -> str:
         return orjson.dumps(story, default=_plain).decode()
     except TypeError:
         # Lone surrogates and integers beyond 64 bits: orjson refuses them, the standard library writes them.
-        return json.dumps(story, default=_plain)
+        return json.dumps(story, default=_plain, skipkeys=True)
 
 
 def read_story(text: str) -> dict[str, Any]:
@@ -189,5 +224,9 @@ def read_story(text: str) -> dict[str, Any]:
     return story
 
 
-def _plain(value: object) -> str:
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return str(value)

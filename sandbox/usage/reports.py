@@ -74,7 +74,9 @@ def describe(connection: sqlite3.Connection) -> dict[str, int]:
     from sqlite_utils import Database
 
     database = Database(connection, recursive_triggers=False, execute_plugins=False)
-    pages, size, free = (next(database.query(f"PRAGMA {name}"))[name] for name in ("page_count", "page_size", "freelist_count"))
+    pages, size, free = (
+        next(database.query(f"PRAGMA {name}"))[name] for name in ("page_count", "page_size", "freelist_count")
+    )
     return {
         "records": database["usage"].count,
         "rollup_rows": database["rollup"].count,
@@ -89,7 +91,7 @@ _Run = Callable[[str, list[Any]], Iterable[tuple[Any, ...]]]
 def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | None, run: _Run) -> dict[str, list[int]]:
     """For each name, the values of SUM_COLUMNS; the pieces are added here, where integers have no limit."""
     wanted = {name: value for name, value in _conditions(where).items() if value is not None}
-    kind = kind_for(wanted.keys() | ({by} & BITS.keys()))
+    kind = kind_for([*wanted, by] if by in BITS else wanted)
     grains: tuple[Grain, ...] = ("hour", "day", "month")
     if by in grains:
         grains = grains[: grains.index(by) + 1]
@@ -142,7 +144,8 @@ def _select(kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dim
     if first in wanted:
         # Named periods let SQLite go straight to the rows of one tenant in each; a range would read all tenants' rows.
         conditions.append(
-            "start_us IN (SELECT start_us FROM rollup WHERE kind = 0 AND grain = ? AND mode = ? AND start_us >= ? AND start_us < ?)"
+            "start_us IN (SELECT start_us FROM rollup "
+            "WHERE kind = 0 AND grain = ? AND mode = ? AND start_us >= ? AND start_us < ?)"
         )
         parameters += [piece.grain, mode]
     else:
@@ -166,13 +169,21 @@ _RAW_SUMS = ", ".join(
         # Dollars and the rest apart: the sum of picodollars alone would be full at 9.2 million dollars.
         *(f"coalesce(sum({column} / {PICO}), 0), coalesce(sum({column} % {PICO}), 0)"
           for column in ("estimated_cost_pico", "waste_cost_pico", "saved_cost_pico")),
-        "sum(success AND estimated_cost_pico IS NULL)", "sum(failovers)", "sum(CAST(latency_ms * 1000 + 0.5 AS INTEGER))",
+        "sum(success AND estimated_cost_pico IS NULL)", "sum(failovers)",
+        "sum(CAST(latency_ms * 1000 + 0.5 AS INTEGER))",
     )
 )  # fmt: skip
 
 
-def _select_raw(_: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dimension | None) -> tuple[str, list[Any]]:
-    conditions = ["mode = ?", "timestamp_us >= ?", "timestamp_us < ?", *(f"{_RAW_NAMES[dimension]} = ?" for dimension in wanted)]
+def _select_raw(
+    _: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dimension | None
+) -> tuple[str, list[Any]]:
+    conditions = [
+        "mode = ?",
+        "timestamp_us >= ?",
+        "timestamp_us < ?",
+        *(f"{_RAW_NAMES[dimension]} = ?" for dimension in wanted),
+    ]
     name = _name(by, "timestamp_us", _RAW_NAMES)
     sql = f"SELECT {name} AS name, {_RAW_SUMS} FROM usage WHERE {' AND '.join(conditions)} GROUP BY 1"  # noqa: S608
     return sql, [mode, piece.since_us, piece.until_us, *wanted.values()]

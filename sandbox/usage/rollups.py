@@ -1,7 +1,7 @@
 """Sums kept beside the raw records, so that a report over millions of records reads hundreds of rows.
 
-A roll-up row sums the records of one mode in one hour, day or month (UTC) that share some of tenant, agent, provider and
-model; the other dimensions are left empty. Which are kept is its `kind`. They are written in the transaction that
+A roll-up row sums the records of one mode in one hour, day or month (UTC) that share some of tenant, agent, provider
+and model; the other dimensions are left empty. Which are kept is its `kind`. They are written in the transaction that
 writes the records, so both always agree.
 """
 
@@ -43,7 +43,7 @@ KINDS = (
     Kind(AGENT, AGENT | PROVIDER | MODEL, _EVERY),
     Kind(0, TENANT, _EVERY),
 )
-"""Widest first. The wide ones go without months: they are read for one tenant or agent, where a year of days is few rows."""
+"""Widest first. The wide ones go without months: they are read for one tenant or agent, and then a year is few rows."""
 
 
 def kind_for(dimensions: Iterable[str]) -> Kind:
@@ -162,8 +162,13 @@ def _narrower(kind: Kind) -> Callable[[Key], Key]:
     def key(old: Key) -> Key:
         start, mode, tenant, agent, provider, model = old
         return (
-            start, mode, tenant if tenants else "", agent if agents else "", provider if providers else "", model if models else "",
-        )  # fmt: skip
+            start,
+            mode,
+            tenant if tenants else "",
+            agent if agents else "",
+            provider if providers else "",
+            model if models else "",
+        )
 
     return key
 
@@ -183,6 +188,7 @@ def _coarser(grain: Grain) -> Callable[[Key], Key]:
 def _columns(sums: Sums) -> tuple[int, ...]:
     requests, succeeded, cached, prompt, completion, tokens, cost, waste, saved, unpriced, failovers, latency = sums
     return (
-        requests, succeeded, cached, prompt, completion, tokens, *divmod(cost, PICO), *divmod(waste, PICO), *divmod(saved, PICO),
+        requests, succeeded, cached, prompt, completion, tokens,
+        *divmod(cost, PICO), *divmod(waste, PICO), *divmod(saved, PICO),
         unpriced, failovers, latency,
     )  # fmt: skip

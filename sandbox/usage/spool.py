@@ -1,8 +1,8 @@
 """Keeps records on disk while the database cannot take them.
 
-Each batch is a file of JSON lines that appears whole under its final name, so that a reader, in this process or another,
-never sees half of one. Files may be imported twice, by two processes or after a crash: the log_id makes the second
-time do nothing.
+Each batch is a file of JSON lines that appears whole under its final name, so that a reader, in this process or
+another, never sees half of one. Files may be imported twice, by two processes or after a crash: the log_id makes the
+second time do nothing.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Spool:
         if damaged:
             kept = path.with_suffix(".damaged")
             kept.write_bytes(b"\n".join(lines))
-            logger.error("%d of %d usage records in %s cannot be read; the file is kept as %s", damaged, len(lines), path, kept)
+            logger.error(
+                "%d of %d usage records in %s cannot be read; the file is kept as %s", damaged, len(lines), path, kept
+            )
         return records
 
     def remove(self, path: Path) -> None:

@@ -1,16 +1,19 @@
 """Writes usage records in the background: batches, with their roll-ups, in one transaction each.
 
 What the database cannot take is never dropped in silence. The batch that meets the trouble goes to the spool, later
-ones wait in memory until the next try a second later, then go to the spool too; when even that fails they stay in memory,
-up to a limit, and `problem` says so. As soon as the database takes a batch again, all of it follows, each record once.
+ones wait in memory until the next try a second later, then go to the spool too; when even that fails they stay in
+memory, up to a limit, and `problem` says so. As soon as the database can be written again, all of it follows, each
+record once.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +29,16 @@ from sandbox.usage.spool import Spool
 logger = logging.getLogger(__name__)
 
 LINGER_S = 0.03
-"""A third of the 100 ms within which a record is to be committed; the rest is for the commit itself on a busy machine."""
+"""A third of the 100 ms within which a record is to be committed; the rest is for the commit on a busy machine."""
 BATCH = 5000
 RETRY_S = 1.0
 HELD_LIMIT = 20_000
 """Records kept in memory when neither database nor spool takes them: about 50 MB."""
 PRUNE_CHUNK = 1000
 _DAY_S = DAY_US / 1e6
+
+_TROUBLE = (sqlite3.OperationalError, OSError, UsageUnavailable)
+"""What may be better later: locked, full, unwritable, gone. Everything else is the record's or the file's own fault."""
 
 _INSERT = (
     f"INSERT INTO usage ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 - constants
@@ -42,7 +48,10 @@ _INSERT = (
 
 
 class UsageWriter:
-    """Owns the thread, its connection and the spool. Raises UsageUnavailable only for a database that is not ours to write."""
+    """Owns the thread, its connection and the spool.
+
+    Raises UsageUnavailable only for a database that is not ours to write.
+    """
 
     def __init__(self, path: Path, *, clock: Clock, sync: bool, retention_days: float | None) -> None:
         self._path = path
@@ -57,6 +66,7 @@ class UsageWriter:
         self._held: list[UsageRecord] = []
         self._spooled = 0
         self._lost = 0
+        self._counting = threading.Lock()
         self._trouble: str | None = None
         self._notice: str | None = None
         self._open()
@@ -81,20 +91,29 @@ class UsageWriter:
 
     @property
     def problem(self) -> str | None:
-        """What the user should know, in one sentence: the present trouble, or else a damaged database that was set aside."""
-        if self._lost:
-            return f"{self._trouble or self._notice or 'the usage database was in trouble'}; {self._lost} usage records were lost"
-        return self._trouble or self._notice
+        """The present trouble, or else a damaged database that was set aside, and how many records were lost."""
+        what = self._trouble or self._notice
+        if not self._lost:
+            return what
+        return f"{what or f'the usage database {self._path} was in trouble'}; {self._lost} usage records were lost"
 
     def flush(self) -> Future[None]:
         """Done when everything put so far is in the database; fails with UsageUnavailable."""
         return self._worker.call(self._settle)
 
+    @property
+    def in_trouble(self) -> bool:
+        return self._trouble is not None
+
+    def settled(self) -> Future[None]:
+        """Done when everything put so far was tried."""
+        return self._worker.call(lambda: None)
+
     def prune(self, before_us: int) -> Future[int]:
         """Delete up to PRUNE_CHUNK raw rows; how many it were. Call until 0, so that records get in between."""
         return self._worker.call(lambda: self._prune(before_us))
 
-    def replace_damaged(self, error: sqlite3.DatabaseError) -> Future[None]:
+    def replace_damaged(self, error: BaseException) -> Future[None]:
         """Set the database aside that a reader found damaged."""
         return self._worker.call(lambda: self._replace(error))
 
@@ -106,6 +125,8 @@ class UsageWriter:
     # --- on the worker's thread, and in the constructor ------------------------------------------------------------
 
     def _open(self) -> None:
+        if self._retention_us is not None:
+            self._worker.tick_in(0)
         try:
             try:
                 self._link.get()
@@ -117,62 +138,58 @@ class UsageWriter:
             self._in_trouble(error)
         if self._spool.files():
             self._worker.call(self._recover)
-        if self._retention_us is not None and self._trouble is None:
-            self._worker.tick_in(0)
 
     def _take(self, batch: list[UsageRecord]) -> None:
         if self._trouble is not None:
             self._held += batch
             return
         try:
-            self._commit(batch)
-        except (sqlite3.Error, OSError, UsageUnavailable, ValueError, TypeError, ArithmeticError, AttributeError) as error:
-            self._failed(batch, error)
-
-    def _failed(self, batch: list[UsageRecord], error: Exception) -> None:
-        if database.is_damaged(error):
-            try:
-                self._replace(error)
-                self._commit(batch)
-                return
-            except (sqlite3.Error, OSError, UsageUnavailable) as second:
-                error = second
-        if isinstance(error, (sqlite3.OperationalError, OSError, UsageUnavailable)) or database.is_damaged(error):
+            self._store(batch)
+        except Exception as error:
             self._in_trouble(error)
             self._held += batch
             self._spool_held()
-        elif len(batch) > 1:
-            # A record that cannot be written must not take the others with it.
-            for record in batch:
-                self._take([record])
-        else:
-            self._take_mended(batch[0], error)
 
-    def _take_mended(self, record: UsageRecord, error: Exception) -> None:
+    def _store(self, batch: Sequence[UsageRecord]) -> None:
+        """Commit the batch, without the records that no database could hold. Raises what stands in the way of the rest."""
+        try:
+            self._commit(batch)
+        except _TROUBLE:
+            raise
+        except Exception as error:
+            if database.is_damaged(error):
+                self._replace(error)
+                self._store(batch)
+            elif len(batch) > 1:
+                # A record that cannot be written must not take the others with it.
+                for record in batch:
+                    self._store([record])
+            else:
+                self._store_mended(batch[0], error)
+
+    def _store_mended(self, record: UsageRecord, error: Exception) -> None:
         try:
             self._commit([mended(record)])
             logger.warning("usage record %s was mended before it could be stored: %s", ascii(record.log_id), error)
+        except _TROUBLE:
+            raise
         except Exception as second:
             logger.error("usage record %s cannot be stored: %s", ascii(record.log_id), second)
             self._lose(1)
 
     def _commit(self, batch: Sequence[UsageRecord]) -> None:
-        connection = self._link.get()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(self._link.get()) as connection:
             rollups.add(connection, _insert(connection, batch))
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
     def _settle(self) -> None:
-        self._recover()
+        if self._trouble is not None:
+            self._recover()
         if self._trouble is not None:
             self._spool_held()
-            where = f"{self._spooled} records are kept in {self._spool.folder}" if self._spooled else f"{self.waiting} records are kept in memory"
-            raise UsageUnavailable(f"{self._trouble}; {where} until it can be written")
+            kept = f"{len(self._held)} records wait in memory"
+            if self._spooled:
+                kept = f"{self._spooled} records are kept in {self._spool.folder}"
+            raise UsageUnavailable(f"{self._trouble}; {kept}")
 
     def _finish(self) -> None:
         try:
@@ -180,27 +197,29 @@ class UsageWriter:
         except UsageUnavailable as error:
             logger.error("%s", error)
             self._lose(len(self._held))
+            self._held.clear()
         self._link.close()
 
     def _recover(self) -> None:
         """Bring in what waits in memory and in the spool, and end the trouble if that works."""
         try:
-            for start in range(0, len(self._held), BATCH):
-                self._commit_all(self._held[start : start + BATCH])
-            self._held.clear()
             self._link.get()
+            while self._held:
+                self._store(self._held[:BATCH])
+                del self._held[:BATCH]
             for path in self._spool.files():
                 records = self._spool.read(path)
                 for start in range(0, len(records), BATCH):
-                    self._commit_all(records[start : start + BATCH])
+                    self._store(records[start : start + BATCH])
                 self._spool.remove(path)
-        except (sqlite3.Error, OSError, UsageUnavailable) as error:
+        except Exception as error:
             self._in_trouble(error)
             return
         self._spooled = 0
         if self._trouble is not None:
-            logger.warning("the usage database %s can be written again; no record is waiting", self._path)
+            logger.warning("the usage database %s can be written again", self._path)
             self._trouble = None
+            self._worker.tick_in(None if self._retention_us is None else 0)
 
     def _tick(self) -> None:
         if self._trouble is not None:
@@ -208,7 +227,11 @@ class UsageWriter:
             if self._trouble is not None:
                 self._spool_held()
         elif self._retention_us is not None:
-            more = self._prune(self._clock.time_us() - self._retention_us)
+            try:
+                more = self._prune(self._clock.time_us() - self._retention_us)
+            except (sqlite3.Error, OSError) as error:
+                logger.warning("old usage records could not be deleted: %s", error)
+                more = 0
             self._worker.tick_in(0 if more else _DAY_S)
 
     def _in_trouble(self, error: BaseException) -> None:
@@ -222,8 +245,7 @@ class UsageWriter:
             return
         try:
             self._spool.write(self._held)
-        except OSError as error:
-            logger.debug("the spool cannot be written either: %s", error)
+        except OSError:
             excess = len(self._held) - HELD_LIMIT
             if excess > 0:
                 del self._held[:excess]
@@ -233,40 +255,63 @@ class UsageWriter:
         self._held.clear()
 
     def _lose(self, count: int) -> None:
-        if count and not self._lost:
-            logger.error("usage records are being lost: %s", self.problem or "they cannot be stored")
-        self._lost += count
+        if not count:
+            return
+        with self._counting:
+            first = not self._lost
+            self._lost += count
+        if first:
+            logger.error("%s", self.problem)
 
     def _replace(self, error: BaseException) -> None:
+        """Set a damaged database aside and begin a new one, unless another process has done so."""
+        if not self._link.is_current():
+            try:
+                self._link.get()
+                return
+            except sqlite3.DatabaseError as again:
+                if not database.is_damaged(again):
+                    raise
         self._link.close()
         aside = database.set_aside(self._path, self._clock)
         self._link.get()
-        self._notice = f"the usage database {self._path} was damaged ({error}); it is now {aside}, and a new one was begun"
+        self._notice = (
+            f"the usage database {self._path} was damaged ({error}); it is now {aside}, and a new one was begun"
+        )
         logger.warning("%s", self._notice)
 
     def _prune(self, before_us: int) -> int:
-        connection = self._link.get()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        deleted = 0
+        with _transaction(self._link.get()) as connection:
             connection.execute(
-                "INSERT INTO fact (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+                "INSERT INTO fact (name, value) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
                 [PRUNED, before_us],
             )
             # One mode at a time, because the index by time begins with the mode.
-            deleted = 0
-            for (mode,) in connection.execute("SELECT DISTINCT mode FROM rollup WHERE kind = 0 AND grain = 'month'").fetchall():
+            modes = connection.execute("SELECT DISTINCT mode FROM rollup WHERE kind = 0 AND grain = 'month'").fetchall()
+            for (mode,) in modes:
                 deleted += connection.execute(
                     "DELETE FROM usage WHERE id IN (SELECT id FROM usage WHERE mode = ? AND timestamp_us < ? LIMIT ?)",
                     [mode, before_us, PRUNE_CHUNK - deleted],
                 ).rowcount
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        if not deleted:
-            connection.execute("PRAGMA incremental_vacuum")
+        if deleted:
+            # A little each time: giving back the pages of a million rows at once would hold up the records meanwhile.
+            connection.execute(f"PRAGMA incremental_vacuum({PRUNE_CHUNK})").fetchall()
         return deleted
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All or nothing, and alone: other processes wait for it, so that nobody adds to the same roll-up meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _insert(connection: sqlite3.Connection, batch: Sequence[UsageRecord]) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Messages requests, both ways: the system prompt beside the messages, tool results inside user turns, max_tokens required."""
+"""Messages requests, both ways: system prompt beside the messages, tool results in user turns, max_tokens required."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PASSED = frozenset(
         "output_config",
     }
 )
-# Models older than structured outputs (docs.claude.com/en/docs/build-with-claude/structured-outputs): these are told in words.
+# Models older than structured outputs are told in words (docs.claude.com/en/docs/build-with-claude/structured-outputs).
 _WITHOUT_SCHEMAS = ("claude-2", "claude-instant", "claude-3", "sonnet-4-0", "sonnet-4-2025", "opus-4-0", "opus-4-2025")
 
 

@@ -24,7 +24,8 @@ STOPS: Final[dict[str, StopReason]] = {
     "pause_turn": "other",
 }
 _WORDS: Final[dict[StopReason, str]] = {
-    "stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal", "other": "end_turn",
+    "stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal",
+    "other": "end_turn",
 }  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def finish_word(completion: Completion) -> str:
 
 
 def read_raw_usage(usage: Mapping[str, Any], before: RawUsage | None = None) -> RawUsage:
-    """Raw numbers; a stream's later report counts from the start and may leave some out, which then stay as they were."""
+    """Raw numbers. A stream's later report counts from the start; what it leaves out stays as it was `before`."""
     details = usage.get("output_tokens_details")
     raw = RawUsage(
         count(usage, "input_tokens"),

@@ -14,7 +14,7 @@ from providers.dialects.anthropic_messages.response import (
     stop_of,
     write_usage,
 )
-from providers.dialects.decoding import EventDecoder
+from providers.dialects.decoding import EventDecoder, json_or_text
 from providers.dialects.forms import THINKING_BLOCKS, arguments_text
 from providers.dialects.sse import SseEvent, SseSplitter
 from providers.dialects.usage import usage_with_cache_outside
@@ -30,7 +30,7 @@ class MessageDecoder(EventDecoder[SseEvent]):
 
     def __init__(self) -> None:
         super().__init__(SseSplitter())
-        # By block index: ("tool", number of the call, its whole input), ("thinking", the block), or nothing of interest.
+        # By block index: ("tool", number of the call, its whole input) or ("thinking", the block, None).
         self._blocks: dict[int, tuple[str, Any, Any]] = {}
 
     def _whole(self, body: bytes) -> Completion:
@@ -38,12 +38,10 @@ class MessageDecoder(EventDecoder[SseEvent]):
 
     def _take(self, payload: SseEvent) -> None:
         name, data = payload
-        if not data:
-            return
-        if name == b"ping":
-            return
         if name == b"error":
-            raise embedded_error(_json_or_text(data))
+            raise embedded_error(json_or_text(data))
+        if not data or name == b"ping":
+            return
         event = orjson.loads(data)
         if type(event) is not dict:
             raise MalformedResponseError(f"a stream event is not an object: {data[:80].decode('utf-8', 'replace')!r}")
@@ -150,15 +148,8 @@ class MessageDecoder(EventDecoder[SseEvent]):
             self._out.append(UsageReported(answer.usage, raw))
 
 
-def _json_or_text(data: bytes) -> object:
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        return data.decode("utf-8", "replace")
-
-
 class MessageEncoder:
-    """Writes a stream as Anthropic does. Usage is unknown at the start: `message_delta` brings all of it, as the API allows."""
+    """Writes a stream as Anthropic does. Usage is unknown at the start, so `message_delta` brings all of it."""
 
     content_type = "text/event-stream; charset=utf-8"
 
@@ -173,7 +164,7 @@ class MessageEncoder:
         self._text_sent = False
 
     def start(self) -> bytes:
-        message = {
+        message: dict[str, Any] = {
             "id": self._id, "type": "message", "role": "assistant", "model": self._model, "content": [],
             "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 0, "output_tokens": 0},
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Ollama's requests, both ways: `/api/chat` and `/api/generate`. Streaming is their default, sampling sits in `options`."""
+"""Ollama's requests, both ways, for `/api/chat` and `/api/generate`: streamed by default, sampling in `options`."""
 
 from __future__ import annotations
 

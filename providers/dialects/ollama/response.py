@@ -1,4 +1,4 @@
-"""Ollama's answers, both ways. Chat puts the answer under `message`, generate under `response`; the stream's lines are alike."""
+"""Ollama's answers, both ways. Chat puts the text under `message`, generate under `response`, streamed or not."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from providers.dialects.decoding import EventDecoder
-from providers.dialects.lines import LineSplitter
+from providers.dialects.lines import PieceSplitter
 from providers.dialects.ollama.errors import error_line
 from providers.dialects.ollama.response import (
     decode_completion,
@@ -29,7 +29,7 @@ class _Ndjson:
     __slots__ = ("_lines",)
 
     def __init__(self) -> None:
-        self._lines = LineSplitter()
+        self._lines = PieceSplitter(b"\n")
 
     def feed(self, data: bytes) -> list[bytes]:
         return [line for line in self._lines.feed(data) if line]

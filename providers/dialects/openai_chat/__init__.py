@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions: spoken by OpenAI, Azure OpenAI, DeepSeek, vLLM, Groq, OpenRouter, Ollama's and Gemini's `/v1`.
+"""OpenAI's Chat Completions: also Azure OpenAI, DeepSeek, vLLM, Groq, OpenRouter, and Ollama's and Gemini's `/v1`.
 
 Reference: platform.openai.com/docs/api-reference/chat.
 """

@@ -15,14 +15,18 @@ NAME: Final = "openai_chat"
 
 # Read into fields of the request, or of no use beyond this exchange.
 _READ = frozenset(
-    {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "seed", "response_format",
-     "tools", "tool_choice", "parallel_tool_calls", "stream", "stream_options", "n"}
+    {
+        "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "seed", "n",
+        "response_format", "tools", "tool_choice", "parallel_tool_calls", "stream", "stream_options",
+    }
 )  # fmt: skip
-# Sent on as the caller wrote them. Anything else (a gateway's own fields among them) is kept in the metadata and not sent.
+# Sent on as the caller wrote them. Anything else (a gateway's own fields too) is kept in the metadata and not sent.
 _PASSED = frozenset(
-    {"frequency_penalty", "presence_penalty", "logit_bias", "reasoning_effort", "verbosity", "user", "service_tier",
-     "web_search_options", "thinking", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs", "prompt_cache_key",
-     "safety_identifier"}
+    {
+        "frequency_penalty", "presence_penalty", "logit_bias", "reasoning_effort", "verbosity", "user", "service_tier",
+        "web_search_options", "thinking", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs",
+        "prompt_cache_key", "safety_identifier",
+    }
 )  # fmt: skip
 _FOREIGN_TO_MESSAGES = frozenset({forms.THINKING_BLOCKS, "is_error"})
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from providers.dialects.accumulator import call_id
-from providers.dialects.decoding import EventDecoder
+from providers.dialects.decoding import EventDecoder, json_or_text
 from providers.dialects.forms import arguments_text
 from providers.dialects.openai_chat.errors import error_object
 from providers.dialects.openai_chat.response import decode_completion, finish_word, read_usage, stop_of, write_usage
@@ -32,70 +32,61 @@ class ChatDecoder(EventDecoder[SseEvent]):
 
     def _take(self, payload: SseEvent) -> None:
         name, data = payload
-        if data.startswith(b"[DONE]"):
+        if data[:6] == b"[DONE]":
             if self.answer.finish_reason is None:
                 raise StreamInterruptedError("the stream ended with [DONE] but without a finish reason")
             self._finish()
             return
+        if name == b"error":
+            raise embedded_error(json_or_text(data))
         if not data:
             return
-        if name == b"error":
-            raise embedded_error(_json_or_text(data))
         chunk = orjson.loads(data)
         if type(chunk) is not dict:
             raise MalformedResponseError(f"a stream event is not an object: {data[:80].decode('utf-8', 'replace')!r}")
-        answer = self.answer
         choices = chunk.get("choices")
         if chunk.get("error") or (choices is None and chunk.get("object") == "error"):
             raise embedded_error(chunk)
-        if not self._started:
-            model = chunk.get("model")
-            if model:
-                answer.model = model
-                answer.response_id = chunk.get("id")
-            elif not choices:
-                # Azure's first chunk holds only the verdict on the prompt.
-                return
-            self._start()
+        if not self._started and not self._opened(chunk):
+            return
         if choices:
             for choice in choices:
-                if choice.get("index", 0) == 0:
+                # Other choices (n > 1) are alternatives, not parts of this answer.
+                if not choice.get("index"):
                     self._choice(choice)
         usage = chunk.get("usage")
         if usage is None and "x_groq" in chunk:
             usage = chunk["x_groq"].get("usage")
         if usage:
             self._usage(usage)
-            if not choices and answer.finish_reason is not None:
-                # Nothing follows the usage but the sentinel, which some servers forget while keeping the connection open.
+            if not choices and self.answer.finish_reason is not None:
+                # Only the sentinel can follow, which some servers forget while they keep the connection open.
                 self._finish()
 
+    def _opened(self, chunk: Mapping[str, Any]) -> bool:
+        """Whether the answer has begun: Azure's first chunk holds only the verdict on the prompt."""
+        model = chunk.get("model")
+        if not model and not chunk.get("choices"):
+            return False
+        self.answer.model = model or None
+        self.answer.response_id = chunk.get("id") or None
+        self._start()
+        return True
+
     def _choice(self, choice: Mapping[str, Any]) -> None:
-        answer, out = self.answer, self._out
-        if answer.finish_reason is None:
-            delta = choice.get("delta")
-            if delta:
-                text = delta.get("content")
-                if text is not None:
-                    if type(text) is not str:
-                        raise TypeError("delta.content is not a string")
-                    if text or not answer.text:
-                        answer.text.append(text)
-                        out.append(TextDelta(text))
-                reasoning = delta.get("reasoning_content")
-                if reasoning is None:
-                    reasoning = delta.get("reasoning")
-                if reasoning is not None and (reasoning or not answer.reasoning):
-                    if type(reasoning) is not str:
-                        raise TypeError("delta.reasoning_content is not a string")
-                    answer.reasoning.append(reasoning)
-                    if reasoning:
-                        out.append(ReasoningDelta(reasoning))
-                calls = delta.get("tool_calls")
-                if calls:
-                    self._calls(calls)
-                if delta.get("refusal"):
-                    answer.metadata["refusal"] = answer.metadata.get("refusal", "") + delta["refusal"]
+        answer = self.answer
+        delta = choice.get("delta")
+        if delta and answer.finish_reason is None:
+            text = delta.get("content")
+            if text is not None:
+                if type(text) is not str:
+                    raise TypeError("delta.content is not a string")
+                if text or not answer.text:
+                    answer.text.append(text)
+                    self._out.append(TextDelta(text))
+            # An ordinary delta is its text alone, or text and role.
+            if text is None or len(delta) > 1:
+                self._rest_of_delta(delta)
         if choice.get("error"):
             raise embedded_error(choice)
         finish = choice.get("finish_reason")
@@ -105,6 +96,23 @@ class ChatDecoder(EventDecoder[SseEvent]):
             if type(finish) is not str:
                 raise TypeError("finish_reason is not a string")
             answer.finish_reason = finish
+
+    def _rest_of_delta(self, delta: Mapping[str, Any]) -> None:
+        answer = self.answer
+        reasoning = delta.get("reasoning_content")
+        if reasoning is None:
+            reasoning = delta.get("reasoning")
+        if reasoning is not None and (reasoning or not answer.reasoning):
+            if type(reasoning) is not str:
+                raise TypeError("delta.reasoning_content is not a string")
+            answer.reasoning.append(reasoning)
+            if reasoning:
+                self._out.append(ReasoningDelta(reasoning))
+        calls = delta.get("tool_calls")
+        if calls:
+            self._calls(calls)
+        if delta.get("refusal"):
+            answer.metadata["refusal"] = answer.metadata.get("refusal", "") + delta["refusal"]
 
     def _calls(self, deltas: Sequence[Mapping[str, Any]]) -> None:
         for delta in deltas:
@@ -121,7 +129,8 @@ class ChatDecoder(EventDecoder[SseEvent]):
     def _slot(self, index: object, ident: str | None, name: str | None) -> tuple[int, bool]:
         """Which call a piece belongs to, and whether it is a new one.
 
-        Gemini's compatible API sends whole calls without an index, or all with index 0: there a new id begins a new call.
+        Gemini's compatible API sends whole calls without an index, or all with index 0: there a new id begins
+        a new call.
         """
         calls = self.answer.calls
         if type(index) is int:
@@ -144,13 +153,6 @@ class ChatDecoder(EventDecoder[SseEvent]):
         answer = self.answer
         answer.stop = stop_of(answer.finish_reason, bool(answer.calls))
         super()._finish()
-
-
-def _json_or_text(data: bytes) -> object:
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        return data.decode("utf-8", "replace")
 
 
 class ChatEncoder:

@@ -126,5 +126,5 @@ async def test_a_plan_over_a_thousand_providers_is_bounded_where_it_is_told() ->
     response = await bench.gateway.generate("x")
     assert response.provider == "p0"
     chosen = next(e for e in bench.events if type(e).__name__ == "RouteChosen")
-    assert len(chosen.candidates) == 50  # type: ignore[attr-defined]
+    assert len(chosen.candidates) == 20  # type: ignore[attr-defined]
     assert len(bench.records[0].story["plan"]) == 20

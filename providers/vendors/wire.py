@@ -1,0 +1,302 @@
+"""A provider that speaks a wire format: a dialect over a transport, with what is particular to one vendor as data."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from providers.base import BaseLLMProvider
+from providers.clock import SYSTEM_CLOCK, Clock, Randomness
+from providers.dialects import dialect
+from providers.dialects.base import Dialect, Quirks
+from providers.errors import AuthenticationError, MalformedResponseError, ProviderError
+from providers.faults import FaultSource
+from providers.transports.base import Transport, WireRequest, WireResponse
+from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent, StreamStarted
+from providers.vendors.settings import Mode, checked_base_url, environment, mode_from_environment
+
+if TYPE_CHECKING:
+    from providers.mock.simulated import Simulation
+    from providers.pricing import Catalogue
+
+TransportKind = Literal["sdk", "aiohttp"]
+
+END_GRACE = 0.02
+"""Seconds to wait, after the last event of a stream, for the end of its body: then the connection can be used again."""
+USER_AGENT = "llm-failover-sandbox"
+
+
+class WireProvider(BaseLLMProvider):
+    """One vendor. `attempt` and `stream_attempt` are the only ways to it, whatever moves the bytes."""
+
+    dialect_name: ClassVar[str] = "openai_chat"
+    path: ClassVar[str] = "/chat/completions"
+    default_base_url: ClassVar[str] = ""
+    default_transport: ClassVar[TransportKind] = "sdk"
+    key_variable: ClassVar[str | None] = None
+    url_variable: ClassVar[str | None] = None
+    needs_key: ClassVar[bool] = True
+    plain_http: ClassVar[bool] = False
+    """Self-hosted: plain http is what such servers speak."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Plain model names, and the vendor's own id for each."""
+    quirks: ClassVar[Quirks] = Quirks()
+
+    def __init__(
+        self,
+        model_id: str | None = None,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 4,
+        base_delay: float = 1.0,
+        max_delay: float = 8.0,
+        max_connections: int = 100,
+        mock_mode: bool | None = None,
+        prices: Catalogue | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        draws: Randomness | None = None,
+        models: Sequence[str] = (),
+        transport: Transport | None = None,
+        transport_kind: TransportKind | None = None,
+        simulation: Simulation | None = None,
+        faults: FaultSource | None = None,
+        registered_as: str | None = None,
+    ) -> None:
+        """`models`: further model names that this one serves. `transport`: used in place of one of its own.
+
+        `simulation`: how the simulated side answers; giving one turns mock mode on. `faults`: failures to provoke on the
+        provider that is `registered_as` (default: its kind). `mock_mode=None` is what SANDBOX_MODE says, else live.
+        """
+        self.models = tuple(models)
+        self.mode: Mode
+        if simulation is not None and mock_mode is not False:
+            self.mode = "replay" if simulation.fixtures_only else "mock"
+        else:
+            self.mode = mode_from_environment() if mock_mode is None else "mock" if mock_mode else "live"
+        live = self.mode == "live" and transport is None
+        super().__init__(
+            model_id,
+            model=model,
+            api_key=api_key or (environment(self.key_variable) if live else None),
+            base_url=base_url or (environment(self.url_variable) if live else None) or self.default_base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            base_delay=base_delay,
+            max_delay=max_delay,
+            max_connections=max_connections,
+            mock_mode=self.mode != "live",
+            prices=prices,
+            clock=clock,
+            draws=draws,
+        )
+        self.dialect: Dialect = dialect(self.dialect_name)
+        self.transport_kind = transport_kind or self.default_transport
+        self.simulation = simulation
+        self.registered_as = registered_as or self.kind
+        self._faults = faults
+        self._given = transport
+        self._transport: Transport | None = None
+        self._quirks: dict[str, Quirks] = {}
+        if live and self.base_url:
+            source = "base_url" if base_url else self.url_variable or "base_url"
+            self.base_url = self.complete_url(
+                checked_base_url(self.base_url, source=source, plain_http=self.plain_http)
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r}, mode={self.mode!r})"
+
+    # --- what a vendor says of itself -----------------------------------------------------------------------------
+
+    def serves(self, model: str) -> bool:
+        """Whether a model that is neither configured nor an alias is one of this vendor's."""
+        return False
+
+    def resolve_model(self, model: str) -> str | None:
+        known = self.aliases.get(model.lower())
+        if known is not None:
+            return known
+        if model in self.models or model in (getattr(self, "model", None), getattr(self, "model_id", None)):
+            return model
+        return model if self.serves(model) else None
+
+    def quirks_of(self, model_id: str) -> Quirks:
+        """How this model departs from the dialect."""
+        return self.quirks
+
+    def path_of(self, model_id: str) -> str:
+        return self.path
+
+    def complete_url(self, url: str) -> str:
+        """The base address as this vendor's paths expect it, from what people usually write."""
+        return url
+
+    def auth_headers(self, api_key: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {api_key}"} if api_key else {}
+
+    def sdk_transport(self, base_url: str, api_key: str) -> Transport:
+        from providers.transports.openai_sdk import openai_transport
+
+        return openai_transport(base_url, api_key=api_key or "not-needed", max_connections=self.max_connections)
+
+    # --- transports -----------------------------------------------------------------------------------------------
+
+    async def _open(self, model_id: str) -> Transport:
+        transport = self._given
+        if transport is None:
+            if self.mode != "live":
+                transport = self._simulated()
+            else:
+                self._check_configured(model_id)
+                # In a thread, because the first one imports an HTTP client and perhaps an SDK: up to seconds.
+                transport = await asyncio.to_thread(self._connected)
+        if self._faults is not None:
+            transport = self._faulty(transport, self._faults)
+        if self._transport is None:
+            self._transport = transport
+        return self._transport
+
+    def _check_configured(self, model_id: str) -> None:
+        if self.needs_key and not self.api_key:
+            raise AuthenticationError(
+                f"no API key for {self.kind}: set {self.key_variable} or pass api_key; "
+                "to try it without one, use mock_mode=True",
+                provider=self.kind,
+                model=model_id,
+            )
+
+    def _connected(self) -> Transport:
+        base_url, api_key = self.base_url or "", self.api_key or ""
+        if self.transport_kind == "sdk":
+            return self.sdk_transport(base_url, api_key)
+        from providers.transports.aiohttp_client import AiohttpTransport
+
+        headers = {"content-type": "application/json", "user-agent": USER_AGENT, **self.auth_headers(api_key)}
+        return AiohttpTransport(base_url, headers=headers, max_connections=self.max_connections)
+
+    def _simulated(self) -> Transport:
+        from providers.mock.simulated import SimulatedTransport, Simulation
+
+        return SimulatedTransport(
+            self.dialect, provider=self.kind, simulation=self.simulation or Simulation(), clock=self.clock
+        )
+
+    def _faulty(self, transport: Transport, faults: FaultSource) -> Transport:
+        from providers.transports.faulty import FaultyTransport
+
+        return FaultyTransport(
+            transport,
+            provider=self.registered_as,
+            faults=faults,
+            encode_error=self.dialect.encode_error,
+            decoder=self.dialect.decoder,
+            draws=self.draws,
+            clock=self.clock,
+            stream_type=self.dialect.encoder(model="", response_id="", created=0).content_type,
+        )
+
+    async def close(self) -> None:
+        transport, self._transport = self._transport or self._given, None
+        if transport is not None:
+            await transport.close()
+
+    # --- one shot -------------------------------------------------------------------------------------------------
+
+    async def attempt(self, request: GenerationRequest, model_id: str) -> Completion:
+        headers: Mapping[str, str] = {}
+        try:
+            response = await self._send(request, model_id, stream=False)
+            headers = response.headers
+            try:
+                body = await response.read()
+            finally:
+                await response.close()
+            completion = self.dialect.decode_completion(body)
+        except ProviderError as error:
+            self._sign(error, model_id, headers)
+            raise
+        request_id = _request_id(headers)
+        if request_id:
+            completion.metadata["request_id"] = request_id
+        return completion
+
+    async def stream_attempt(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[StreamEvent]:
+        response: WireResponse | None = None
+        decoder = self.dialect.decoder()
+        try:
+            response = await self._send(request, model_id, stream=True)
+            async for data in response.chunks():
+                for event in decoder.feed(data):
+                    if type(event) is StreamStarted:
+                        event.provider = self.kind
+                    yield event
+                if decoder.finished:
+                    return
+            for event in decoder.close():
+                yield event
+        except ProviderError as error:
+            self._sign(error, model_id, response.headers if response is not None else {})
+            raise
+        finally:
+            if response is not None:
+                if decoder.finished:
+                    await self._let_end(response)
+                await response.close()
+
+    async def _send(self, request: GenerationRequest, model_id: str, *, stream: bool) -> WireResponse:
+        """An answer with a good status; raises what any other one means."""
+        quirks = self._quirks.get(model_id)
+        if quirks is None:
+            quirks = self._quirks[model_id] = self.quirks_of(model_id)
+        body = self.dialect.encode_request(request, model=model_id, stream=stream, quirks=quirks)
+        transport = self._transport or await self._open(model_id)
+        response = await transport.send(WireRequest(self.path_of(model_id), body, stream))
+        if 200 <= response.status < 300 and "html" not in response.headers.get("content-type", ""):
+            return response
+        try:
+            body = await response.read()
+        finally:
+            await response.close()
+        if response.status < 300:
+            raise MalformedResponseError(
+                f"{self.kind} answered with a web page; is base_url right?", status=response.status
+            )
+        error = self.dialect.decode_error(response.status, response.headers, body)
+        error.request_id = error.request_id or _request_id(response.headers)
+        raise error
+
+    async def _let_end(self, response: WireResponse) -> None:
+        try:
+            async with self.clock.timeout(END_GRACE):
+                async for _ in response.chunks():
+                    pass
+        except (TimeoutError, ProviderError):
+            pass
+
+    def _sign(self, error: ProviderError, model_id: str, headers: Mapping[str, str]) -> None:
+        """Say whose error it is, and keep the key out of it."""
+        error.provider = error.provider or self.kind
+        error.model = error.model or model_id
+        error.request_id = error.request_id or _request_id(headers)
+        if self.api_key:
+            error.redacted((self.api_key,))
+
+    def respond(
+        self, request: GenerationRequest, completion: Completion, *, started: float, ttft: float | None = None
+    ) -> LLMResponse:
+        response = super().respond(request, completion, started=started, ttft=ttft)
+        response.mode = self.mode
+        if request.model and self.resolve_model(request.model):
+            response.model = request.model
+        return response
+
+    async def _make_request(self, request: GenerationRequest) -> Completion:
+        return await self.attempt(request, self._target(request))
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    return headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")

@@ -1,0 +1,190 @@
+"""The local usage store: one SQLite file in WAL mode, written by a thread of its own, shared by several processes.
+
+Reads run on a second thread with its own connection, which never waits for another's writes: a report over millions of
+rows may take ten milliseconds, too long for the event loop. A read first lets the writer commit what this process has
+recorded, so that it sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from providers.clock import Clock
+from providers.errors import InputError
+from sandbox.usage import database, reports
+from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
+from sandbox.usage.records import COLUMNS, from_row
+from sandbox.usage.writer import UsageWriter
+
+T = TypeVar("T")
+
+PAGE = 500
+"""Records that `scan` holds at a time."""
+_SYNC_WAIT_S = 5.0
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM usage"  # noqa: S608 - constants
+_AMONG = "request_id >= ? AND request_id < ?"
+_COUNT = f"SELECT count(DISTINCT request_id) FROM usage WHERE {_AMONG}"  # noqa: S608 - constants
+
+
+class SqliteUsageStore:
+    """Implements UsageStore.
+
+    `durability="sync"` makes `record` return only when the record is on the disk, power cuts included: about a
+    millisecond of the event loop for each request. With `async` it is committed within 100 ms and then outlives the
+    process.
+    `retention_days`: raw records older than that are deleted, at the start and daily; roll-ups stay.
+
+    Raises UsageUnavailable for a database of a newer version or of another program. Any other trouble (locked, full,
+    unwritable, damaged) is no reason to stop: see `problem`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        durability: Literal["async", "sync"] = "async",
+        retention_days: float | None = None,
+    ) -> None:
+        self.path = path
+        self._sync = durability == "sync"
+        self._writer = UsageWriter(path, clock=clock, sync=self._sync, retention_days=retention_days)
+        self._link = database.Link(path, lambda: database.open_for_reading(path))
+        self._thread: ThreadPoolExecutor | None = None
+
+    @property
+    def problem(self) -> str | None:
+        return self._writer.problem
+
+    @property
+    def pending(self) -> int:
+        return self._writer.pending
+
+    def record(self, record: UsageRecord) -> None:
+        """Take the record, which is not to be changed afterwards."""
+        self._writer.put(record)
+        if self._sync:
+            self._wait_for_commit()
+
+    async def flush(self) -> None:
+        await asyncio.wrap_future(self._writer.flush())
+
+    async def totals(self, where: UsageFilter) -> UsageTotals:
+        return await self._read(lambda connection: reports.totals(connection, where))
+
+    async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
+        return await self._read(lambda connection: reports.breakdown(connection, where, by))
+
+    async def describe(self) -> dict[str, int]:
+        """`records`, `rollup_rows`, `bytes` and `free_bytes` of the database."""
+        return await self._read(reports.describe)
+
+    async def get(self, request_id: str) -> UsageRecord | None:
+        return await self._read(lambda connection: _find(connection, request_id))
+
+    async def recent(self, where: UsageFilter, limit: int = 50) -> Sequence[UsageRecord]:
+        conditions, parameters = _conditions(where)
+        sql = f"{_SELECT} WHERE {conditions} ORDER BY timestamp_us DESC, id DESC LIMIT ?"
+        return [from_row(row) for row in await self._rows(sql, [*parameters, limit])]
+
+    async def scan(self, where: UsageFilter) -> AsyncIterator[UsageRecord]:
+        conditions, parameters = _conditions(where)
+        sql = f"{_SELECT} WHERE {conditions} AND (timestamp_us, id) > (?, ?) ORDER BY timestamp_us, id LIMIT {PAGE}"
+        last: tuple[int, int] = (-1, -1)
+        while True:
+            rows = await self._rows(sql, [*parameters, *last])
+            for row in rows:
+                record = from_row(row)
+                last = (record.timestamp_us, row[0])
+                yield record
+            if len(rows) < PAGE:
+                return
+
+    async def prune(self, *, before_us: int) -> int:
+        deleted = 0
+        while True:
+            try:
+                chunk = await asyncio.wrap_future(self._writer.prune(before_us))
+            except (sqlite3.Error, OSError) as error:
+                raise UsageUnavailable(database.sentence(self.path, error)) from error
+            if not chunk:
+                return deleted
+            deleted += chunk
+
+    async def close(self) -> None:
+        await asyncio.shield(asyncio.wrap_future(self._writer.close()))
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            await asyncio.wrap_future(thread.submit(self._link.close))
+            thread.shutdown()
+
+    def _wait_for_commit(self) -> None:
+        try:
+            self._writer.flush().result(_SYNC_WAIT_S)
+        except (UsageUnavailable, TimeoutError):
+            return  # `problem` says it; the record is in the spool, or on its way.
+
+    async def _rows(self, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+        return await self._read(lambda connection: connection.execute(sql, parameters).fetchall())
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run the query on the reading thread. Raises UsageUnavailable when the database cannot be read."""
+        if self._writer.waiting and not self._writer.in_trouble:
+            await asyncio.wrap_future(self._writer.settled())
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="usage-reader")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, query)
+        except (sqlite3.Error, OSError) as error:
+            if database.is_damaged(error):
+                await self._replace(error)
+            raise UsageUnavailable(self._writer.problem or database.sentence(self.path, error)) from error
+
+    def _run(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return query(self._link.get())
+
+    async def _replace(self, error: BaseException) -> None:
+        try:
+            await asyncio.wrap_future(self._writer.replace_damaged(error))
+        except (sqlite3.Error, OSError) as second:
+            raise UsageUnavailable(database.sentence(self.path, second)) from error
+
+
+def _conditions(where: UsageFilter) -> tuple[str, list[Any]]:
+    columns = {
+        "tenant_id": where.tenant_id,
+        "agent_id": where.agent_id,
+        "provider": where.provider,
+        "model": where.model,
+    }
+    conditions: list[str] = ["mode = ?"]
+    parameters: list[Any] = [where.mode]
+    for condition, value in (("timestamp_us >= ?", where.since_us), ("timestamp_us < ?", where.until_us)):
+        if value is not None:
+            conditions.append(condition)
+            parameters.append(value)
+    for column, text in columns.items():
+        if text is not None:
+            conditions.append(f"{column} = ?")
+            parameters.append(text)
+    return " AND ".join(conditions), parameters
+
+
+def _find(connection: sqlite3.Connection, request_id: str) -> UsageRecord | None:
+    if not request_id:
+        raise InputError("the request id is empty; give one, or its beginning, as a report or an answer shows it")
+    exact = connection.execute(f"{_SELECT} WHERE request_id = ? ORDER BY id DESC LIMIT 1", [request_id]).fetchone()
+    if exact is not None:
+        return from_row(exact)
+    # A range, not LIKE: only a range uses the index, and ids may hold the wildcards of LIKE.
+    bounds = [request_id, request_id + chr(0x10FFFF)]
+    found = connection.execute(_COUNT, bounds).fetchone()[0]
+    if found > 1:
+        raise InputError(f"{found} requests begin with {request_id!r}; give more of the id")
+    row = connection.execute(f"{_SELECT} WHERE {_AMONG} ORDER BY request_id DESC, id DESC LIMIT 1", bounds).fetchone()
+    return None if row is None else from_row(row)
