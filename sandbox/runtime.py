@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from providers import factory
 from providers.base import BaseLLMProvider
@@ -23,7 +23,7 @@ from sandbox.settings.model import ProviderSettings
 from sandbox.usage.base import UsageStore, UsageUnavailable
 
 if TYPE_CHECKING:
-    from typing import Any
+    from providers.mock.simulated import Simulation
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +39,17 @@ class Runtime:
         self.mode = settings.mode
         self.clock = clock
         self.bus = Bus()
-        self.faults = FaultBoard()
+        self.faults = FaultBoard(clock)
         self.notes: list[str] = []
         """What does not work as configured, one sentence each; the program goes on without it."""
         self._draws = draws
         self._ids = ids
         self._providers: dict[str, BaseLLMProvider] = {}
+        self._simulation: Simulation | None = None
         self.prices: Catalogue = catalogue(settings.catalogue, overrides=settings.prices_file)
+        for id, one in settings.providers.items():
+            if one.hourly_rate is not None:
+                self.prices = self.prices.with_hourly_rate(one.hourly_rate, one.kind or id)
         self.cache: CacheStore | None = None
         self.usage: UsageStore | None = None
         self.gateway: Gateway
@@ -193,7 +197,7 @@ class Runtime:
     def _provider(self, id: str, configured: ProviderSettings, *, named: bool) -> BaseLLMProvider | None:
         """The provider of an id, made once; None where this mode or the settings leave it out."""
         kind = configured.kind or id
-        if not configured.enabled or kind not in factory.kinds():
+        if not configured.enabled or kind not in factory.KINDS:
             return None
         key = configured.api_key.get_secret_value() if configured.api_key else None
         simulated = self.mode in ("mock", "replay")
@@ -208,18 +212,33 @@ class Runtime:
                 "organization": configured.organization,
                 "api_version": configured.api_version,
                 "deployment": configured.deployment,
+                "transport_kind": configured.transport,
             }
             self._providers[id] = factory.create(
                 kind,
                 **{k: v for k, v in options.items() if v},
-                transport_kind=configured.transport,
+                registered_as=id,
                 prices=self.prices,
                 clock=self.clock,
                 draws=self._draws,
-                mock_mode=simulated,
-                fixtures_only=self.mode == "replay",
-                seed=self.settings.mock.seed,
-                pace=self.settings.mock.pace or "instant",
-                faults=self.faults.of(id),
+                faults=self.faults,
+                **self._side(simulated),
             )
         return self._providers[id]
+
+    def _side(self, simulated: bool) -> dict[str, Any]:
+        """Who is on the other end: the vendor, or a simulation that all providers share."""
+        if not simulated:
+            return {"mock_mode": False}
+        if self._simulation is None:
+            from providers.exchange import FixtureLibrary
+            from providers.mock.simulated import Simulation
+
+            self._simulation = Simulation(
+                seed=self.settings.mock.seed,
+                pace=self.settings.mock.pace or "instant",
+                library=FixtureLibrary.standard(self.settings.data_dir / "fixtures"),
+                fixtures_only=self.mode == "replay",
+                window_of=self.prices.context_window,
+            )
+        return {"mock_mode": True, "simulation": self._simulation}

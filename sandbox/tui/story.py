@@ -220,11 +220,11 @@ class RequestStory:
         if isinstance(event, BreakerChanged):
             if not self.request_id or self.ended:
                 return False
-        elif not self.request_id:
-            self.request_id = event.request_id
-            self.started_us = event.t_us
-        elif event.request_id != self.request_id:
+        elif self.request_id and event.request_id != self.request_id:
             return False
+        if not self.started_us:
+            self.request_id = self.request_id or event.request_id
+            self.started_us = event.t_us
         handler(self, event)
         return True
 

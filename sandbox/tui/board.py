@@ -1,0 +1,105 @@
+"""What the provider strip shows of each provider, folded from the bus's events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from sandbox.core.events import (
+    AttemptSucceeded,
+    BreakerChanged,
+    Event,
+    ProviderDisabled,
+    ProviderEnabled,
+)
+from sandbox.tui.story import breaker_state
+
+Shape = Literal["closed", "half_open", "open", "disabled"]
+
+
+@dataclass(slots=True)
+class Light:
+    """One provider. `until_us`: UTC microseconds of the next probe, for an open breaker."""
+
+    id: str
+    state: str = "closed"
+    until_us: int | None = None
+    reason: str = ""
+    """Why the breaker is as it is."""
+    disabled: str | None = None
+    """Why the provider (or one of its models) is out of rotation."""
+    fault: str | None = None
+    """What is provoked on it, in a word, such as `503`."""
+
+    @property
+    def shape(self) -> Shape:
+        if self.disabled is not None:
+            return "disabled"
+        if self.state in ("open", "forced_open"):
+            return "open"
+        return "half_open" if self.state == "half_open" else "closed"
+
+    def remaining_s(self, now_us: int) -> int | None:
+        """Whole seconds to the next probe, rounded up; 0 when one is due; None when none is scheduled."""
+        if self.shape != "open" or self.until_us is None:
+            return None
+        return max(0, -((now_us - self.until_us) // 1_000_000))
+
+    def note(self, now_us: int) -> str:
+        """What is to be said beside the name, in a word or two."""
+        words = []
+        if self.fault:
+            words.append(f"!{self.fault}")
+        left = self.remaining_s(now_us)
+        if self.state == "forced_open":
+            words.append("held")
+        elif left is not None:
+            words.append(f"{left}s" if left else "probe next")
+        return " ".join(words)
+
+
+class Board:
+    """Every provider of the chain, in its order."""
+
+    def __init__(self) -> None:
+        self.lights: dict[str, Light] = {}
+
+    def set(self, lights: Iterable[Light]) -> None:
+        """Begin anew with these providers; what is provoked on them stays."""
+        faults = {light.id: light.fault for light in self.lights.values()}
+        self.lights = {light.id: light for light in lights}
+        for light in self.lights.values():
+            light.fault = light.fault or faults.get(light.id)
+
+    def provoke(self, faults: dict[str, str]) -> None:
+        """What is provoked now, by provider; the others are healed."""
+        for light in self.lights.values():
+            light.fault = faults.get(light.id)
+
+    @property
+    def broken(self) -> list[str]:
+        """The providers on which something is provoked."""
+        return [light.id for light in self.lights.values() if light.fault]
+
+    def apply(self, event: Event) -> bool:
+        """Take one event in; returns whether it changed anything that is shown."""
+        if isinstance(event, BreakerChanged):
+            light = self.lights.get(event.provider)
+            if light is None:
+                return False
+            light.state, light.until_us, light.reason = breaker_state(event), event.until_us, event.reason
+            return True
+        if isinstance(event, (ProviderDisabled, ProviderEnabled, AttemptSucceeded)):
+            light = self.lights.get(event.provider)
+            if light is None:
+                return False
+            before = light.disabled
+            # One that answers is back in rotation, whoever noticed first.
+            light.disabled = event.reason if isinstance(event, ProviderDisabled) else None
+            return light.disabled != before
+        return False
+
+    def ticking(self) -> bool:
+        """Whether a countdown is to be redrawn as time passes."""
+        return any(light.shape == "open" and light.until_us is not None for light in self.lights.values())
