@@ -72,18 +72,21 @@ NO_RETRY = RetryPolicy(retries=0)
 
 
 class Deadline:
-    """A point in a clock's time that nothing may outlive."""
+    """A point in a clock's time that nothing may outlive, to the microsecond.
+
+    Sums of floats are rounded, else whether a wait still fits would depend on what the clock said at the beginning.
+    """
 
     __slots__ = ("_clock", "ends_at", "seconds")
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self.seconds = seconds
-        self.ends_at = clock.monotonic() + seconds
+        self.ends_at = round(clock.monotonic() + seconds, 6)
 
     def remaining(self) -> float:
         """Seconds left; 0 or less when it has passed."""
-        return self.ends_at - self._clock.monotonic()
+        return round(self.ends_at - self._clock.monotonic(), 6)
 
 
 class AttemptObserver(Protocol):

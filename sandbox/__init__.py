@@ -13,6 +13,9 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "Gateway": "sandbox.gateway.gateway",
+    "LLMCostCalculator": "sandbox.compat.cost_calculator",
+    "LLMProviderFactory": "sandbox.compat.provider_factory",
+    "LLMRouter": "sandbox.compat.router",
     "RoutingStrategy": "sandbox.gateway.strategies",
     "Runtime": "sandbox.runtime",
     "Settings": "sandbox.settings.model",

@@ -93,13 +93,14 @@ class EventDecoder(Generic[P]):
             self._failed(MalformedResponseError(f"a stream event cannot be read: {_why(error)}"))
 
     def _read_end(self) -> None:
+        shown = self.answer.partial_text()
         try:
             for payload in self._splitter.close():
                 self._take(payload)
             if not self.finished and not self._started:
                 self._read_foreign()
         except ProviderError as error:
-            self._failed(error)
+            self._failed(error, shown)
             return
         except SHAPE_ERRORS:
             # The bytes ended inside an event: that is a cut stream, not a server that writes nonsense.
@@ -108,7 +109,7 @@ class EventDecoder(Generic[P]):
             if self._complete():
                 self._finish()
             else:
-                self._failed(StreamInterruptedError("the stream ended before the answer was complete"))
+                self._failed(StreamInterruptedError("the stream ended before the answer was complete"), shown)
 
     def _start(self) -> None:
         self._started = True
@@ -128,12 +129,13 @@ class EventDecoder(Generic[P]):
         self._out += events_of(self._whole(body))
         self.finished = True
 
-    def _failed(self, error: ProviderError) -> None:
+    def _failed(self, error: ProviderError, shown: str | None = None) -> None:
+        """Keep the error; `shown` is the text handed out, where that is not all that was read."""
         self.failure = error
         error.model = error.model or self.answer.model
         error.billed = self.answer.usage
         if isinstance(error, StreamInterruptedError):
-            error.partial_text = self.answer.partial_text()
+            error.partial_text = self.answer.partial_text() if shown is None else shown
 
 
 def json_or_text(data: bytes) -> object:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Final
 
 import orjson
@@ -184,6 +185,7 @@ def unreadable(body: bytes) -> MalformedResponseError:
 
 def classify(status: int | None, facts: ErrorFacts) -> ErrorClass:
     """The class of an error. A status of the HTTP answer counts before one inside the body."""
+    answered = status
     if status is None or status < 400:
         status = facts.status
     for word in facts.words:
@@ -209,7 +211,7 @@ def classify(status: int | None, facts: ErrorFacts) -> ErrorClass:
         cls = _TYPES.get(word)
         if cls is not None:
             return cls
-    return ServiceUnavailableError
+    return ServiceUnavailableError if answered is None else by_status(answered)
 
 
 def by_status(status: int) -> ErrorClass:
@@ -347,6 +349,6 @@ def error_headers(error: ProviderError) -> dict[str, str]:
     headers = {"content-type": "application/json"}
     wanted = error.retry_after
     if wanted is not None and 0 <= wanted < float("inf"):
-        headers["retry-after"] = str(-int(-wanted // 1))
-        headers["retry-after-ms"] = str(round(wanted * 1000))
+        headers["retry-after"] = str(ceil(wanted))
+        headers["retry-after-ms"] = str(ceil(wanted * 1000))
     return headers

@@ -58,10 +58,8 @@ class Realistic:
         profile = PROFILES.get(provider) or PROFILES["mock"]
         # The sum of three even draws is close enough to a normal one: mean 1.5, deviation 0.5.
         normal = (dice.unit() + dice.unit() + dice.unit() - 1.5) * 2.0
-        return Timing(
-            profile.first_token * exp(SPREAD * normal), profile.tokens_per_second * (0.85 + 0.3 * dice.unit())
-        )
+        rate = profile.tokens_per_second * (0.85 + 0.3 * dice.unit())
+        return Timing(profile.first_token * exp(SPREAD * normal), rate)
 
 
-INSTANT: Final = Instant()
-REALISTIC: Final = Realistic()
+PACES: Final[dict[str, Pace]] = {"instant": Instant(), "realistic": Realistic()}

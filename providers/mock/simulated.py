@@ -1,4 +1,4 @@
-"""The other side of the wire, in this process: requests are decoded, answered and encoded with the provider's own dialect.
+"""The other side of the wire, in this process: requests are decoded and answers encoded with the provider's dialect.
 
 An answer comes from a matching recorded exchange, else from the synthetic writer. No socket is opened.
 """
@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from providers.clock import SYSTEM_CLOCK, Clock
+from providers.dialects import API_DIALECTS
 from providers.dialects.base import Dialect, StreamEncoder
-from providers.errors import ProviderError
-from providers.mock.pace import INSTANT, REALISTIC, Pace
+from providers.errors import FixtureError, ProviderError
+from providers.mock.pace import PACES, Instant, Pace
 from providers.mock.writer import SyntheticWriter, Written, pieces_of
 from providers.transports.base import WireRequest, WireResponse
 from providers.transports.canned import PiecewiseResponse, WholeResponse
-from providers.types import TextDelta, ToolCallDelta
+from providers.transports.replay import replayed
+from providers.types import Completion, StreamFinished, TextDelta, ToolCallDelta
 
 if TYPE_CHECKING:
-    from providers.exchange import FixtureLibrary
+    from providers.exchange import Exchange, FixtureLibrary
 
 _ID_PREFIX: Final = {"openai_chat": "chatcmpl-", "anthropic_messages": "msg_"}
 
@@ -33,7 +35,7 @@ class Simulation:
     library: FixtureLibrary | None = None
     """Recorded exchanges that are asked first."""
     fixtures_only: bool = False
-    """No match is an error: replay mode."""
+    """No match is an error: replay mode. Without a library the packaged recordings are meant."""
     window_of: Callable[[str, str], int | None] | None = None
     """The context window, in tokens, of a provider's model; None: prompts of any length are answered."""
     writer: SyntheticWriter | None = field(default=None)
@@ -50,16 +52,63 @@ class SimulatedTransport:
         self._dialect = dialect
         self._provider = provider
         self._clock = clock
-        self._library = chosen.library
+        self._library = chosen.library or (_packaged() if chosen.fixtures_only else None)
         self._fixtures_only = chosen.fixtures_only
+        self._turns: dict[str, int] = {}
         self._window_of = chosen.window_of
         self._writer = chosen.writer or SyntheticWriter(chosen.seed)
-        self._pace: Pace = (
-            {"instant": INSTANT, "realistic": REALISTIC}[chosen.pace] if isinstance(chosen.pace, str) else chosen.pace
-        )
+        self._pace: Pace = PACES[chosen.pace] if isinstance(chosen.pace, str) else chosen.pace
+        self._paced = not isinstance(self._pace, Instant)
+        self._api = next((api for api, name in API_DIALECTS.items() if name == dialect.name), dialect.name)
         self._prefix = _ID_PREFIX.get(dialect.name, "")
 
     async def send(self, request: WireRequest) -> WireResponse:
+        """Answer. Raises FixtureError where only recordings may answer and none does."""
+        if self._library is not None:
+            exchange = self._recorded(self._library, request)
+            if exchange is not None:
+                return await self._replay(exchange, request)
+        return await self._write(request)
+
+    # --- from recordings ------------------------------------------------------------------------------------------
+
+    def _recorded(self, library: FixtureLibrary, request: WireRequest) -> Exchange | None:
+        from providers.exchange import Query
+
+        query = Query(self._provider, self._api, request.body, request.path)
+        if self._fixtures_only:
+            return library.require(query, self._turns).exchange
+        found = library.find(query, self._turns)
+        return found.exchange if found is not None else None
+
+    async def _replay(self, exchange: Exchange, request: WireRequest) -> WireResponse:
+        recorded = exchange.response
+        clock = self._clock if self._paced else None
+        if recorded is not None and recorded.status == 200 and exchange.error is None:
+            streamed = _is_stream(recorded.headers.get("content-type", ""), recorded.body)
+            if streamed is not request.stream:
+                completion = self._read(exchange, recorded.body, streamed)
+                written = Written(completion, pieces_of(completion.text or ""))
+                return self._encoded(
+                    written, completion.model or "", request.stream, True, completion.response_id or ""
+                )
+        return replayed(exchange, clock=clock)
+
+    def _read(self, exchange: Exchange, body: bytes, streamed: bool) -> Completion:
+        """The recorded answer itself, to be written in the form that was asked for."""
+        try:
+            if not streamed:
+                return self._dialect.decode_completion(body)
+            decoder = self._dialect.decoder()
+            events = decoder.feed(body)
+            events += decoder.close()
+            return next(event.completion for event in events if isinstance(event, StreamFinished))
+        except (ProviderError, StopIteration) as error:
+            raise FixtureError(f"{exchange.name}: the recorded answer cannot be read: {error}") from None
+
+    # --- from the writer ------------------------------------------------------------------------------------------
+
+    async def _write(self, request: WireRequest) -> WireResponse:
         dialect, writer, provider = self._dialect, self._writer, self._provider
         try:
             asked, stream, include_usage = dialect.decode_request(request.body, path=request.path)
@@ -76,8 +125,13 @@ class SimulatedTransport:
             rate = min(rate or request.tokens_per_second, request.tokens_per_second)
         if timing is not None:
             await self._clock.sleep(timing.first_token)
-        ident = dice.token()
-        response_id = self._prefix + ident
+        return self._encoded(written, model, stream, include_usage, dice.token(), rate)
+
+    def _encoded(
+        self, written: Written, model: str, stream: bool, include_usage: bool, ident: str, rate: float | None = None
+    ) -> WireResponse:
+        dialect = self._dialect
+        response_id = ident if ident.startswith(self._prefix) else self._prefix + ident
         created = self._clock.time_us() // 1_000_000
         if stream:
             encoder = dialect.encoder(
@@ -99,11 +153,9 @@ class SimulatedTransport:
     async def _stream(self, encoder: StreamEncoder, written: Written, rate: float | None) -> AsyncGenerator[bytes]:
         clock = self._clock
         began = clock.monotonic()
-        count = 0
         yield encoder.start()
-        for event in _events(written):
+        for count, event in enumerate(_events(written), 1):
             yield encoder.event(event)
-            count += 1
             if rate is not None:
                 # Up to a point in time, not for a while: many short sleeps would drift.
                 await clock.sleep(max(0.0, began + count / rate - clock.monotonic()))
@@ -111,6 +163,20 @@ class SimulatedTransport:
 
     async def close(self) -> None:
         pass
+
+
+def _packaged() -> FixtureLibrary:
+    from providers.exchange import FixtureLibrary
+
+    return FixtureLibrary.standard()
+
+
+def _is_stream(content_type: str, body: bytes) -> bool:
+    """Whether a recorded answer is a stream; recordings may lack the header that says so."""
+    if "event-stream" in content_type or "ndjson" in content_type:
+        return True
+    head = body[:16].lstrip()
+    return head.startswith((b"data:", b"event:", b":")) or b"}\n{" in body
 
 
 def _events(written: Written) -> list[TextDelta | ToolCallDelta]:

@@ -95,7 +95,7 @@ class Dice:
 
     def token(self, length: int = 24) -> str:
         """Letters and digits for an id."""
-        return blake2b(self._seed, digest_size=(length + 1) // 2).hexdigest()[:length]
+        return self._seed.hex()[:length]
 
 
 class Written(NamedTuple):

@@ -24,6 +24,8 @@ NAMES: Final = ("current", "seeds-2024")
 """The catalogues that are shipped."""
 ANY_MODEL: Final = "*"
 """The model of a provider that serves whatever its user has loaded into it."""
+LONGEST_NAME: Final = 512
+"""Characters. A longer text is no model's name, and is not remembered as one."""
 MEMO_LIMIT: Final = 4096
 """Names remembered before the memo starts anew: a caller that invents names must not fill the memory."""
 
@@ -78,7 +80,8 @@ class Catalogue:
         self._now_us = midnight_us(self.date) + DAY_US // 2
         self._memos: tuple[dict[tuple[str | None, str], _Found], ...] = ({}, {})
         self._memo = self._memos[False]
-        self._indexes: dict[str, tuple[dict[str, Entry], dict[str, Entry]]] = {}
+        self._by_id: dict[str, dict[str, Entry]] = {}
+        self._by_family: dict[str, dict[str, Entry]] = {}
 
     def __repr__(self) -> str:
         return f"Catalogue({self.version})"
@@ -117,6 +120,8 @@ class Catalogue:
         memo = self._memos[batch]
         found = memo.get((provider, model), _UNSEEN)
         if found is _UNSEEN:
+            if len(model) > LONGEST_NAME:
+                return None
             if len(memo) >= MEMO_LIMIT:
                 memo.clear()
             found = memo[provider, model] = _collapse(self._resolve(provider, model, batch))
@@ -169,12 +174,12 @@ class Catalogue:
 
     def _resolve(self, provider: str | None, model: str, batch: bool) -> list[PriceRow]:
         if provider is None:
-            homes = [(kind, kind) for kind in self._providers if ANY_MODEL not in self._index(kind)[0]]
+            homes = [(kind, kind) for kind in self._providers if ANY_MODEL not in self._ids(kind)]
         else:
             kind = _kind(provider)
             homes = [(kind, home) for home in (kind, *self._providers.get(kind, {}).get("also", ()))]
             model = self._layer.aliases.get(kind, {}).get(model.strip().lower(), model)
-        # The first entry that knows the name decides, even where it has no such price: the next one is another vendor's.
+        # The first entry that knows the name decides, even without such a price: the next one is another vendor's.
         for name in spellings(model):
             for kind, home in homes:
                 entry = self._fitting(home, name)
@@ -183,7 +188,7 @@ class Catalogue:
                     return rows
         family = plain(model)
         for kind, home in homes:
-            if (entry := self._index(home)[1].get(family)) is not None:
+            if (entry := self._families(home).get(family)) is not None:
                 return self._rows(kind, home, entry, family, batch)
         return []
 
@@ -208,24 +213,30 @@ class Catalogue:
 
     def _fitting(self, kind: str, name: str) -> Entry | None:
         """The shipped entry that a name in lower case means: by its id, else the first whose pattern fits."""
-        if (entry := self._index(kind)[0].get(name)) is not None:
+        entries = self._ids(kind)
+        if (entry := entries.get(name)) is not None:
             return entry
-        models = self._providers.get(kind, {}).get("models", ())
-        return next((entry for entry in models if any(fits(p, name) for p in entry["match"])), None)
+        return next((entry for entry in entries.values() if any(fits(p, name) for p in entry["match"])), None)
 
-    def _index(self, kind: str) -> tuple[dict[str, Entry], dict[str, Entry]]:
-        """The shipped entries of a provider by id and by plain name."""
-        known = self._indexes.get(kind)
+    def _ids(self, kind: str) -> dict[str, Entry]:
+        known = self._by_id.get(kind)
         if known is None:
-            by_id: dict[str, Entry] = {}
-            by_family: dict[str, Entry] = {}
-            for entry in self._providers.get(kind, {}).get("models", ()):
-                by_id[entry["id"]] = entry
+            models = self._providers.get(kind, {}).get("models", ())
+            known = self._by_id[kind] = {entry["id"]: entry for entry in models}
+        return known
+
+    def _families(self, kind: str) -> dict[str, Entry]:
+        """The shipped entries of a provider by plain name: needed only for names that no entry fits."""
+        known = self._by_family.get(kind)
+        if known is None:
+            families: dict[str, Entry] = {}
+            for entry in self._ids(kind).values():
                 family = plain(entry["id"])
                 # A bare name means the model in its own region, not the cheaper worldwide routing.
-                if family not in by_family or by_family[family]["id"].startswith("global."):
-                    by_family[family] = entry
-            known = self._indexes[kind] = by_id, by_family
+                if family not in families or families[family]["id"].startswith("global."):
+                    families[family] = entry
+            # Published whole: another thread must not see half of it.
+            known = self._by_family[kind] = families
         return known
 
     def _entries(self, kind: str) -> Iterator[Entry]:

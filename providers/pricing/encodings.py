@@ -6,9 +6,6 @@ tenths of a second and 100 MB, so it happens at the first count, once, under a l
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-from base64 import b64decode
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -61,12 +58,17 @@ def encoding(name: EncodingName) -> Encoding:
 
 
 def _load(name: EncodingName, path: Path) -> Encoding:
+    import gzip
+    import hashlib
+    import zlib
+    from base64 import b64decode
+
     from tiktoken import Encoding
 
     source = _SOURCES[name]
     try:
         data = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ConfigError(f"the token ranks {path} cannot be read ({error}); install the package again") from None
     if hashlib.sha256(data).hexdigest() != source.sha256:
         raise ConfigError(f"the token ranks {path} are damaged (wrong sha256); install the package again")

@@ -119,7 +119,7 @@ class _Row:
         if "source" in table:
             _text(where, table, "source")
         unit = table.get("unit", "per_million")
-        if unit not in UNITS:
+        if not isinstance(unit, str) or unit not in UNITS:
             raise ConfigError(f"{where}: unit is {unit!r}; it must be {' or '.join(UNITS)}")
         data: dict[str, Any] = _rates(where, table, UNITS[unit])
         if "hourly_usd" in table:

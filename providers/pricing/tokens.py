@@ -24,12 +24,13 @@ PER_NAME: Final = 1
 """Tokens that a message's name adds."""
 PER_REPLY: Final = 3
 """Tokens that open the answer."""
+CUT_TRIES: Final = 1000
 PIECE: Final = 100_000
 """Characters given to the tokenizer at once: it fails on runs of a million blanks."""
 
 _EXACT: Final[tuple[tuple[str, EncodingName], ...]] = (
     (
-        r"^(?:ft:)?(?:(?:chatgpt-)?gpt-?4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9](?:-|$)|codex-mini|computer-use)",
+        r"^(?:ft:)?(?:(?:chat)?gpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9](?:-|$)|codex-mini|computer-use)",
         "o200k_base",
     ),
     (r"^(?:ft:)?(?:gpt-4|gpt-3\.?5|text-embedding|davinci-002|babbage-002)", "cl100k_base"),
@@ -46,6 +47,7 @@ _FACTORS: Final = (
 )
 OTHER_FACTOR: Final = 1.1
 _MEMO_LIMIT: Final = 1024
+_LONGEST_NAME: Final = 512
 _memo: dict[str, tuple[EncodingName, float]] = {}
 
 
@@ -55,7 +57,7 @@ def tokenizer_of(model: str) -> tuple[EncodingName, float]:
     if known is None:
         if len(_memo) >= _MEMO_LIMIT:
             _memo.clear()
-        known = _memo[model] = _tokenizer_of(model)
+        known = _memo[model[:_LONGEST_NAME]] = _tokenizer_of(model[:_LONGEST_NAME])
     return known
 
 
@@ -131,7 +133,7 @@ def _cut(text: str, begin: int) -> int:
     if end >= len(text):
         return len(text)
     at = end
-    for _ in range(64):
+    for _ in range(CUT_TRIES):
         at = text.rfind(" ", begin + 1, at)
         if at < 0:
             break

@@ -45,14 +45,22 @@ class AiohttpResponse:
             failure = self._broken(error)
         raise failure
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        content = self._response.content
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    # An iterator and not a generator: one that is left half way needs no clean-up of its own.
+    async def __anext__(self) -> bytes:
         try:
-            while data := await content.readany():
-                yield data
-            return
+            data = await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             failure = self._broken(error)
+        else:
+            if data:
+                return data
+            raise StopAsyncIteration
         raise failure
 
     async def close(self) -> None:

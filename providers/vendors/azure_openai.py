@@ -17,7 +17,7 @@ DEFAULT_API_VERSION = "2024-10-21"
 
 
 class AzureOpenAIProvider(WireProvider):
-    """One resource. A `deployment` answers for every model asked of it; without one the model's name is the deployment's.
+    """One resource. A `deployment` answers for every model asked of it; without one the model's name is taken for it.
 
     `endpoint` is another word for `base_url`: the resource's address, as in `https://my-resource.openai.azure.com`.
     """

@@ -1,4 +1,4 @@
-"""vLLM, or any server of one's own that speaks OpenAI's format (docs.vllm.ai/en/latest/serving/openai_compatible_server)."""
+"""vLLM, or any server of one's own that speaks OpenAI's format (docs.vllm.ai, "OpenAI-compatible server")."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ class WireProvider(BaseLLMProvider):
     ) -> None:
         """`models`: further model names that this one serves. `transport`: used in place of one of its own.
 
-        `simulation`: how the simulated side answers; giving one turns mock mode on. `faults`: failures to provoke on the
-        provider that is `registered_as` (default: its kind). `mock_mode=None` is what SANDBOX_MODE says, else live.
+        `simulation`: how the simulated side answers; giving one turns mock mode on. `faults`: failures to provoke on
+        the provider that is `registered_as` (default: its kind). `mock_mode=None`: what SANDBOX_MODE says, else live.
         """
         self.models = tuple(models)
         self.mode: Mode
@@ -103,9 +103,8 @@ class WireProvider(BaseLLMProvider):
         self._quirks: dict[str, Quirks] = {}
         if live and self.base_url:
             source = "base_url" if base_url else self.url_variable or "base_url"
-            self.base_url = self.complete_url(
-                checked_base_url(self.base_url, source=source, plain_http=self.plain_http)
-            )
+            checked = checked_base_url(self.base_url, source=source, plain_http=self.plain_http)
+            self.base_url = self.complete_url(checked)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r}, mode={self.mode!r})"
@@ -282,6 +281,9 @@ class WireProvider(BaseLLMProvider):
         error.provider = error.provider or self.kind
         error.model = error.model or model_id
         error.request_id = error.request_id or _request_id(headers)
+        if error.__suppress_context__:
+            # A JSON error, for one, holds the whole body, and with it whatever the vendor echoed.
+            error.__context__ = None
         if self.api_key:
             error.redacted((self.api_key,))
 

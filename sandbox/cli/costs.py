@@ -10,7 +10,7 @@ from providers.clock import SYSTEM_CLOCK, iso
 from providers.errors import InputError
 from sandbox.cli.output import decimal
 from sandbox.cli.session import Session
-from sandbox.core.figures import duration_ms, money
+from sandbox.core.figures import dollars, duration_ms
 
 if TYPE_CHECKING:
     from sandbox.usage.base import UsageTotals
@@ -118,8 +118,8 @@ def _row(key: str, totals: UsageTotals, simulated: bool) -> tuple[str, ...]:
         f"{totals.failed:,}",
         f"{totals.cached:,}",
         f"{totals.tokens:,}",
-        money(totals.cost_usd, simulated=simulated),
-        money(totals.waste_usd, simulated=simulated),
-        money(totals.saved_usd, simulated=simulated),
+        dollars(totals.cost_usd, simulated=simulated),
+        dollars(totals.waste_usd, simulated=simulated),
+        dollars(totals.saved_usd, simulated=simulated),
         duration_ms(_average(totals)),
     )

@@ -13,7 +13,7 @@ from sandbox.cli import story
 from sandbox.cli.exits import CommandFailed
 from sandbox.cli.output import Output, decimal
 from sandbox.cli.session import Session
-from sandbox.core.figures import duration_ms, money
+from sandbox.core.figures import dollars, duration_ms
 
 if TYPE_CHECKING:
     from sandbox.usage.base import UsageRecord
@@ -117,11 +117,11 @@ def _happened(row: dict[str, Any]) -> str:
 
 def _money(record: UsageRecord, simulated: bool) -> str:
     if record.cached:
-        return f"It cost nothing; the cache saved {money(record.saved_cost, simulated=simulated)}."
-    parts = [f"It cost {money(record.estimated_cost, simulated=simulated)}"]
+        return f"It cost nothing; the cache saved {dollars(record.saved_cost, simulated=simulated)}."
+    parts = [f"It cost {dollars(record.estimated_cost, simulated=simulated)}"]
     premium = record.story.get("premium_usd")
     if record.failovers and premium is not None:
-        parts.append(f"{money(Decimal(premium), simulated=simulated, signed=True)} against the first candidate")
+        parts.append(f"{dollars(Decimal(premium), simulated=simulated, signed=True)} against the first candidate")
     if record.waste_cost:
-        parts.append(f"{money(record.waste_cost, simulated=simulated)} wasted on answers that were not used")
+        parts.append(f"{dollars(record.waste_cost, simulated=simulated)} wasted on answers that were not used")
     return f"{', '.join(parts)} (prices {record.catalogue_version})."

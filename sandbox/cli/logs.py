@@ -8,7 +8,6 @@ from typing import IO
 
 from providers.redaction import redact
 
-
 _HANDLER = "sandbox.cli"
 
 

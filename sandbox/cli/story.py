@@ -22,7 +22,7 @@ from providers.types import (
     UsageReported,
 )
 from sandbox.cli.output import Colour, Output, decimal
-from sandbox.core.figures import duration_ms, money
+from sandbox.core.figures import dollars, duration_ms
 
 if TYPE_CHECKING:
     from sandbox.gateway.call import CallOptions
@@ -54,7 +54,7 @@ def show_plan(
         return
     simulated = gateway.mode != "live"
     output.table(
-        [(str(i), p, m, money(cost, simulated=simulated), why) for i, (p, m, why, cost) in enumerate(rows, 1)],
+        [(str(i), p, m, dollars(cost, simulated=simulated), why) for i, (p, m, why, cost) in enumerate(rows, 1)],
         ("", "provider", "model", "up to", "why"),
         right=(0, 3),
     )
@@ -75,7 +75,7 @@ def show_answer(output: Output, response: LLMResponse) -> None:
         response.finish_reason or "no finish reason",
     ]
     if response.cached:
-        facts.append(f"cached, saved {money(response.saved_usd, simulated=simulated)}")
+        facts.append(f"cached, saved {dollars(response.saved_usd, simulated=simulated)}")
     else:
         facts.append(_cost(response, simulated))
     if response.ttft_ms is not None:
@@ -86,12 +86,12 @@ def show_answer(output: Output, response: LLMResponse) -> None:
 
 
 def _cost(response: LLMResponse, simulated: bool) -> str:
-    text = money(response.cost_usd, simulated=simulated)
+    text = dollars(response.cost_usd, simulated=simulated)
     premium = response.metadata.get("premium_usd")
     if response.failovers and isinstance(premium, Decimal):
-        text += f" ({money(premium, simulated=simulated, signed=True)} for failing over)"
+        text += f" ({dollars(premium, simulated=simulated, signed=True)} for failing over)"
     if response.waste_usd:
-        text += f", wasted {money(response.waste_usd, simulated=simulated)}"
+        text += f", wasted {dollars(response.waste_usd, simulated=simulated)}"
     return text
 
 

@@ -13,6 +13,7 @@ from sandbox.runtime import Runtime
 from sandbox.settings import load
 
 OLLAMA_DEFAULT = "http://localhost:11434"
+_ADDRESSES = frozenset({"AZURE_OPENAI_ENDPOINT", "OPENAI_BASE_URL", "OLLAMA_BASE_URL"})
 
 
 class LLMProviderFactory:
@@ -28,6 +29,10 @@ class LLMProviderFactory:
         """Raises ConfigError for a variable that is wrong."""
         environ = {**os.environ, **(config or {})}
         environ.setdefault("OLLAMA_BASE_URL", OLLAMA_DEFAULT)
+        for name in _ADDRESSES & environ.keys():
+            # The document gives addresses as bare host names too.
+            if environ[name] and "://" not in environ[name]:
+                environ[name] = f"https://{environ[name]}"
         mode = "mock" if mock_mode else environ.get("SANDBOX_MODE") or "live"
         flags: dict[str, Any] = {"mode": mode, "preset": "aiworld", "catalogue": "seeds-2024"}
         self._runtime = Runtime.of(load(flags=flags, environ=environ).settings, clock=clock, stores=False)
@@ -74,7 +79,7 @@ class LLMProviderFactory:
         return self._runtime.gateway.stream(request, _options(preferred_provider))
 
     def get_health_status(self) -> dict[str, dict[str, Any]]:
-        """By provider: healthy (may be asked now), success_rate from 0 to 1, average_latency_ms of successes, and more."""
+        """By provider: healthy (may be asked now), success_rate from 0 to 1, average_latency_ms of successes, …"""
         return {
             one.id: {
                 "healthy": one.available(one.provider.model_id),

@@ -72,7 +72,7 @@ def lines() -> list[str]:
 
     report.lines.append("")
     failures = report.failures
-    report.check("All tests passed successfully!" if not failures else f"{failures} figures are wrong", not failures)
+    report.check("All tests passed successfully!" if not failures else f"Wrong figures: {failures}", not failures)
     return [*report.lines, _BAR]
 
 

@@ -22,13 +22,15 @@ logger = logging.getLogger(__name__)
 
 _EXIT_WAIT_S = 5.0
 """How long the exit of the interpreter waits for the queue: an outage must not hold a user's shell."""
+_GIVE_WAY_S = 0.0005
 
 
 class BatchWorker(Generic[T]):
     """`put` costs well under a microsecond; `handle` gets lists of at most `limit` items on the worker's thread.
 
     `linger` is how many seconds the first item of a batch waits for company. `handle` is to deal with its own failures:
-    an exception of it is logged and the batch is gone.
+    an exception of it is logged and the batch is gone. With more than `limit` items waiting, each `put` waits half a
+    millisecond: a busy event loop may keep the interpreter lock to itself, and then the queue would only ever grow.
     """
 
     def __init__(
@@ -64,6 +66,9 @@ class BatchWorker(Generic[T]):
         self._queue.append(item)
         if not self._awake.is_set():
             self._wake()
+        if len(self._queue) > self._limit:
+            self._hurry.set()
+            time.sleep(_GIVE_WAY_S)
 
     def call(self, work: Callable[[], R]) -> Future[R]:
         """Run `work` on the thread after everything queued so far, without lingering."""
@@ -104,7 +109,8 @@ class BatchWorker(Generic[T]):
         while True:
             wait = None if self._due is None else max(0.0, self._due - time.monotonic())
             if self._awake.wait(wait):
-                self._hurry.wait(self._linger)
+                if len(self._queue) < self._limit:
+                    self._hurry.wait(self._linger)
                 # Cleared before draining: what is put from here on sets them again, so nothing is left asleep.
                 self._hurry.clear()
                 self._awake.clear()
@@ -124,12 +130,15 @@ class BatchWorker(Generic[T]):
                 self._guard(self._tick)
 
     def _drain(self) -> None:
+        """Handle what is queued now; what comes meanwhile lingers for company again."""
         queue = self._queue
-        while queue:
+        left = len(queue)
+        while left:
             batch: list[T] = []
             job: _Job | None = None
-            while queue and len(batch) < self._limit:
+            while left and len(batch) < self._limit:
                 item = queue.popleft()
+                left -= 1
                 if isinstance(item, _Job):
                     job = item
                     break

@@ -11,7 +11,7 @@ SIMULATED_MARK = "~"
 _SIGNIFICANT = 3
 
 
-def money(value: Decimal | None, *, simulated: bool = False, signed: bool = False) -> str:
+def dollars(value: Decimal | None, *, simulated: bool = False, signed: bool = False) -> str:
     """USD with at least two decimals and enough of them for three significant digits; None is unpriced."""
     if value is None:
         return UNPRICED

@@ -294,9 +294,7 @@ class RequestStory:
             # The chunks that came before this event are of the broken answer, and nothing of the new one is here yet.
             self.pieces.clear()
             self.replaced += 1
-        self.steps.append(
-            Restart(event.from_provider, event.to_provider, event.reason, event.kept_chars, event.t_us)
-        )
+        self.steps.append(Restart(event.from_provider, event.to_provider, event.reason, event.kept_chars, event.t_us))
 
     def _breaker(self, event: BreakerChanged) -> None:
         self.steps.append(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from sandbox.usage.bulk import BulkInsert
 from sandbox.usage.periods import HOUR_US, Grain, floor
 from sandbox.usage.records import COLUMNS, PICO
 
@@ -74,25 +75,21 @@ Sums = list[int]
 Groups = dict[Key, Sums]
 
 
-def _upsert() -> str:
-    def added(column: str) -> str:
-        both = f"{column} + excluded.{column}"
-        if column.endswith("_pico"):
-            return f"{column} = ({both}) % {PICO}"
-        if column.endswith("_usd"):
-            pico = column.replace("_usd", "_pico")
-            return f"{column} = {both} + ({pico} + excluded.{pico}) / {PICO}"
-        return f"{column} = {both}"
-
-    columns = KEY_COLUMNS + SUM_COLUMNS
-    return (
-        f"INSERT INTO rollup ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "  # noqa: S608 - constants
-        f"ON CONFLICT DO UPDATE SET {', '.join(added(column) for column in SUM_COLUMNS)}"
-    )
+def _added(column: str) -> str:
+    both = f"{column} + excluded.{column}"
+    if column.endswith("_pico"):
+        return f"{column} = ({both}) % {PICO}"
+    if column.endswith("_usd"):
+        pico = column.replace("_usd", "_pico")
+        return f"{column} = {both} + ({pico} + excluded.{pico}) / {PICO}"
+    return f"{column} = {both}"
 
 
-UPSERT = _upsert()
+_UPSERT = BulkInsert(
+    "rollup", KEY_COLUMNS + SUM_COLUMNS, "ON CONFLICT DO UPDATE SET " + ", ".join(map(_added, SUM_COLUMNS))
+)
 
+_primary_key = itemgetter(*range(len(KEY_COLUMNS)))
 _key_of = itemgetter(*map(COLUMNS.index, ("timestamp_us", "mode", "tenant_id", "agent_id", "provider", "model")))
 _values_of = itemgetter(
     *map(
@@ -105,7 +102,8 @@ _values_of = itemgetter(
 
 def add(connection: sqlite3.Connection, rows: Iterable[Sequence[Any]]) -> None:
     """Add rows of table `usage` to every roll-up, in the transaction that is open."""
-    connection.executemany(UPSERT, _rows(_hourly(rows)))
+    # In the order of the primary key, so that neighbours are written one after the other.
+    _UPSERT.run(connection, sorted(_rows(_hourly(rows)), key=_primary_key))
 
 
 def _hourly(rows: Iterable[Sequence[Any]]) -> Groups:

@@ -21,6 +21,7 @@ from providers.clock import Clock
 from sandbox.core.background import BatchWorker
 from sandbox.usage import database, rollups
 from sandbox.usage.base import UsageRecord, UsageUnavailable
+from sandbox.usage.bulk import BulkInsert
 from sandbox.usage.periods import DAY_US
 from sandbox.usage.records import COLUMNS, mended, to_row
 from sandbox.usage.reports import PRUNED
@@ -40,11 +41,8 @@ _DAY_S = DAY_US / 1e6
 _TROUBLE = (sqlite3.OperationalError, OSError, UsageUnavailable)
 """What may be better later: locked, full, unwritable, gone. Everything else is the record's or the file's own fault."""
 
-_INSERT = (
-    f"INSERT INTO usage ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 - constants
-    # Only this conflict: OR IGNORE would pass over a record that breaks another rule, without a word.
-    "ON CONFLICT (log_id) DO NOTHING"
-)
+# Only this conflict: OR IGNORE would pass over a record that breaks another rule, without a word.
+_INSERT = BulkInsert("usage", COLUMNS, "ON CONFLICT (log_id) DO NOTHING")
 
 
 class UsageWriter:
@@ -151,7 +149,7 @@ class UsageWriter:
             self._spool_held()
 
     def _store(self, batch: Sequence[UsageRecord]) -> None:
-        """Commit the batch, without the records that no database could hold. Raises what stands in the way of the rest."""
+        """Commit the batch, without the records that no database could hold. Raises what stands in the way."""
         try:
             self._commit(batch)
         except _TROUBLE:
@@ -319,7 +317,7 @@ def _insert(connection: sqlite3.Connection, batch: Sequence[UsageRecord]) -> lis
     first = (connection.execute("SELECT max(id) FROM usage").fetchone()[0] or 0) + 1
     rows = [to_row(number, record) for number, record in enumerate(batch, first)]
     before = connection.total_changes
-    connection.executemany(_INSERT, rows)
+    _INSERT.run(connection, rows)
     if connection.total_changes - before == len(rows):
         return rows
     fresh = {number for (number,) in connection.execute("SELECT id FROM usage WHERE id >= ?", [first])}

@@ -12,13 +12,41 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 HEAVY = {
-    "aiohttp", "anthropic", "asyncio", "boto3", "cyclopts", "dotenv", "httpx2", "logging", "openai", "orjson", "platformdirs",
-    "providers", "pydantic", "pydantic_settings", "rich", "sqlite3", "sqlite_utils", "textual", "tiktoken", "typing",
-}  # fmt: skip
+    "aiohttp",
+    "anthropic",
+    "asyncio",
+    "boto3",
+    "cyclopts",
+    "dotenv",
+    "httpx2",
+    "logging",
+    "openai",
+    "orjson",
+    "platformdirs",
+    "providers",
+    "pydantic",
+    "pydantic_settings",
+    "rich",
+    "sqlite3",
+    "sqlite_utils",
+    "textual",
+    "tiktoken",
+    "typing",
+}
 
 UNUSED_BY_MOCK_ASK = {
-    "aiohttp", "anthropic", "boto3", "dotenv", "httpx2", "openai", "pydantic_settings", "rich", "sqlite_utils", "textual", "tiktoken",
-}  # fmt: skip
+    "aiohttp",
+    "anthropic",
+    "boto3",
+    "dotenv",
+    "httpx2",
+    "openai",
+    "pydantic_settings",
+    "rich",
+    "sqlite_utils",
+    "textual",
+    "tiktoken",
+}
 
 
 def loaded_by(code: str, folder: Path) -> set[str]:

@@ -135,8 +135,7 @@ class MessageDecoder(EventDecoder[SseEvent]):
         pieces = self.answer.reasoning
         if text or not pieces:
             pieces.append(text)
-            if text:
-                self._out.append(ReasoningDelta(text))
+            self._out.append(ReasoningDelta(text))
 
     def _usage(self, usage: Any) -> None:
         if not usage:

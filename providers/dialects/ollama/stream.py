@@ -61,12 +61,7 @@ class LineDecoder(EventDecoder[bytes]):
     def _take(self, payload: bytes) -> None:
         if payload.isspace():
             return
-        try:
-            data = orjson.loads(payload)
-        except ValueError:
-            raise MalformedResponseError(
-                f"a stream line is not JSON: {payload[:80].decode('utf-8', 'replace')!r}"
-            ) from None
+        data = orjson.loads(payload)
         if type(data) is not dict:
             raise MalformedResponseError(f"a stream line is not an object: {payload[:80].decode('utf-8', 'replace')!r}")
         if data.get("error"):

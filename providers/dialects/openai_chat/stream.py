@@ -106,8 +106,7 @@ class ChatDecoder(EventDecoder[SseEvent]):
             if type(reasoning) is not str:
                 raise TypeError("delta.reasoning_content is not a string")
             answer.reasoning.append(reasoning)
-            if reasoning:
-                self._out.append(ReasoningDelta(reasoning))
+            self._out.append(ReasoningDelta(reasoning))
         calls = delta.get("tool_calls")
         if calls:
             self._calls(calls)

@@ -1,21 +1,22 @@
-"""The shipped `current` catalogue against the library it was generated from: every model, several usages and moments."""
+"""The shipped `current` catalogue against the library it comes from: every model, several usages and moments."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from providers.pricing import catalogue
-from providers.pricing.generate import ELSEWHERE, PROVIDERS, RETIRED
+from providers.pricing.generate import ELSEWHERE, HERE, PROVIDERS, RETIRED, SOURCE, main
 from providers.types import TokenUsage
 
-pytest.importorskip("genai_prices", reason="genai-prices, the source of the catalogue, is not installed")
-
-from genai_prices import Usage  # noqa: E402
-from genai_prices.data_snapshot import get_snapshot  # noqa: E402
+genai_prices = pytest.importorskip("genai_prices", reason="the library that the catalogue comes from is not installed")
+Usage = genai_prices.Usage
+get_snapshot = pytest.importorskip("genai_prices.data_snapshot").get_snapshot
 
 MOMENTS = [
     datetime(2024, 6, 1, 12, tzinfo=UTC),
@@ -162,3 +163,22 @@ def theirs_has_no_token_price(model: Any) -> bool:
     prices = model.prices if not isinstance(model.prices, list) else model.prices[0].prices
     keys = {key for key, value in prices.__dict__.items() if value is not None}
     return bool(keys) and not keys & {"input_mtok", "output_mtok"}
+
+
+def test_the_shipped_file_is_what_the_command_writes(tmp_path: Path) -> None:
+    shipped = catalogue()
+    assert shipped._data["source"].startswith(f"{SOURCE} ")
+    if f" {genai_prices.__version__}," not in shipped._data["source"]:
+        pytest.skip(f"the catalogue was written from another version: {shipped._data['source']}")
+    written = tmp_path / "current.json"
+    assert main(["--date", str(shipped.date), "--output", str(written)]) == 0
+    assert written.read_text(encoding="utf-8") == (HERE / "current.json").read_text(encoding="utf-8")
+
+
+def test_without_the_library_the_command_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    assert main(["--date", "2026-11-04", "--output", str(tmp_path / "x.json")]) == 1
+    assert capsys.readouterr().err == "genai-prices is not installed: pip install '.[dev]'\n"
+    assert not (tmp_path / "x.json").exists()

@@ -36,7 +36,7 @@ def test_a_lone_dash_is_an_argument() -> None:
 
 @pytest.mark.parametrize("line", [["--mode"], ["--mode", "--json"], ["--mode="], ["ask", "--config"]])
 def test_a_missing_value_is_named(line: list[str]) -> None:
-    with pytest.raises(InputError, match="--(mode|config) needs a value"):
+    with pytest.raises(InputError, match=r"--(mode|config) needs a value"):
         split(line)
 
 

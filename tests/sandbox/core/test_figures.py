@@ -6,30 +6,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.core.figures import duration_ms, money, size
+from sandbox.core.figures import dollars, duration_ms, size
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "unpriced"), ("0", "$0"), ("0.0184", "$0.0184"), ("0.004123", "$0.00412"), ("0.0000875", "$0.0000875"), ("0.1", "$0.10"),
-        ("1.5", "$1.50"), ("12.3456", "$12.35"), ("1234.5", "$1,234.50"), ("-0.0005", "-$0.0005"), ("0.000000000001", "$0.000000000001"),
+        (None, "unpriced"),
+        ("0", "$0"),
+        ("0.0184", "$0.0184"),
+        ("0.004123", "$0.00412"),
+        ("0.0000875", "$0.0000875"),
+        ("0.1", "$0.10"),
+        ("1.5", "$1.50"),
+        ("12.3456", "$12.35"),
+        ("1234.5", "$1,234.50"),
+        ("-0.0005", "-$0.0005"),
+        ("0.000000000001", "$0.000000000001"),
     ],
-)  # fmt: skip
+)
 def test_money(value: str | None, text: str) -> None:
-    assert money(None if value is None else Decimal(value)) == text
+    assert dollars(None if value is None else Decimal(value)) == text
 
 
 def test_money_says_what_it_is() -> None:
-    assert money(Decimal("0.5"), simulated=True) == "~$0.50"
-    assert money(Decimal("0.5"), signed=True) == "+$0.50"
-    assert money(Decimal("-0.5"), simulated=True, signed=True) == "~-$0.50"
-    assert money(Decimal(0), signed=True) == "$0"
+    assert dollars(Decimal("0.5"), simulated=True) == "~$0.50"
+    assert dollars(Decimal("0.5"), signed=True) == "+$0.50"
+    assert dollars(Decimal("-0.5"), simulated=True, signed=True) == "~-$0.50"
+    assert dollars(Decimal(0), signed=True) == "$0"
 
 
 @given(st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e9"), places=12))
 def test_money_is_never_rounded_to_nothing(value: Decimal) -> None:
-    shown = Decimal(money(value).removeprefix("$").replace(",", ""))
+    shown = Decimal(dollars(value).removeprefix("$").replace(",", ""))
     assert shown > 0
     assert abs(shown - value) <= max(value / 100, Decimal("0.005"))
 

@@ -65,13 +65,24 @@ def test_the_later_source_wins_and_is_remembered(place: Place) -> None:
 def test_every_variable_that_other_programs_share(place: Place) -> None:
     loaded = place.load(
         {
-            "OPENAI_API_KEY": "k-openai", "OPENAI_ORG_ID": "org", "OPENAI_BASE_URL": "https://o.example/v1/",
-            "ANTHROPIC_API_KEY": "k-anthropic", "AZURE_OPENAI_API_KEY": "k-azure", "AZURE_OPENAI_ENDPOINT": "https://a.example",
-            "AZURE_OPENAI_DEPLOYMENT": "dep", "DEEPSEEK_API_KEY": "k-deepseek", "OLLAMA_BASE_URL": "http://localhost:11434",
-            "VLLM_ENDPOINT": "http://10.0.0.5:8000", "VLLM_HOURLY_RATE": "0.16", "BUDGET_LIMIT": "100.0",
-            "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "LOG_LEVEL": "info",
+            "OPENAI_API_KEY": "k-openai",
+            "OPENAI_ORG_ID": "org",
+            "OPENAI_BASE_URL": "https://o.example/v1/",
+            "ANTHROPIC_API_KEY": "k-anthropic",
+            "AZURE_OPENAI_API_KEY": "k-azure",
+            "AZURE_OPENAI_ENDPOINT": "https://a.example",
+            "AZURE_OPENAI_DEPLOYMENT": "dep",
+            "DEEPSEEK_API_KEY": "k-deepseek",
+            "OLLAMA_BASE_URL": "http://localhost:11434",
+            "VLLM_ENDPOINT": "http://10.0.0.5:8000",
+            "VLLM_HOURLY_RATE": "0.16",
+            "BUDGET_LIMIT": "100.0",
+            "AWS_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "LOG_LEVEL": "info",
         }
-    )  # fmt: skip
+    )
     s, p = loaded.settings, loaded.settings.providers
     assert p["openai"].api_key.get_secret_value() == "k-openai"
     assert (p["openai"].organization, p["openai"].base_url) == ("org", "https://o.example/v1")
@@ -222,7 +233,7 @@ def test_loading_leaves_the_environment_as_it_was(place: Place, monkeypatch: pyt
         ("deadline = inf", 1, "deadline is inf"),
         ("[providers.openai]\napi_key = 17", 2, "providers.openai.api_key has a wrong value"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_the_file_is_named_with_its_line(place: Place, toml: str, line: int, says: str) -> None:
     place.config.write_text(toml)
     message = place.error()

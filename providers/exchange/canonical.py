@@ -1,0 +1,149 @@
+"""One text for all spellings of a request, so that equal requests can be found by a hash and unequal ones compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from providers.redaction import redact
+
+_STREAMED_BY_DEFAULT: Final = frozenset({"chat", "generate"})
+_MODEL_IN_PATH: Final = frozenset(
+    {"converse", "converse-stream", "invoke", "invoke-stream", "generateContent", "streamGenerateContent"}
+)
+_DEFAULTS: Final[dict[str, Any]] = {"n": 1, "tool_choice": "auto"}
+
+
+def canonical(body: Any, api: str, path: str = "", ignore: Sequence[str] = ()) -> Any:
+    """The body with what means nothing taken out: nulls, empty and default fields, one-part contents, 1.0 for 1.
+
+    `ignore` are dotted paths (`temperature`, `messages.0.content`, `tools.*.description`) to take out as well. Where
+    the API has the model in its path, the path is part of the result.
+    """
+    if isinstance(body, dict):
+        for field in ignore:
+            body = _without(body, field.split("."))
+        plain = {k: _plain(v) for k, v in body.items() if v is not None and v not in ("", [], {})}
+        for name, default in _DEFAULTS.items():
+            if plain.get(name) == default:
+                del plain[name]
+        if plain.get("stream") is (api in _STREAMED_BY_DEFAULT):
+            del plain["stream"]
+        body = plain
+    if api in _MODEL_IN_PATH:
+        return {"path": path.partition("?")[0], "body": body}
+    return body
+
+
+def digest(body: Any) -> bytes:
+    """A short hash of a canonical body."""
+    return blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS), digest_size=16).digest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        plain = {k: _plain(v) for k, v in value.items() if v is not None}
+        content = plain.get("content")
+        if isinstance(content, list) and len(content) == 1:
+            part = content[0]
+            if (
+                isinstance(part, dict)
+                and part.get("type") == "text"
+                and len(part) == 2
+                and isinstance(part.get("text"), str)
+            ):
+                plain["content"] = part["text"]
+        return plain
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+def _without(value: Any, path: list[str]) -> Any:
+    """A copy of `value` without the field at `path`; a path that leads nowhere takes nothing out."""
+    step, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        if step == "*":
+            return {k: _without(v, rest) if rest else v for k, v in value.items()} if rest else {}
+        if step not in value:
+            return value
+        if not rest:
+            return {k: v for k, v in value.items() if k != step}
+        return {**value, step: _without(value[step], rest)}
+    if isinstance(value, list):
+        wanted = range(len(value)) if step == "*" else [int(step)] if step.isdecimal() else []
+        if not rest:
+            return [item for index, item in enumerate(value) if index not in wanted]
+        return [_without(item, rest) if index in wanted else item for index, item in enumerate(value)]
+    return value
+
+
+def last_user_text(body: Any) -> str:
+    """The text of the last user turn that has any, in every vendor's request form; empty where there is none."""
+    if not isinstance(body, dict):
+        return body if isinstance(body, str) else ""
+    for name in ("messages", "input", "contents"):
+        turns = body.get(name)
+        if isinstance(turns, list):
+            for turn in reversed(turns):
+                if isinstance(turn, dict) and turn.get("role", "user") == "user":
+                    text = _text(turn.get("content", turn.get("parts")))
+                    if text:
+                        return text
+    for name in ("prompt", "input", "inputText"):
+        if isinstance(body.get(name), str):
+            return str(body[name])
+    return ""
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return ""
+
+
+class Difference:
+    """One place where two canonical bodies differ."""
+
+    __slots__ = ("here", "path", "there")
+
+    def __init__(self, path: str, there: Any, here: Any) -> None:
+        self.path = path
+        self.there = there
+        self.here = here
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the body'}: {_shown(self.there)} there, {_shown(self.here)} here"
+
+
+_ABSENT: Final = object()
+
+
+def differences(there: Any, here: Any, path: str = "") -> Iterator[Difference]:
+    """Where two bodies differ, in the order of the first one's fields, then the second one's additional ones."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in [*there, *(key for key in here if key not in there)]:
+            yield from differences(
+                there.get(key, _ABSENT), here.get(key, _ABSENT), f"{path}.{key}" if path else str(key)
+            )
+    elif isinstance(there, list) and isinstance(here, list):
+        for index in range(max(len(there), len(here))):
+            one = there[index] if index < len(there) else _ABSENT
+            other = here[index] if index < len(here) else _ABSENT
+            yield from differences(one, other, f"{path}[{index}]")
+    elif there is not here and (type(there) is not type(here) or there != here):
+        yield Difference(path, there, here)
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    text = redact(value if isinstance(value, str) else orjson.dumps(value, default=str).decode())
+    return repr(text if len(text) <= 60 else text[:57] + "…") if isinstance(value, str) else text[:60]

@@ -1,0 +1,164 @@
+"""Everything a person can do, in one table: key bindings, palette, footer and help are drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.binding import Binding
+
+APP = "app"
+LIST = "list"
+"""Works in every list; not an entry of the palette."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do. `needs` and `unless` are facts about the moment, such as `running` or `broken`."""
+
+    name: str
+    """Its owner has a method `action_NAME`."""
+    title: str
+    """As the palette names it."""
+    help: str
+    keys: tuple[str, ...] = ()
+    place: str = APP
+    """Whose action it is: the app's, a room's by the room's name, or a list's."""
+    label: str = ""
+    """One or two words for the footer; empty: not shown there."""
+    rank: int = 0
+    """The lower, the longer it stays in a narrow footer."""
+    needs: frozenset[str] = frozenset()
+    unless: frozenset[str] = frozenset()
+
+    def works(self, facts: Collection[str]) -> bool:
+        """Whether it can be done now."""
+        return self.needs.issubset(facts) and not self.unless.intersection(facts)
+
+    def key_for(self, *, typing: bool) -> str | None:
+        """The key to show: while a text is being typed, a plain letter is a letter."""
+        for key in self.keys:
+            if not (typing and is_letter(key)):
+                return key
+        return None
+
+
+def _action(
+    name: str, title: str, help: str, keys: str = "", place: str = APP, *, label: str = "", rank: int = 0,
+    needs: str = "", unless: str = "",
+) -> Action:  # fmt: skip
+    return Action(
+        name, title, help, tuple(keys.split()), place, label, rank, frozenset(needs.split()), frozenset(unless.split())
+    )
+
+
+PLAYGROUND = "playground"
+
+ACTIONS: tuple[Action, ...] = (
+    _action("send", "Send the prompt", "Ask what the prompt says; an empty prompt sends the suggestion.",
+            "ctrl+s", PLAYGROUND, label="send", rank=1, needs="opened"),
+    _action("cancel", "Cancel the request", "Stop the answer and keep what has come. Without a request: to the prompt.",
+            "escape", PLAYGROUND, label="cancel", rank=0, needs="running"),
+    _action("break", "Break a provider", "Make a provider fail in a way of your choice; the plan's first is proposed.",
+            "f ctrl+f", PLAYGROUND, label="break", rank=2, needs="opened"),
+    _action("heal", "Heal every provider", "Switch off all failures that you provoked.",
+            "F alt+f", PLAYGROUND, label="heal", rank=3, needs="broken"),
+    _action("resend", "Send again", "The same question once more, past the cache. In the history: the row's question.",
+            "r", PLAYGROUND, label="resend", rank=4, needs="asked opened", unless="running"),
+    _action("resend_model", "Send again to another model", "The same question to a model of your choice.",
+            "m", PLAYGROUND, label="other model", rank=9, needs="asked opened", unless="running"),
+    _action("explain", "Explain the request", "The whole story: the plan and why, each attempt, the costs.",
+            "e", PLAYGROUND, label="explain", rank=5, needs="asked"),
+    _action("copy_answer", "Copy the answer", "Put the answer into the clipboard.",
+            "y", PLAYGROUND, label="copy", rank=8, needs="text"),
+    _action("copy_curl", "Copy as curl", "The request as a curl command; the key stays a variable.",
+            "c", PLAYGROUND, label="curl", rank=10, needs="asked opened"),
+    _action("copy_python", "Copy as Python", "The request as a Python program; the key stays a variable.",
+            "p", PLAYGROUND, label="python", rank=11, needs="asked opened"),
+    _action("focus_prompt", "Go to the prompt", "Type the next question.",
+            "i", PLAYGROUND, label="prompt", rank=7, unless="typing"),
+    _action("focus_history", "Go to the history", "Earlier questions: Enter shows one, r sends it again.",
+            "h", PLAYGROUND, needs="history"),
+    _action("filter_history", "Filter the history", "Show only the rows that hold your words.",
+            "slash", PLAYGROUND, needs="history"),
+    _action("switch_lower", "Switch between route and history", "On a narrow screen they share one place.",
+            "t alt+t", PLAYGROUND, label="route/history", rank=6, needs="narrow"),
+    _action("choose_model", "Choose the model", "Which model to ask for; others of its tier may stand in.",
+            "M alt+m", PLAYGROUND, needs="opened"),
+    _action("choose_provider", "Choose the provider to ask first", "The chain, or one provider and then the chain.",
+            "V alt+v", PLAYGROUND, needs="opened"),
+    _action("choose_strategy", "Choose the routing strategy", "In which order the candidates are asked.",
+            "S alt+s", PLAYGROUND, needs="opened"),
+    _action("choose_preset", "Choose the preset", "Another failover policy, with fresh breakers.",
+            "P alt+p", PLAYGROUND, needs="opened"),
+    _action("reset_breakers", "Reset every breaker", "Close all breakers, put disabled providers back.",
+            "B", PLAYGROUND, needs="opened"),
+    _action("clear_history", "Clear the history", "Forget every earlier question.", "", PLAYGROUND, needs="history"),
+    _action("help", "Help", "Help for what has the focus, and every key.", "question_mark f1", label="help", rank=1),
+    _action("palette", "Command palette", "Every action by name.", "ctrl+p", label="palette", rank=1),
+    _action("jump", "Jump", "Labels on everything that can be reached; press one.", "ctrl+o", label="jump", rank=12),
+    _action("choose_mode", "Switch the mode", "Mock, replay, or live.", "L", needs="opened"),
+    _action("choose_theme", "Choose a theme", "Colours; the choice is kept.", "T"),
+    _action("toggle_hints", "Hints on or off", "Sentences for newcomers above the provider strip."),
+    _action("screenshot_svg", "Save a screenshot", "The screen as SVG, into the data folder.", ""),
+    _action("quit", "Quit", "Leave; prompt, history and theme are kept.", "ctrl+q", label="quit", rank=13),
+    _action("cursor_down", "Down", "The next row.", "j", LIST),
+    _action("cursor_up", "Up", "The row before.", "k", LIST),
+    _action("first", "First", "The first row.", "g", LIST),
+    _action("last", "Last", "The last row.", "G", LIST),
+)  # fmt: skip
+
+
+def of(place: str) -> list[Action]:
+    """The actions of one place, in the table's order."""
+    return [action for action in ACTIONS if action.place == place]
+
+
+def find(name: str) -> Action:
+    return next(action for action in ACTIONS if action.name == name)
+
+
+def bindings(place: str) -> list[Binding]:
+    """Textual's bindings of a place's actions."""
+    from textual.binding import Binding
+
+    return [
+        Binding(",".join(action.keys), action.name, action.title, show=bool(action.label), id=f"{place}.{action.name}")
+        for action in of(place)
+        if action.keys
+    ]
+
+
+_PLAIN = {"slash": "/", "question_mark": "?"}
+
+
+def is_letter(key: str) -> bool:
+    """Whether a key types a character."""
+    return len(key) == 1 or key in _PLAIN
+
+
+def shown(key: str) -> str:
+    """A key as the screen spells it: `^s`, `?`, `F1`, `Esc`."""
+    if key in _PLAIN:
+        return _PLAIN[key]
+    if key.startswith("ctrl+"):
+        return "^" + key.removeprefix("ctrl+")
+    if key.startswith("alt+"):
+        return "Alt-" + key.removeprefix("alt+")
+    if key == "escape":
+        return "Esc"
+    return key.upper() if key[0] == "f" and key[1:].isdigit() else key
+
+
+def footer(places: Iterable[str], facts: Collection[str]) -> list[tuple[Action, str]]:
+    """The labelled actions that work now, each with a key that works now; the dearest first."""
+    typing = "typing" in facts
+    rows = []
+    for place in places:
+        for action in of(place):
+            key = action.key_for(typing=typing)
+            if action.label and key is not None and action.works(facts):
+                rows.append((action, shown(key)))
+    return sorted(rows, key=lambda row: row[0].rank)

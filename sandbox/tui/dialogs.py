@@ -1,0 +1,201 @@
+"""The dialogs: a choice from a list, a provider to break, a yes or no, and a text to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from sandbox.tui.answer import ScrollKeys
+from sandbox.tui.breakage import COMMANDS, HEAL, KINDS
+from sandbox.tui.drawing import MUTED, Line
+from sandbox.tui.history import Rows
+
+SEARCHED_FROM = 10
+"""Choices from which on a list has a box to search in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    value: str
+    label: str
+    detail: str = ""
+
+
+class Chooser(ModalScreen[str | None]):
+    """One of several; typing narrows a long list down. Escape chooses nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close"),
+        Binding("down", "move(1)", show=False),
+        Binding("up", "move(-1)", show=False),
+    ]
+
+    def __init__(self, title: str, choices: Sequence[Choice], current: str | None = None) -> None:
+        super().__init__()
+        self._title = title
+        self._choices = list(choices)
+        self._current = current
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as box:
+            box.border_title = self._title
+            box.border_subtitle = "Enter choose · Esc close"
+            if len(self._choices) >= SEARCHED_FROM:
+                yield Input(placeholder="type to search", compact=True)
+            yield Rows(compact=True, markup=False)
+
+    def on_mount(self) -> None:
+        self._fill("")
+        boxes = self.query(Input)
+        (boxes.first() if boxes else self.query_one(Rows)).focus()
+
+    def _fill(self, words: str) -> None:
+        found = [c for c in self._choices if all(w in f"{c.label} {c.detail}".lower() for w in words.lower().split())]
+        wide = max((len(choice.label) for choice in self._choices), default=0)
+        rows = self.query_one(Rows)
+        rows.set_options(
+            Option(
+                Content.assemble(
+                    ("● " if choice.value == self._current else "  ", "$text-success"),
+                    f"{choice.label:<{wide}}",
+                    (f"  {choice.detail}", MUTED),
+                ),
+                id=str(self._choices.index(choice)),
+            )
+            for choice in found
+        )
+        if found:
+            rows.highlighted = next((i for i, c in enumerate(found) if c.value == self._current), 0)
+
+    @on(Input.Changed)
+    def _search(self, event: Input.Changed) -> None:
+        self._fill(event.value)
+
+    @on(Input.Submitted)
+    def _enter(self) -> None:
+        self.query_one(Rows).action_select()
+
+    def action_move(self, step: int) -> None:
+        rows = self.query_one(Rows)
+        rows.action_cursor_down() if step > 0 else rows.action_cursor_up()
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._choices[int(event.option.id or 0)].value)
+
+
+class FaultDialog(ModalScreen[tuple[str, str] | None]):
+    """Which provider, and what to do to it: the result is its id and a fault, `heal` or a breaker's command."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close"),
+        Binding("left", "side('providers')", show=False),
+        Binding("right", "side('kinds')", show=False),
+    ]
+
+    def __init__(self, providers: Sequence[tuple[str, str | None]], first: str) -> None:
+        """`providers`: ids with what is provoked on each now."""
+        super().__init__()
+        self._providers = list(providers)
+        self._first = first
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog wide") as box:
+            box.border_title = "Break a provider"
+            box.border_subtitle = "← → side · Enter do it · Esc close"
+            with Horizontal(id="sides"):
+                yield Rows(id="providers", compact=True, markup=False)
+                yield Rows(id="kinds", compact=True, markup=False)
+
+    def on_mount(self) -> None:
+        providers = self.query_one("#providers", Rows)
+        for id, fault in self._providers:
+            label = Content.assemble(id, (f"  !{fault}" if fault else "", "$text-warning"))
+            providers.add_option(Option(label, id=id))
+        kinds = self.query_one("#kinds", Rows)
+        kinds.add_option(Option(Content.assemble(("heal", "bold $text-success"), ("  answers again", MUTED)), id=HEAL))
+        width = max(len(kind.title) for kind in KINDS)
+        for kind in KINDS:
+            label = Content.assemble(f"{kind.title:<{width}}", (f"  {kind.what}", MUTED))
+            kinds.add_option(Option(label, id=kind.fault))
+        for command, title, what in COMMANDS:
+            kinds.add_option(Option(Content.assemble((title, "$text-accent"), (f"  {what}", MUTED)), id=command))
+        ids = [id for id, _ in self._providers]
+        providers.highlighted = ids.index(self._first) if self._first in ids else 0
+        kinds.focus()
+
+    @on(OptionList.OptionHighlighted, "#providers")
+    def _propose(self) -> None:
+        """What is broken is to be healed; what is whole, to be broken."""
+        self.query_one("#kinds", Rows).highlighted = 0 if self._at()[1] else 1
+
+    def _at(self) -> tuple[str, str | None]:
+        return self._providers[self.query_one("#providers", Rows).highlighted or 0]
+
+    def action_side(self, which: str) -> None:
+        self.query_one(f"#{which}", Rows).focus()
+
+    @on(OptionList.OptionSelected, "#providers")
+    def _to_kinds(self) -> None:
+        self.query_one("#kinds", Rows).focus()
+
+    @on(OptionList.OptionSelected, "#kinds")
+    def _done(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss((self._at()[0], event.option.id or HEAL))
+
+
+class Confirm(ModalScreen[bool]):
+    """Yes or no; only Enter or y says yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,y", "dismiss(True)", "Yes"),
+        Binding("escape,n", "dismiss(False)", "No"),
+    ]
+
+    def __init__(self, title: str, lines: Sequence[Line], yes: str) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = lines
+        self._yes = yes
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as box:
+            box.border_title = self._title
+            box.border_subtitle = "[@click=screen.dismiss(True)]Enter "
+            box.border_subtitle = f"[@click=screen.dismiss(True)]Enter {self._yes}[/] · [@click=screen.dismiss(False)]Esc no[/]"
+            yield Static(Content("\n").join(Content.assemble(*line) for line in self._lines))
+
+
+class Reader(ModalScreen[None]):
+    """A text to read; y copies it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss(None)", "Close"),
+        Binding("y", "copy", "Copy"),
+    ]
+
+    def __init__(self, title: str, lines: Sequence[Line]) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = list(lines)
+
+    def compose(self) -> ComposeResult:
+        with ScrollKeys(classes="dialog reader") as box:
+            box.border_title = self._title
+            box.border_subtitle = "j k scroll · y copy · Esc close"
+            yield Static(Content("\n").join(Content.assemble(*line) for line in self._lines))
+
+    def action_copy(self) -> None:
+        text = "\n".join("".join(piece for piece, _ in line) for line in self._lines)
+        self.app.run_action  # noqa: B018
+        self.app.copy_with_word(text, "the text")  # type: ignore[attr-defined]

@@ -1,0 +1,293 @@
+"""Turns a story into lines of styled text. Pure: a line is a list of (text, style) pairs, and widgets only show them.
+
+Shapes carry the meaning and colour repeats it; styles name theme variables only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.cells import cell_len, set_cell_size
+
+from sandbox.core.figures import duration_ms, money
+from sandbox.tui.board import Light
+from sandbox.tui.state import Entry
+from sandbox.tui.story import Attempt, BreakerMove, Disabled, RequestStory, Restart, Skip, Step, Wait
+
+Piece = tuple[str, str]
+Line = list[Piece]
+
+OK, FAILED, SKIPPED, CANCELLED = "✓", "✗", "»", "■"
+RETRY, FAILOVER, RESTART = "↺", "↷", "↻"
+SHAPES = {"closed": "●", "half_open": "◐", "open": "○", "disabled": "⊘"}
+SHAPE_STYLES = {"closed": "$success", "half_open": "$warning", "open": "$error", "disabled": "$error"}
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+DOT = " · "
+
+MUTED = "$text-muted"
+PLAIN = ""
+GOOD = "$text-success"
+BAD = "$text-error"
+WARN = "$text-warning"
+NAME = "bold"
+
+ERROR_WORDS = {
+    "RateLimitError": "rate limit",
+    "ProviderTimeoutError": "timeout",
+    "ServiceUnavailableError": "unavailable",
+    "ConnectionFailedError": "connection",
+    "MalformedResponseError": "malformed",
+    "StreamInterruptedError": "cut off",
+    "QuotaExhaustedError": "quota gone",
+    "AuthenticationError": "key refused",
+    "PermissionDeniedError": "not allowed",
+    "ModelNotFoundError": "no such model",
+    "ContextLengthError": "too long",
+    "ContentFilterError": "filtered",
+    "InvalidRequestError": "invalid",
+}
+SKIP_WORDS = {
+    "breaker_open": "breaker open",
+    "throttled": "own limit reached",
+    "disabled": "disabled",
+    "budget": "over budget",
+    "window": "window too small",
+}
+
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_MINIMUM_BAR = 8
+"""Columns below which a waterfall says nothing."""
+
+
+def bar(start: float, end: float, width: int) -> tuple[int, str]:
+    """A waterfall's bar from `start` to `end` (shares of the whole, 0 to 1): leading blanks and blocks.
+
+    It is never empty, and drawn to an eighth of a column at its end.
+    """
+    lead = min(int(max(0.0, start) * width), width - 1)
+    eighths = max(2, round((min(1.0, end) * width - lead) * 8))
+    whole, rest = divmod(min(eighths, (width - lead) * 8), 8)
+    return lead, "█" * whole + (_EIGHTHS[rest] if rest else "")
+
+
+def outcome_word(attempt: Attempt) -> str:
+    """What came of an attempt, in a few words: the model that answered, or the error."""
+    if attempt.outcome == "failed":
+        word = ERROR_WORDS.get(attempt.error_type or "", attempt.error_type or "failed")
+        return f"{attempt.status} {word}" if attempt.status else word
+    if attempt.outcome == "cancelled":
+        return "cancelled"
+    return attempt.model
+
+
+def _elapsed_ms(attempt: Attempt, now_us: int) -> float:
+    if attempt.latency_ms is not None:
+        return attempt.latency_ms
+    return max(0, (attempt.ended_us or now_us) - attempt.started_us) / 1000.0
+
+
+def clip(text: str, width: int) -> str:
+    """`text` in at most `width` columns, the last one an ellipsis where something was cut."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(0, width - 1)).rstrip() + "…"
+
+
+def request_line(story: RequestStory, notes: Sequence[str] = ()) -> Line:
+    """Strategy, asked model, deadline, and what is special about this request."""
+    facts = [story.strategy or "", f"{story.asked_model} asked" if story.asked_model else "any model"]
+    if story.deadline_s:
+        facts.append(f"deadline {story.deadline_s:g} s")
+    line: Line = [(DOT.join(filter(None, facts)), MUTED)]
+    for note in notes:
+        line += [(DOT, MUTED), (note, WARN)]
+    return line
+
+
+def step_lines(story: RequestStory, now_us: int, width: int, frame: int = 0) -> list[tuple[Step, Line]]:
+    """One line for each step of the route, aligned, with the attempts' waterfall in what width is left."""
+    rows = [step for step in story.steps if isinstance(step, (Attempt, Skip))]
+    names = max((len(row.provider) for row in rows), default=0)
+    words = max(
+        [len(outcome_word(row)) if isinstance(row, Attempt) else len(_skip_word(row)) for row in rows] or [0]
+    )
+    left = width - (2 + 1 + names + 1 + 2 + 1 + 9 + 1)
+    room = min(words, max(10, left - _MINIMUM_BAR - 1)) if left - words - 1 < _MINIMUM_BAR else words
+    space = left - room
+    return [(step, _step_line(step, story, now_us, names, room, space, frame)) for step in story.steps]
+
+
+def _step_line(
+    step: Step, story: RequestStory, now_us: int, names: int, words: int, space: int, frame: int
+) -> Line:
+    if isinstance(step, Attempt):
+        mark, style = {
+            "ok": (OK, GOOD), "failed": (FAILED, BAD), "cancelled": (CANCELLED, WARN),
+            "running": (SPINNER[frame % len(SPINNER)], WARN),
+        }[step.outcome]  # fmt: skip
+        line: Line = [
+            (f"{step.number:>2} ", MUTED),
+            (f"{step.provider:<{names}} ", NAME if step.outcome in ("ok", "running") else PLAIN),
+            (f"{mark} ", style),
+            (f"{clip(outcome_word(step), words):<{words}} ", style if step.outcome == "failed" else PLAIN),
+            (f"{duration_ms(_elapsed_ms(step, now_us)):>9} ", PLAIN),
+        ]
+        if space >= _MINIMUM_BAR:
+            whole = max(1, story.span_us(now_us))
+            begin = (step.started_us - story.started_us) / whole
+            finish = ((step.ended_us or now_us) - story.started_us) / whole
+            lead, blocks = bar(begin, finish, space)
+            colour = {"ok": "$success", "failed": "$error"}.get(step.outcome, "$warning")
+            line += [(" " * lead, PLAIN), (blocks, colour)]
+        return line
+    if isinstance(step, Skip):
+        return [
+            (" - ", MUTED),
+            (f"{step.provider:<{names}} ", MUTED),
+            (f"{SKIPPED} ", WARN),
+            (_skip_word(step), MUTED),
+        ]
+    if isinstance(step, Wait):
+        return [("   ", PLAIN), (f"{RETRY} again after {duration_ms(step.delay_s * 1000)}", MUTED)]
+    if isinstance(step, Restart):
+        how = "goes on" if step.kept_chars else "the text is discarded, starts anew"
+        return [("   ", PLAIN), (f"{RESTART} {step.from_provider} broke off: {step.to_provider} {how}", WARN)]
+    if isinstance(step, Disabled):
+        what = step.provider if step.model is None else f"{step.provider} {step.model}"
+        return [("   ", PLAIN), (f"{SHAPES['disabled']} {what} is disabled", BAD)]
+    return _breaker_line(step)
+
+
+def _breaker_line(step: BreakerMove) -> Line:
+    shape = {"open": "open", "forced_open": "open", "half_open": "half_open"}.get(step.state, "closed")
+    word = {"open": "opened", "half_open": "half open"}.get(step.state, step.state.replace("_", " "))
+    return [
+        ("   ", PLAIN),
+        (f"{SHAPES[shape]} ", SHAPE_STYLES[shape]),
+        (f"{step.provider} breaker {word}: {step.reason}", MUTED),
+    ]
+
+
+def _skip_word(step: Skip) -> str:
+    word = SKIP_WORDS.get(step.reason, step.reason.replace("_", " "))
+    if step.retry_after_s:
+        word += f", probe in {step.retry_after_s:.0f} s"
+    return word
+
+
+def time_line(story: RequestStory) -> Line:
+    """First text, speed and the whole time."""
+    facts = []
+    if story.ttft_ms is not None and not story.cached:
+        facts.append(f"first text {duration_ms(story.ttft_ms)}")
+    if story.tokens_per_second is not None:
+        facts.append(f"{story.tokens_per_second:.0f} tok/s")
+    if story.latency_ms is not None:
+        facts.append(f"total {duration_ms(story.latency_ms)}")
+    return [(DOT.join(facts), PLAIN)] if facts else []
+
+
+def cost_line(story: RequestStory) -> Line:
+    """What it cost, what failing over added, and what was paid for nothing."""
+    simulated = story.simulated
+    if story.cached:
+        badge = "COALESCED" if story.coalesced else "CACHED"
+        line: Line = [(f" {badge} ", "$text-success on $success-muted bold"), (" cost ", PLAIN), ("$0", NAME)]
+        if story.saved_usd is not None:
+            line.append((f"{DOT}saved {money(story.saved_usd, simulated=simulated)}", GOOD))
+        return line
+    if not story.priced:
+        return []
+    line = [("cost ", PLAIN), (money(story.cost_usd, simulated=simulated), NAME)]
+    if story.failovers:
+        premium = story.premium_usd
+        if premium is None:
+            line.append((" (premium unknown: unpriced)", MUTED))
+        else:
+            style = WARN if premium > 0 else GOOD
+            line.append((f" ({money(premium, simulated=simulated, signed=True)} for failing over)", style))
+    line.append((f"{DOT}waste {money(story.waste_usd, simulated=simulated)}", WARN if story.waste_usd else MUTED))
+    return line
+
+
+def counts(story: RequestStory) -> str:
+    """Tokens in and out and how it ended, for the answer's edge."""
+    if story.status == "done" and story.input_tokens is not None:
+        about = "~" if story.estimated else ""
+        facts = [f"{about}{story.input_tokens} in", f"{about}{story.output_tokens} out", story.finish_reason or ""]
+        return DOT.join(filter(None, facts))
+    return {"failed": "failed", "cancelled": "cancelled"}.get(story.status, "")
+
+
+def activity(story: RequestStory | None, now_us: int, asked_us: int, frame: int) -> str:
+    """What is going on, for the answer's edge: a spinner at once, the time after a second."""
+    doing = "asking"
+    if story is not None:
+        running = story.running
+        if story.status == "writing":
+            doing = f"{story.provider} is writing"
+        elif running is not None:
+            doing = f"asking {running.provider}"
+        elif story.steps:
+            doing = "waiting to retry" if isinstance(story.steps[-1], Wait) else "choosing"
+    seconds = (now_us - asked_us) / 1e6
+    clock = f"{DOT}{seconds:.1f} s" if seconds >= 1 else ""
+    return f"{SPINNER[frame % len(SPINNER)]} {doing}{clock}"
+
+
+def history_line(entry: Entry, width: int) -> Line:
+    """One row of the history, in columns."""
+    mark, style = {"done": (OK, GOOD), "failed": (FAILED, BAD), "cancelled": (CANCELLED, WARN)}.get(
+        entry.status, ("·", MUTED)
+    )
+    moved = f"{FAILOVER}{entry.failovers}" if entry.failovers else ""
+    cost = "cached" if entry.cached else money(entry.cost, simulated=entry.mode != "live") if entry.cost_usd else ""
+    took = "" if entry.latency_ms is None else duration_ms(entry.latency_ms)
+    wide = width >= 100
+    line: Line = [(f"{local_time(entry.at_us)} ", MUTED), (f"{mark} ", style), (f"{entry.provider or '':<12} ", PLAIN)]
+    if wide:
+        line.append((f"{clip(entry.answered_model or '', 20):<20} ", MUTED))
+    line += [
+        (f"{moved:<3}", WARN),
+        (f"{took:>9} ", PLAIN),
+        (f"{cost:>10}  ", GOOD if entry.cached else PLAIN),
+    ]
+    used = sum(len(text) for text, _ in line)
+    line.append((clip(" ".join(entry.prompt.split()), max(8, width - used)), PLAIN))
+    return line
+
+
+def local_time(at_us: int) -> str:
+    """Hours, minutes and seconds in the machine's own zone."""
+    return datetime.fromtimestamp(at_us / 1e6).strftime("%H:%M:%S")  # noqa: DTZ006  a person's own clock is meant
+
+
+_STRIP_FORMS = ((2, True, 99), (2, False, 99), (2, False, 9), (1, False, 9), (1, False, 6), (1, False, 4), (1, False, 2))
+"""Blanks between providers, whether one follows the shape, and the longest name of one with nothing to report."""
+
+
+def strip_pieces(lights: Sequence[Light], now_us: int, width: int) -> list[tuple[str, Line]]:
+    """The provider strip as one line for each provider, in as much detail as fits into `width` columns.
+
+    What is healthy gives way first: separators, then the long names of providers with nothing to report.
+    """
+    for gap, spaced, longest in _STRIP_FORMS:
+        cells = [(light.id, _light(light, now_us, spaced, longest)) for light in lights]
+        used = sum(sum(len(text) for text, _ in line) for _, line in cells) + gap * max(0, len(cells) - 1)
+        if used <= width:
+            break
+    return [(id, [*line, (" " * gap, PLAIN)]) for id, line in cells]
+
+
+def _light(light: Light, now_us: int, spaced: bool, longest: int) -> Line:
+    shape = light.shape
+    note = light.note(now_us)
+    name = light.id
+    if longest < len(name) and not note and shape == "closed":
+        name = name.partition("_")[0][:longest]
+    line: Line = [(SHAPES[shape] + (" " if spaced else ""), SHAPE_STYLES[shape])]
+    line.append((name, PLAIN if shape == "closed" else NAME))
+    if note:
+        line.append((f" {note}", WARN if shape == "closed" else BAD))
+    return line

@@ -1,0 +1,443 @@
+"""The gateway in a thread of its own: commands go in thread-safe, events come out through one deque.
+
+The screen and the requests do not share a loop, so a burst of chunks never delays a key press; and nobody is called
+across threads for an event: the screen empties the deque at its own pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from providers.clock import SYSTEM_CLOCK, Clock, random_id
+from providers.errors import InputError, ProviderError
+from providers.redaction import redact
+from sandbox.core.events import Event
+from sandbox.tui.board import Light
+
+if TYPE_CHECKING:
+    from providers.faults import Fault
+    from providers.types import GenerationRequest
+    from sandbox.gateway.call import CallOptions
+    from sandbox.runtime import Runtime
+    from sandbox.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CLOSE_WAIT_S = 5.0
+"""How long leaving waits for requests under way to end and for their records to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question as the screen asks it; the engine makes the request and the options of it."""
+
+    prompt: str
+    model: str | None = None
+    provider: str | None = None
+    strategy: str | None = None
+    no_cache: bool = False
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderInfo:
+    """What the screen may say about a provider."""
+
+    id: str
+    kind: str
+    model: str
+    provider: Any
+    """The provider itself, to be asked for names and addresses only."""
+
+
+# --- what the engine reports beside the bus's events ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The gateway is ready, or has been built anew for another preset or mode."""
+
+    mode: str
+    preset: str
+    presets: tuple[str, ...]
+    strategy: str
+    strategies: tuple[str, ...]
+    providers: tuple[ProviderInfo, ...]
+    lights: tuple[Light, ...]
+    models: tuple[str, ...]
+    deadline_s: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The gateway could not be opened, or not as asked."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that never reached the gateway."""
+
+    request_id: str
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A request's task has ended; no event of it follows."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """What a question would cost at most on each candidate, in the order in which they would be asked."""
+
+    ask: Ask
+    candidates: tuple[tuple[str, str, Decimal | None], ...]
+    """Provider, model, USD; None is unpriced."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What this mode has cost since local midnight, waste included."""
+
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Provoked:
+    """The faults that are switched on, by provider."""
+
+    faults: Mapping[str, tuple[Fault, ...]]
+
+
+Report = Opened | Unavailable | Refused | Settled | Estimated | Spent | Provoked
+
+
+async def open_runtime(settings: Settings) -> Runtime:
+    """The real one. Imported here, because it costs more than the first paint may."""
+    from sandbox.runtime import Runtime
+
+    return await Runtime.open(settings)
+
+
+class Engine:
+    """Owns the thread. Every method may be called from any thread and returns at once, `close` excepted."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        opener: Callable[[Settings], Awaitable[Runtime]] = open_runtime,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.outbox: deque[Event | Report] = deque()
+        self._opener = opener
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._runtime: Runtime | None = None
+        self._refusal = ""
+        self._ready = asyncio.Event()
+        self._leave = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._chores: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Cancel what runs, let its records be written, and end the thread."""
+        if self._thread.is_alive():
+            self._call(self._leave.set)
+            self._thread.join(CLOSE_WAIT_S)
+        elif not self._loop.is_closed():
+            self._loop.close()
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    def submit(self, ask: Ask) -> str:
+        """Ask; returns the request's id, by which its events are known. It may still be cancelled before it starts."""
+        request_id = ask.request_id or random_id()
+        self._call(lambda: self._begin(request_id, ask))
+        return request_id
+
+    def cancel(self, request_id: str) -> None:
+        self._call(lambda: self._cancel(request_id))
+
+    def estimate(self, ask: Ask) -> None:
+        """Answered by an Estimated report."""
+        self._chore(self._estimate(ask))
+
+    def provoke(self, provider: str, fault: Fault | None) -> None:
+        """Make every call to a provider fail so, or heal it; answered by a Provoked report."""
+        self._chore(self._provoke(provider, fault))
+
+    def heal(self) -> None:
+        """Switch every fault off."""
+        self._chore(self._provoke(None, None))
+
+    def use_preset(self, name: str) -> None:
+        """Answered by Opened, or Unavailable."""
+        self._chore(self._use_preset(name))
+
+    def reopen(self, settings: Settings) -> None:
+        """Go on with other settings; what runs is cancelled. Answered by Opened or Unavailable."""
+        self._chore(self._reopen(settings))
+
+    def breaker(self, provider: str, command: str) -> None:
+        """`force_open`, `force_close` or `reset` the provider's breaker; `enable` puts it back into rotation."""
+        self._chore(self._breaker(provider, command))
+
+    # --- the thread -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            asyncio.set_event_loop(None)
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        await self._open(self.settings)
+        await self._leave.wait()
+        await self._end_requests()
+        for chore in self._chores:
+            chore.cancel()
+        if self._runtime is not None:
+            await self._runtime.close()
+
+    def _call(self, work: Callable[[], object]) -> None:
+        """Run on the engine's loop; a command that comes after the end is dropped."""
+        try:
+            self._loop.call_soon_threadsafe(work)
+        except RuntimeError:
+            logger.debug("a command came after the engine had closed")
+
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        def begin() -> None:
+            task = self._loop.create_task(self._guarded(work))
+            self._chores.add(task)
+            task.add_done_callback(self._chores.discard)
+
+        if self._loop.is_closed():
+            work.close()
+        else:
+            self._call(begin)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            self.outbox.append(Unavailable(sentence(error)))
+
+    # --- opening --------------------------------------------------------------------------------------------------
+
+    async def _open(self, settings: Settings) -> None:
+        try:
+            runtime = await self._opener(settings)
+        except Exception as error:
+            self._refusal = sentence(error)
+            self._ready.set()
+            self.outbox.append(Unavailable(self._refusal))
+            return
+        await self._go_on_with(runtime, settings)
+
+    async def _reopen(self, settings: Settings) -> None:
+        before = self._runtime
+        try:
+            runtime = await self._opener(settings)
+        except Exception as error:
+            self.outbox.append(Unavailable(sentence(error)))
+            return
+        await self._end_requests()
+        if before is not None:
+            await before.close()
+        await self._go_on_with(runtime, settings)
+
+    async def _go_on_with(self, runtime: Runtime, settings: Settings) -> None:
+        self._runtime, self.settings = runtime, settings
+        runtime.bus.subscribe(self.outbox.append)
+        self._announce(runtime)
+        self.outbox.append(Provoked(runtime.faults.all()))
+        self._ready.set()
+        await self._tell_spent()
+
+    def _announce(self, runtime: Runtime) -> None:
+        from sandbox.gateway.policies import PRESETS
+        from sandbox.gateway.strategies import RoutingStrategy
+
+        gateway = runtime.gateway
+        policy = gateway.policy
+        now_us = self.clock.time_us()
+        names = dict.fromkeys(name for tier in policy.equivalents.values() for name in tier)
+        infos, lights = [], []
+        for deployment in gateway.registry:
+            infos.append(ProviderInfo(deployment.id, deployment.kind, deployment.model, deployment.provider))
+            names.setdefault(deployment.model)
+            snapshot = deployment.breaker.snapshot()
+            until = None if snapshot.retry_after is None else now_us + round(snapshot.retry_after * 1e6)
+            gone = deployment.disabled(deployment.provider.model_id)
+            lights.append(Light(deployment.id, snapshot.state, until, disabled=gone.message if gone else None))
+        self.outbox.append(
+            Opened(
+                mode=runtime.mode,
+                preset=policy.name,
+                presets=tuple(PRESETS),
+                strategy=str(gateway.router.strategy),
+                strategies=tuple(str(one) for one in RoutingStrategy),
+                providers=tuple(infos),
+                lights=tuple(lights),
+                models=tuple(sorted(names)),
+                deadline_s=policy.deadline,
+                notes=tuple(runtime.notes),
+            )
+        )
+
+    async def _use_preset(self, name: str) -> None:
+        runtime = await self._opened()
+        runtime.use_preset(name)
+        self._announce(runtime)
+
+    async def _opened(self) -> Runtime:
+        await self._ready.wait()
+        if self._runtime is None:
+            raise InputError(self._refusal)
+        return self._runtime
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def _begin(self, request_id: str, ask: Ask) -> None:
+        task = self._loop.create_task(self._ask(request_id, ask))
+        self._tasks[request_id] = task
+        task.add_done_callback(lambda _: self._settled(request_id))
+
+    def _settled(self, request_id: str) -> None:
+        self._tasks.pop(request_id, None)
+        self.outbox.append(Settled(request_id))
+        if not self._leave.is_set():
+            self._chore(self._tell_spent())
+
+    def _cancel(self, request_id: str) -> None:
+        task = self._tasks.get(request_id)
+        if task is not None:
+            task.cancel()
+
+    async def _end_requests(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, request_id: str, ask: Ask) -> None:
+        """Read the stream to its end: what the screen shows of it comes over the bus."""
+        try:
+            runtime = await self._opened()
+            request, options = question(ask, request_id)
+        except (ProviderError, InputError) as error:
+            self.outbox.append(Refused(request_id, type(error).__name__, sentence(error)))
+            return
+        try:
+            async for _ in runtime.gateway.stream(request, options):
+                pass
+        except (ProviderError, InputError):
+            pass  # told by the gateway's own event
+        except Exception as error:
+            logger.exception("a request failed in an unforeseen way")
+            self.outbox.append(Refused(request_id, type(error).__name__, sentence(error)))
+
+    async def _estimate(self, ask: Ask) -> None:
+        try:
+            runtime = await self._opened()
+            request, options = question(ask, "")
+            plan = runtime.gateway.plan(request, options)
+        except (ProviderError, InputError) as error:
+            self.outbox.append(Estimated(ask, (), sentence(error)))
+            return
+        router = runtime.gateway.router
+        self.outbox.append(
+            Estimated(ask, tuple((c.deployment.id, c.model, router.estimate(request, c)) for c in plan.candidates))
+        )
+
+    # --- provoking and forcing ------------------------------------------------------------------------------------
+
+    async def _provoke(self, provider: str | None, fault: Fault | None) -> None:
+        runtime = await self._opened()
+        if provider is None:
+            runtime.faults.clear()
+        else:
+            runtime.faults.set(provider, fault)
+        self.outbox.append(Provoked(runtime.faults.all()))
+
+    async def _breaker(self, provider: str, command: str) -> None:
+        gateway = (await self._opened()).gateway
+        if command == "enable":
+            gateway.enable(provider)
+            return
+        breaker = gateway.breaker(provider)
+        {"force_open": breaker.force_open, "force_close": breaker.force_close, "reset": breaker.reset}[command]()
+
+    # --- figures --------------------------------------------------------------------------------------------------
+
+    async def _tell_spent(self) -> None:
+        runtime = self._runtime
+        if runtime is None or runtime.usage is None:
+            return
+        from sandbox.usage.base import UsageFilter, UsageUnavailable
+
+        try:
+            totals = await runtime.usage.totals(UsageFilter(mode=runtime.mode, since_us=midnight_us(self.clock)))
+        except UsageUnavailable as error:
+            logger.warning("what was spent today is unknown: %s", error)
+            return
+        self.outbox.append(Spent(totals.cost_usd + totals.waste_usd))
+
+
+def question(ask: Ask, request_id: str) -> tuple[GenerationRequest, CallOptions]:
+    """The request and its options. Streams are kept too, so that the same question asked again shows the cache.
+
+    Raises InputError for an unknown strategy, InvalidRequestError for a prompt that no provider could answer.
+    """
+    from providers.types import GenerationRequest
+    from sandbox.gateway.call import CallOptions
+    from sandbox.gateway.strategies import RoutingStrategy
+
+    return GenerationRequest.of(GenerationRequest(prompt=ask.prompt, model=ask.model)), CallOptions(
+        provider=ask.provider,
+        strategy=RoutingStrategy.of(ask.strategy) if ask.strategy else None,
+        no_cache=ask.no_cache,
+        store_stream=True,
+        request_id=request_id or None,
+    )
+
+
+def midnight_us(clock: Clock) -> int:
+    """UTC microseconds of the last local midnight."""
+    from datetime import datetime
+
+    now = datetime.fromtimestamp(clock.time_us() / 1e6).astimezone()
+    return int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1_000_000)
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong in one sentence, without a credential."""
+    if isinstance(error, (ProviderError, InputError)):
+        return redact(str(error))
+    if isinstance(error, OSError) and error.strerror:
+        place = f" {error.filename}" if error.filename else ""
+        return redact(f"the system refused{place}: {error.strerror.lower()}")
+    return redact(f"internal error, {type(error).__name__}: {error}")

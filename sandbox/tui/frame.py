@@ -1,0 +1,163 @@
+"""The frame around every room: tabs and mode above; hints, providers and keys below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from textual.content import Content
+from textual.widgets import Static
+
+from sandbox.core.figures import money
+from sandbox.tui import actions
+from sandbox.tui.board import Board
+from sandbox.tui.cells import Cell, CellBar
+from sandbox.tui.drawing import DOT, MUTED, NAME, PLAIN, Line, strip_pieces
+
+MODE_STYLES = {"mock": "$text-success", "replay": "$text-primary", "record": "$text-warning", "live": "$text-error"}
+
+
+@dataclass(slots=True)
+class FrameFacts:
+    """What the bars show of the whole program."""
+
+    rooms: list[tuple[str, str, str]] = field(default_factory=list)
+    """Name, key, title."""
+    room: str = ""
+    mode: str = "mock"
+    keys: tuple[str, ...] = ()
+    """Providers for which a credential was found; never the credential."""
+    preset: str = ""
+    spent: Decimal | None = None
+    """USD of today in this mode."""
+
+
+def mode_sentences(mode: str, keys: Sequence[str]) -> tuple[str, str]:
+    """What a mode means, at length and in short."""
+    if mode == "mock":
+        return "no keys needed · nothing leaves this machine", "nothing leaves this machine"
+    if mode == "replay":
+        return "recorded answers only · nothing leaves this machine", "recorded answers only"
+    found = f"keys found: {', '.join(keys)}" if keys else "no keys found"
+    return f"real providers, real money · {found}", "real providers, real money"
+
+
+class TopBar(CellBar):
+    """Name, rooms, mode, preset, and what today has cost."""
+
+    def __init__(self, facts: FrameFacts) -> None:
+        super().__init__(id="top")
+        self.facts = facts
+
+    def cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
+        facts = self.facts
+        left = [Cell([(" sandbox ", "bold $text-primary")])]
+        for name, key, title in facts.rooms:
+            style = "bold $text-primary on $primary-muted" if name == facts.room else MUTED
+            left.append(Cell([(f" {key} {title} ", style)], f"app.room({name!r})"))
+        room = width - sum(cell.width for cell in left) - 1
+        return left, [Cell(self._right(room), "app.perform('choose_mode')")]
+
+    def _right(self, room: int) -> Line:
+        """The fullest wording that fits; the mode itself always stays."""
+        facts = self.facts
+        long, short = mode_sentences(facts.mode, facts.keys)
+        spent = "" if not facts.spent else f"today {money(facts.spent, simulated=facts.mode != 'live')}"
+        preset = f"preset {facts.preset}" if facts.preset else ""
+        for sentence, extras in (
+            (long, (preset, spent)), (long, (spent,)), (long, ()), (short, (spent,)), (short, ()), ("", (spent,)), ("", ()),
+        ):  # fmt: skip
+            line: Line = [(facts.mode.upper(), f"bold {MODE_STYLES.get(facts.mode, PLAIN)}")]
+            if sentence:
+                line.append((DOT + sentence, MODE_STYLES.get(facts.mode, PLAIN)))
+            line += [(f"   {extra}", MUTED) for extra in extras if extra]
+            line.append((" ", PLAIN))
+            if sum(len(text) for text, _ in line) <= room:
+                return line
+        return [(facts.mode.upper() + " ", f"bold {MODE_STYLES.get(facts.mode, PLAIN)}")]
+
+
+class ProviderStrip(CellBar):
+    """Every provider of the chain with the state of its breaker; a click breaks or heals one."""
+
+    def __init__(self, board: Board, now_us: object) -> None:
+        super().__init__(id="strip")
+        self._board = board
+        self._now_us = now_us
+
+    def cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
+        lights = list(self._board.lights.values())
+        if not lights:
+            return [Cell([(" getting the providers ready …", MUTED)])], []
+        now_us = self._now_us()  # type: ignore[operator]
+        pieces = strip_pieces(lights, now_us, width - 2)
+        return [Cell([(" ", PLAIN)]), *(Cell(line, f"app.provider({id!r})") for id, line in pieces)], []
+
+
+class KeyBar(CellBar):
+    """The keys that do something now."""
+
+    def __init__(self) -> None:
+        super().__init__(id="keys")
+        self.places: tuple[str, ...] = ()
+        self.facts: frozenset[str] = frozenset()
+
+    def cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
+        rows = actions.footer(self.places, self.facts)
+        while rows and 1 + sum(len(key) + len(one.label) + 3 for one, key in rows) > width:
+            rows.pop()
+        cells = [Cell([(" ", PLAIN)])]
+        for one, key in rows:
+            cells.append(Cell([(key, "bold $text-accent"), (f" {one.label}", MUTED)], f"app.perform({one.name!r})"))
+            cells.append(Cell([("  ", PLAIN)]))
+        return cells, []
+
+
+class NoticeLine(Static):
+    """One line for hints and for feedback on what was just done. Feedback passes; then the hint is back."""
+
+    STYLES = {"hint": "$text-accent", "done": "$text-success", "warning": "$text-warning", "error": "$text-error"}
+    MARKS = {"hint": "→ ", "done": "✓ ", "warning": "! ", "error": "✗ "}
+
+    def __init__(self) -> None:
+        super().__init__(id="notice")
+        self._hint = ""
+        self._flash: tuple[str, str] | None = None
+        self._until_us = 0
+        self._shown: tuple[str, str] | None = None
+
+    def hint(self, text: str) -> None:
+        """Show this until another hint; empty: none."""
+        self._hint = text
+        self._paint()
+
+    def flash(self, text: str, kind: str, until_us: int) -> None:
+        """Show this for a while, in place of the hint."""
+        self._flash, self._until_us = (text, kind), until_us
+        self._paint()
+
+    def tick(self, now_us: int) -> None:
+        if self._flash is not None and now_us >= self._until_us:
+            self._flash = None
+            self._paint()
+
+    def dismiss(self) -> None:
+        if self._flash is not None:
+            self._flash = None
+            self._paint()
+
+    @property
+    def text(self) -> str:
+        return "" if self._shown is None else self._shown[0]
+
+    def _paint(self) -> None:
+        shown = self._flash or ((self._hint, "hint") if self._hint else None)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        if shown is None:
+            self.update("")
+        else:
+            text, kind = shown
+            self.update(Content.assemble((f" {self.MARKS[kind]}", f"bold {self.STYLES[kind]}"), (text, self.STYLES[kind])))

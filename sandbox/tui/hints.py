@@ -1,0 +1,69 @@
+"""Sentences for newcomers, each shown once, when its moment has come."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from sandbox.tui.story import BreakerMove, RequestStory
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    name: str
+    text: str
+    when: frozenset[str]
+    """Facts that must hold."""
+    done: str
+    """The fact that shows it was understood, after which it is not shown again."""
+
+
+HINTS: tuple[Hint, ...] = (
+    Hint("send", "Press Enter to send the suggested prompt, or type your own.", frozenset({"opened"}), "asked"),
+    Hint("break", "Press f to break the first provider and send again.", frozenset({"answered"}), "broken"),
+    Hint("again", "It is broken now: press r to send again.", frozenset({"broken"}), "failed_over"),
+    Hint(
+        "breaker", "It failed and another answered. Send a few times more (r): its breaker will open.",
+        frozenset({"failed_over"}), "breaker_opened",
+    ),
+    Hint(
+        "heal", "The breaker is open: that provider is passed over until its next probe. F heals it, e explains.",
+        frozenset({"breaker_opened"}), "healed",
+    ),
+)  # fmt: skip
+
+
+class Guide:
+    """Which hint is due. What has happened once counts for ever, so a hint never comes back."""
+
+    def __init__(self, seen: Iterable[str] = ()) -> None:
+        self.seen = set(seen)
+        self._known: set[str] = set()
+
+    def learn(self, facts: Collection[str]) -> None:
+        """Take note of what holds now."""
+        self._known.update(facts)
+        if "broken" in self._known and "broken" not in facts:
+            self._known.add("healed")
+        for hint in HINTS:
+            if hint.done in self._known:
+                self.seen.add(hint.name)
+
+    def due(self) -> str:
+        """The text of the hint to show now; empty: none."""
+        for hint in HINTS:
+            if hint.name not in self.seen:
+                return hint.text if hint.when <= self._known else ""
+        return ""
+
+
+def milestones(story: RequestStory) -> set[str]:
+    """What a story has taught, as facts for the guide."""
+    facts = {"asked"}
+    if story.status == "done":
+        facts.add("answered")
+        if story.failovers:
+            facts.add("failed_over")
+    if any(isinstance(step, BreakerMove) and step.state == "open" for step in story.steps):
+        facts.add("breaker_opened")
+    return facts

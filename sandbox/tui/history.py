@@ -1,0 +1,133 @@
+"""Earlier questions: filtered, shown again, sent again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events, on
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from sandbox.tui import actions
+from sandbox.tui.drawing import Line, history_line
+from sandbox.tui.state import Entry
+
+
+class Rows(OptionList):
+    """A list with the keys of every list."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.LIST)]
+
+
+class HistoryPane(Vertical):
+    """The newest first."""
+
+    HELP = (
+        "What you asked before, the newest first: when, whether it was answered, by whom, ↷ how often it moved to another\n"
+        "provider, how long it took, what it cost. Enter or a click shows it again, `r` sends it again, `/` filters."
+    )
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave_filter", "Leave the filter", show=False)]
+
+    @dataclass
+    class Chosen(Message):
+        """A row was picked, to be shown again."""
+
+        entry: Entry
+
+    def __init__(self, entries: list[Entry]) -> None:
+        super().__init__(id="history")
+        self._entries = entries
+        self._words = ""
+        self._width = 0
+        self._drawn: list[tuple[str, Line]] = []
+
+    def compose(self):  # type: ignore[no-untyped-def]
+        yield Input(id="filter", placeholder="words to look for", compact=True)
+        yield Rows(id="rows", compact=True, markup=False)
+        yield Static("Nothing asked yet: Enter in the prompt sends the first question.", id="history-empty")
+
+    def on_mount(self) -> None:
+        self.query_one("#filter").display = False
+        self.refresh_rows()
+
+    def on_resize(self, event: events.Resize) -> None:
+        if event.size.width != self._width:
+            self._width = event.size.width
+            self.refresh_rows()
+
+    @property
+    def selected(self) -> Entry | None:
+        """The highlighted row, while the list has the focus."""
+        rows = self.query_one(Rows)
+        if not rows.has_focus or rows.highlighted is None:
+            return None
+        return self._by_id(rows.get_option_at_index(rows.highlighted).id)
+
+    def refresh_rows(self) -> None:
+        """Draw what has changed; the highlight stays on its row."""
+        rows = self.query_one(Rows)
+        width = max(40, self._width - 4)
+        matching = [entry for entry in reversed(self._entries) if entry.matches(self._words)]
+        drawn = [(entry.request_id, history_line(entry, width)) for entry in matching]
+        if drawn != self._drawn:
+            highlighted = None
+            if rows.highlighted is not None and rows.highlighted < len(self._drawn):
+                highlighted = self._drawn[rows.highlighted][0]
+            ids = [id for id, _ in drawn]
+            if ids == [id for id, _ in self._drawn]:
+                for (id, line), before in zip(drawn, self._drawn, strict=True):
+                    if line != before[1]:
+                        rows.replace_option_prompt(id, Content.assemble(*line))
+            else:
+                rows.set_options(Option(Content.assemble(*line), id=id) for id, line in drawn)
+                rows.highlighted = ids.index(highlighted) if highlighted in ids else (0 if ids else None)
+            self._drawn = drawn
+        rows.display = bool(matching)
+        empty = self.query_one("#history-empty", Static)
+        empty.display = not matching
+        if self._entries and not matching:
+            empty.update(f"No row has {self._words!r} in it: Escape shows all.")
+        shown = f"{len(matching)} of {len(self._entries)}" if self._words else f"{len(self._entries)}"
+        self.border_subtitle = f"{shown} · / filter" if self._entries else ""
+
+    def start_filter(self) -> None:
+        """Open the filter and put the cursor there."""
+        box = self.query_one("#filter", Input)
+        box.display = True
+        box.focus()
+
+    def action_leave_filter(self) -> None:
+        box = self.query_one("#filter", Input)
+        box.value = ""
+        box.display = False
+        self.query_one(Rows).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "leave_filter" or self.query_one("#filter").display
+
+    def focus_rows(self) -> None:
+        self.query_one(Rows).focus()
+
+    @on(Input.Changed, "#filter")
+    def _filtered(self, event: Input.Changed) -> None:
+        self._words = event.value
+        self.refresh_rows()
+
+    @on(Input.Submitted, "#filter")
+    def _to_rows(self) -> None:
+        self.query_one(Rows).focus()
+
+    @on(OptionList.OptionSelected)
+    def _picked(self, event: OptionList.OptionSelected) -> None:
+        entry = self._by_id(event.option.id)
+        if entry is not None:
+            self.post_message(self.Chosen(entry))
+
+    def _by_id(self, request_id: str | None) -> Entry | None:
+        return next((entry for entry in self._entries if entry.request_id == request_id), None)

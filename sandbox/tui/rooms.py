@@ -1,0 +1,86 @@
+"""The rooms that exist. A further room is one more line; its module loads when it is entered for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from textual.containers import Container
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+    from sandbox.core.events import Event
+    from sandbox.tui.engine import Report
+    from sandbox.tui.state import UIState
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEntry:
+    name: str
+    key: str
+    """The digit that opens it; its function key of the same number does too, except F1."""
+    title: str
+    place: str
+    """`module:class`"""
+
+    def load(self) -> type[Room]:
+        module, _, name = self.place.partition(":")
+        cls: type[Room] = getattr(import_module(module), name)
+        return cls
+
+
+ROOMS: tuple[RoomEntry, ...] = (RoomEntry("playground", "1", "Playground", "sandbox.tui.playground:Playground"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that jump mode can reach: a key, where its label stands, and the action to run."""
+
+    key: str
+    widget: Widget
+    action: str
+    dx: int = 2
+    """Columns from the widget's left edge."""
+
+
+class Room(Container):
+    """What every room gives to the frame. It keeps its state while another one is shown."""
+
+    ROOM = ""
+    """Its name, which is its place in the table of actions too."""
+
+    def facts(self) -> set[str]:
+        """What holds now, for the actions of the table."""
+        return set()
+
+    def enter(self) -> None:
+        """It is shown now: put the focus where work goes on."""
+
+    def on_bus_event(self, event: Event) -> None:
+        """An event of the bus, whichever room caused it."""
+
+    def on_report(self, report: Report) -> None:
+        """Something else that the engine tells."""
+
+    def tick(self, now_us: int, frame: int) -> None:
+        """Draw what has changed; called at the rate of the screen, after the events."""
+
+    def targets(self) -> list[Target]:
+        """What jump mode reaches."""
+        return []
+
+    def remember(self, state: UIState) -> None:
+        """Write what is to survive into the state."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        from sandbox.tui import actions
+
+        known = [one for one in actions.of(self.ROOM) if one.name == action]
+        facts: Collection[str] = self.app.facts()  # type: ignore[attr-defined]
+        return not known or known[0].works(facts)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(id=self.ROOM, **options)

@@ -1,0 +1,115 @@
+"""A request as something to paste elsewhere: a curl command, a Python program. A key is always a variable, never a value.
+
+Bodies are written by the provider's own dialect, so they are what the provider would be sent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from providers.errors import InputError
+
+if TYPE_CHECKING:
+    from providers.types import GenerationRequest
+    from providers.vendors.wire import WireProvider
+    from sandbox.tui.engine import ProviderInfo
+
+
+def curl(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
+    """The request as a curl command for a POSIX shell. Raises InputError for a provider without an address."""
+    provider = _wire(info)
+    model_id = provider.resolve_model(model) or provider.model_id
+    body = provider.dialect.encode_request(
+        request, model=model_id, stream=False, quirks=provider.quirks_of(model_id)
+    )
+    headers = {"content-type": "application/json"}
+    if _variable(provider):
+        headers |= provider.auth_headers(f"${_variable(provider)}")
+    lines = [f'curl "{_address(provider, shell=True)}{provider.path_of(model_id)}"']
+    lines += [f'-H "{name}: {value}"' for name, value in headers.items()]
+    pretty = json.dumps(json.loads(body), ensure_ascii=False, indent=2).replace("'", "'\\''")
+    lines.append(f"-d '{pretty}'")
+    return " \\\n  ".join(lines) + "\n"
+
+
+def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
+    """The request as a Python program on the vendor's SDK. Raises InputError where there is none for it."""
+    provider = _wire(info)
+    model_id = provider.resolve_model(model) or provider.model_id
+    variable = _variable(provider)
+    key = f"os.environ[{variable!r}]" if variable else "'not-needed'"
+    if provider.dialect_name == "anthropic_messages":
+        arguments = _body(provider.dialect_name, provider, request, model_id)
+        return _program(
+            "anthropic", "Anthropic", {"base_url": repr(_address(provider)), "api_key": key},
+            "messages.create", arguments, "answer.content[0].text",
+        )  # fmt: skip
+    if provider.dialect_name not in ("openai_chat", "ollama"):
+        raise InputError(f"there is no Python client for {info.id} here: copy it as curl")
+    arguments = _body("openai_chat", provider, request, model_id)
+    client, where = "OpenAI", {"base_url": repr(_address(provider)), "api_key": key}
+    if provider.kind == "azure_openai":
+        client = "AzureOpenAI"
+        endpoint = repr(provider.base_url) if provider.base_url else f"os.environ[{provider.url_variable!r}]"
+        where = {"azure_endpoint": endpoint, "api_version": repr(getattr(provider, "api_version", "")), "api_key": key}
+        arguments["model"] = getattr(provider, "deployment", None) or model_id
+    elif provider.dialect_name == "ollama":
+        # Its own format has no client here; it speaks OpenAI's under /v1.
+        where["base_url"] = repr(f"{_address(provider)}/v1")
+    return _program(
+        "openai", client, where, "chat.completions.create", arguments, "answer.choices[0].message.content"
+    )
+
+
+def _program(
+    package: str, client: str, where: dict[str, str], method: str, arguments: dict[str, Any], result: str
+) -> str:
+    head = ["import os", ""] if "os.environ" in "".join(where.values()) else []
+    options = ", ".join(f"{name}={value}" for name, value in where.items())
+    given = "".join(f"    {name}={_literal(value)},\n" for name, value in arguments.items())
+    return "\n".join(
+        [*head, f"from {package} import {client}", "", f"client = {client}({options})", f"answer = client.{method}("]
+    ) + f"\n{given})\nprint({result})\n"
+
+
+def _literal(value: Any) -> str:
+    """A Python literal; a list of messages on a line each."""
+    if isinstance(value, list) and value:
+        return "[\n" + "".join(f"        {one!r},\n" for one in value) + "    ]"
+    return repr(value)
+
+
+def _body(dialect_name: str, provider: WireProvider, request: GenerationRequest, model_id: str) -> dict[str, Any]:
+    from providers.dialects import dialect
+
+    encoded = dialect(dialect_name).encode_request(
+        request, model=model_id, stream=False, quirks=provider.quirks_of(model_id)
+    )
+    body: dict[str, Any] = json.loads(encoded)
+    if not body.get("stream"):
+        body.pop("stream", None)
+    return body
+
+
+def _wire(info: ProviderInfo) -> WireProvider:
+    provider = info.provider
+    if info.kind == "mock" or not hasattr(provider, "dialect_name"):
+        raise InputError(f"{info.id} has no address outside this program: send the prompt to another provider first")
+    found: WireProvider = provider
+    return found
+
+
+def _variable(provider: WireProvider) -> str | None:
+    """The environment variable that holds the key; None where no key is needed."""
+    return provider.key_variable if provider.needs_key else None
+
+
+def _address(provider: WireProvider, *, shell: bool = False) -> str:
+    """The address without anything secret in it; one that only the user knows is a shell variable."""
+    url = provider.complete_url(provider.base_url or provider.default_base_url)
+    if not url:
+        return f"${provider.url_variable}" if shell else ""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))

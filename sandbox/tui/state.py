@@ -1,0 +1,181 @@
+"""What the screen remembers between two starts: one JSON file, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import asdict, dataclass, field, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from providers.clock import Clock
+from sandbox.core.events import ChunkReceived, Event
+from sandbox.core.trace import decode, encode
+from sandbox.tui.story import RequestStory, fold
+
+FILE_NAME = "tui-state.json"
+SCHEMA = 1
+KEPT_ENTRIES = 200
+"""History rows that are kept; the oldest go first."""
+KEPT_PROMPT_CHARS = 20_000
+"""Of a longer prompt the row keeps the beginning."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One row of the history: what was asked, what came of it, and the events that tell its story."""
+
+    request_id: str
+    at_us: int
+    prompt: str
+    model: str | None = None
+    via: str | None = None
+    strategy: str | None = None
+    mode: str = "mock"
+    status: str = "waiting"
+    provider: str | None = None
+    answered_model: str | None = None
+    failovers: int = 0
+    latency_ms: float | None = None
+    cost_usd: str | None = None
+    """Decimal text; None is unknown or unpriced."""
+    cached: bool = False
+    error_type: str | None = None
+    events: list[str] = field(default_factory=list)
+    """Lines of a trace, without the text of the answer."""
+    answer: str | None = None
+    """Kept only while the program runs, unless the user opted in to storing prompts and answers."""
+
+    @property
+    def cost(self) -> Decimal | None:
+        return None if self.cost_usd is None else Decimal(self.cost_usd)
+
+    def matches(self, words: str) -> bool:
+        """Whether every word is in what the row shows, in any case."""
+        shown = " ".join(
+            filter(None, (self.prompt, self.provider, self.answered_model, self.status, self.error_type))
+        ).lower()
+        return all(word in shown for word in words.lower().split())
+
+    def settle(self, story: RequestStory, events: list[Event]) -> None:
+        """Take over what the story says in the end."""
+        self.status, self.mode = story.status, story.mode or self.mode
+        self.provider, self.answered_model = story.provider, story.model
+        self.failovers, self.latency_ms, self.cached = story.failovers, story.latency_ms, story.cached
+        self.cost_usd = None if story.cost_usd is None else format(story.cost_usd, "f")
+        self.error_type = story.error_type
+        self.answer = story.text
+        self.events = [encode(event).decode() for event in events if not isinstance(event, ChunkReceived)]
+
+    def story(self) -> RequestStory:
+        """The story told again; its text is the answer, where that is still known."""
+        story = fold((decode(line) for line in self.events), self.request_id)
+        story.pieces = [self.answer] if self.answer else []
+        return story
+
+
+@dataclass(slots=True)
+class UIState:
+    room: str = "playground"
+    theme: str | None = None
+    prompt: str = ""
+    model: str | None = None
+    via: str | None = None
+    strategy: str | None = None
+    lower: str = "route"
+    """What a narrow screen shows below the answer: route or history."""
+    hints: bool = True
+    hints_seen: list[str] = field(default_factory=list)
+    history: list[Entry] = field(default_factory=list)
+    """The oldest first."""
+
+    def remember(self, entry: Entry) -> None:
+        self.history.append(entry)
+        del self.history[:-KEPT_ENTRIES]
+
+
+def load(path: Path, clock: Clock) -> tuple[UIState, str | None]:
+    """The state, and a sentence where the file could not be used. A damaged file is set aside, never overwritten."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return UIState(), None
+    except OSError as error:
+        return UIState(), f"the screen's state in {path} cannot be read ({error.strerror}): starting afresh"
+    try:
+        return _decoded(orjson.loads(raw)), None
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+        newer = isinstance(error, _Newer)
+        aside = path.with_name(f"{path.name}.{'newer' if newer else 'damaged'}-{clock.time_us() // 1_000_000}")
+        try:
+            path.rename(aside)
+        except OSError as problem:
+            return UIState(), f"the screen's state in {path} is unusable and cannot be moved ({problem.strerror})"
+        why = "was written by a newer version" if newer else "is damaged"
+        return UIState(), f"the screen's state {why}: it was set aside as {aside.name}, and you start afresh"
+
+
+def save(path: Path, state: UIState, *, with_answers: bool) -> str | None:
+    """Write the file whole or leave the old one; returns a sentence where that failed."""
+    body: dict[str, Any] = {"schema": SCHEMA, **asdict(state)}
+    for entry in body["history"]:
+        entry["prompt"] = entry["prompt"][:KEPT_PROMPT_CHARS]
+        if not with_answers:
+            entry["answer"] = None
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Prompts are nobody else's business.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(orjson.dumps(body))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        return f"the screen's state cannot be written to {path} ({error.strerror}): it will not survive this session"
+    return None
+
+
+class _Newer(ValueError):
+    pass
+
+
+def _decoded(body: Any) -> UIState:
+    """Raises ValueError, KeyError or TypeError for what is no state of this version."""
+    if not isinstance(body, dict) or not isinstance(body.get("schema"), int):
+        raise ValueError("no schema")
+    if body["schema"] > SCHEMA:
+        raise _Newer
+    state = UIState(**{f.name: body[f.name] for f in fields(UIState) if f.name in body})
+    _check(state)
+    state.history = [Entry(**row) for row in state.history]  # type: ignore[arg-type]
+    for entry in state.history:
+        _check(entry)
+        if entry.cost_usd is not None:
+            Decimal(entry.cost_usd)
+        if entry.status in ("waiting", "writing"):
+            entry.status = "cancelled"
+    return state
+
+
+_DECLARED: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "bool": (bool,),
+    "int": (int,),
+    "float | None": (int, float, type(None)),
+}
+
+
+def _check(value: Any) -> None:
+    """The plain fields hold what they are declared to hold: a hand may have been in the file."""
+    for one in fields(value):
+        expected = _DECLARED.get(str(one.type), (list,))
+        if not isinstance(getattr(value, one.name), expected):
+            raise TypeError(one.name)
