@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from providers.attempts import Deadline, RetryPolicy, Unobserved, attempt_with_retries
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded
 from providers.errors import MalformedResponseError, ProviderError, ProviderTimeoutError, StreamInterruptedError
-from providers.pricing import Catalogue, Price, catalogue, count_tokens
+from providers.pricing import Catalogue, Price, count_tokens, seed_prices
 from providers.types import (
     Completion,
     GenerationRequest,
@@ -110,8 +110,9 @@ class BaseLLMProvider:
 
     @property
     def prices(self) -> Catalogue:
+        """Unless others were given: the list of 2024, and today's prices for models that it does not have."""
         if self._prices is None:
-            self._prices = catalogue("seeds-2024")
+            self._prices = seed_prices()
         return self._prices
 
     def usage_of(self, request: GenerationRequest, completion: Completion) -> TokenUsage:
@@ -128,16 +129,19 @@ class BaseLLMProvider:
             input_tokens=count_tokens(request.chat(), model), output_tokens=count_tokens(spoken, model), estimated=True
         )
 
-    def price_of(self, usage: TokenUsage, model: str) -> Price | None:
-        """The price of `usage` on `model` here and now; None is unpriced."""
-        return self.prices.price(self.kind, model, usage, at=self.clock.time_us())
+    def price_of(self, usage: TokenUsage, model: str, *, busy_seconds: float | None = None) -> Price | None:
+        """The price of `usage` on `model` here and now; None is unpriced. A self-hosted one is priced by its seconds."""
+        return self.prices.price(self.kind, model, usage, at=self.clock.time_us(), busy_seconds=busy_seconds)
 
     def respond(
         self, request: GenerationRequest, completion: Completion, *, started: float, ttft: float | None = None
     ) -> LLMResponse:
         """The whole answer with usage, price and times."""
         usage = self.usage_of(request, completion)
-        price = self.price_of(usage, completion.model or self.model)
+        seconds = self.clock.monotonic() - started
+        price = self.price_of(usage, completion.model or self.model_id, busy_seconds=seconds)
+        if price is None:
+            price = self.price_of(usage, self.model_id, busy_seconds=seconds)
         if price is not None:
             usage.input_cost_usd, usage.output_cost_usd, usage.total_cost_usd = price.input, price.output, price.total
         return LLMResponse(
@@ -150,7 +154,7 @@ class BaseLLMProvider:
             cost_usd=usage.total_cost_usd,
             finish_reason=completion.finish_reason,
             stop=completion.stop,
-            latency_ms=(self.clock.monotonic() - started) * 1000,
+            latency_ms=seconds * 1000,
             ttft_ms=None if ttft is None else (ttft - started) * 1000,
             reasoning_text=completion.reasoning_text,
             tool_calls=completion.tool_calls,
@@ -178,7 +182,7 @@ class BaseLLMProvider:
         return self.respond(asked, completion, started=started)
 
     async def generate_stream(self, request: GenerationRequest | str) -> AsyncIterator[StreamEvent]:
-        """Answer as it is written. A failure before the first text is retried, a later one is StreamInterruptedError."""
+        """Answer as it is written. A failure before the first text is retried, a later one ends it."""
         asked = GenerationRequest.of(request)
         model_id = self._target(asked)
         started = self.clock.monotonic()

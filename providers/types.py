@@ -156,7 +156,8 @@ class TokenUsage:
     def __post_init__(self) -> None:
         if not self.total_tokens:
             self.total_tokens = self.input_tokens + self.output_tokens
-        if isinstance(self.total_cost_usd, (float, int)) or isinstance(self.input_cost_usd, (float, int)):
+        if self.total_cost_usd is not None or self.input_cost_usd is not None:
+            # Callers write costs as plain floats too.
             self.input_cost_usd = money(self.input_cost_usd)
             self.output_cost_usd = money(self.output_cost_usd)
             self.total_cost_usd = money(self.total_cost_usd)

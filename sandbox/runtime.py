@@ -34,7 +34,9 @@ _KEYLESS = frozenset({"ollama", "vllm", "mock"})
 class Runtime:
     """Everything one process needs to answer requests, built from settings. Belongs to one event loop."""
 
-    def __init__(self, settings: Settings, *, clock: Clock, draws: Randomness, ids: Callable[[], str]) -> None:
+    def __init__(
+        self, settings: Settings, *, clock: Clock, draws: Randomness, ids: Callable[[], str], prices: Catalogue
+    ) -> None:
         self.settings = settings
         self.mode = settings.mode
         self.clock = clock
@@ -46,7 +48,7 @@ class Runtime:
         self._ids = ids
         self._providers: dict[str, BaseLLMProvider] = {}
         self._simulation: Simulation | None = None
-        self.prices: Catalogue = catalogue(settings.catalogue, overrides=settings.prices_file)
+        self.prices = prices
         for id, one in settings.providers.items():
             if one.hourly_rate is not None:
                 self.prices = self.prices.with_hourly_rate(one.hourly_rate, one.kind or id)
@@ -62,13 +64,15 @@ class Runtime:
         clock: Clock = SYSTEM_CLOCK,
         draws: Randomness | None = None,
         ids: Callable[[], str] = random_id,
+        prices: Catalogue | None = None,
         stores: bool = True,
     ) -> Runtime:
-        """Build everything; with `stores=False` nothing is cached or recorded on disk.
+        """Build everything; with `stores=False` nothing is cached or recorded on disk. `prices`: not the settings' own.
 
         Raises ConfigError or InputError for settings that cannot work.
         """
-        runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids)
+        prices = prices or catalogue(settings.catalogue, overrides=settings.prices_file)
+        runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids, prices=prices)
         runtime._check_available()
         # First everything that can be refused, so that a refusal leaves no store open.
         runtime._gather(configured_policy(settings))

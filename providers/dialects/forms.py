@@ -6,7 +6,7 @@ name and is written back only by the same dialect; a tool or message keeps forei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -119,23 +119,47 @@ def stop_field(data: Mapping[str, Any], name: str) -> str | list[str] | None:
     raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a string or a list of strings")
 
 
-def check_messages(messages: list[dict[str, Any]]) -> None:
-    """Raise InvalidRequestError for a message that is none."""
+def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InvalidRequestError, naming the place, for a message of a shape that no format has."""
     if not messages:
         raise InvalidRequestError("messages is missing; the request needs at least one message")
     for index, message in enumerate(messages):
-        if not isinstance(message.get("role"), str):
-            raise InvalidRequestError(
-                f"messages[{index}].role is {_shown(message.get('role'))}; it must be a string such as 'user'"
-            )
-        content = message.get("content")
-        if isinstance(content, list):
-            if not all(isinstance(part, (dict, str)) for part in content):
-                raise InvalidRequestError(f"messages[{index}].content has a part that is not an object")
-        elif content is not None and not isinstance(content, str):
-            raise InvalidRequestError(
-                f"messages[{index}].content is {_shown(content)}; it must be a string or a list of parts"
-            )
+        where = f"messages[{index}]"
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            raise InvalidRequestError(f"{where} is not a message with a role, such as {{'role': 'user', 'content': 'Hi'}}")
+        check_content(message.get("content"), f"{where}.content")
+        for name in ("tool_call_id", "name"):
+            if not isinstance(message.get(name), str | None):
+                raise InvalidRequestError(f"{where}.{name} is {_shown(message[name])}; it must be a string")
+        for name in ("tool_calls", THINKING_BLOCKS):
+            items = message.get(name)
+            if items is not None and not (isinstance(items, list | tuple) and all(isinstance(i, Mapping) for i in items)):
+                raise InvalidRequestError(f"{where}.{name} is {_shown(items)}; it must be a list of objects")
+        for number, call in enumerate(message.get("tool_calls") or ()):
+            _check_call(call, f"{where}.tool_calls[{number}]")
+
+
+def check_content(content: object, where: str) -> None:
+    """Raise InvalidRequestError for content that is neither text nor a list of parts."""
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list | tuple):
+        raise InvalidRequestError(f"{where} is {_shown(content)}; it must be a string or a list of parts")
+    for index, part in enumerate(content):
+        if isinstance(part, str):
+            continue
+        if not isinstance(part, Mapping) or not isinstance(part.get("type"), str | None):
+            raise InvalidRequestError(f"{where}[{index}] is {_shown(part)}; it must be an object with a type")
+        if not isinstance(part.get("text"), str | None):
+            raise InvalidRequestError(f"{where}[{index}].text is {_shown(part['text'])}; it must be a string")
+
+
+def _check_call(call: Mapping[str, Any], where: str) -> None:
+    function = call.get("function") or {}
+    if not isinstance(function, Mapping):
+        raise InvalidRequestError(f"{where}.function is {_shown(function)}; it must be an object")
+    if not isinstance(call.get("id"), str | None) or not isinstance(function.get("name"), str | None):
+        raise InvalidRequestError(f"{where} has an id or a name that is not a string")
 
 
 def _shown(value: object) -> str:

@@ -68,13 +68,14 @@ _UNSEEN: Final = _Timeline(())
 class Catalogue:
     """Dated prices in USD. Look-ups never raise: what is not known is None, which means unpriced, not free."""
 
-    def __init__(self, data: Mapping[str, Any], layer: Layer | None = None) -> None:
+    def __init__(self, data: Mapping[str, Any], layer: Layer | None = None, backup: Catalogue | None = None) -> None:
         self._data = data
+        self._backup = backup
         self._layer = layer = layer or Layer()
         self.name: str = data["name"]
         self.date = max(date.fromisoformat(data["date"]), layer.newest or date.min)
         """The day of the data: what a look-up without a time asks for."""
-        self.version = "+".join([f"{self.name}-{data['date']}", *layer.marks])
+        self.version: str = "+".join([f"{self.name}-{data['date']}", *layer.marks, *([backup.version] if backup else ())])
         """What every usage record keeps, so that its cost can be told again."""
         self._providers: Mapping[str, Mapping[str, Any]] = data["providers"]
         self._now_us = midnight_us(self.date) + DAY_US // 2
@@ -125,6 +126,8 @@ class Catalogue:
             if len(memo) >= MEMO_LIMIT:
                 memo.clear()
             found = memo[provider, model] = _collapse(self._resolve(provider, model, batch))
+        if found is None and self._backup is not None:
+            return self._backup.find(provider, model, at=at, batch=batch)
         if isinstance(found, _Timeline):
             return found.at(self._now_us if at is None else at)
         return found
@@ -168,7 +171,11 @@ class Catalogue:
 
     def with_layer(self, layer: Layer) -> Catalogue:
         """The same shipped data under another layer of the user's."""
-        return Catalogue(self._data, layer)
+        return Catalogue(self._data, layer, self._backup)
+
+    def backed_by(self, other: Catalogue) -> Catalogue:
+        """The same catalogue that asks another for the models it does not price itself."""
+        return Catalogue(self._data, self._layer, other)
 
     # --- resolving ------------------------------------------------------------------------------------------------
 
@@ -309,6 +316,14 @@ def catalogue(name: str = "current", *, overrides: Path | None = None) -> Catalo
         data = _load(name)
         shipped = Catalogue(data)
         known = _catalogues[key] = shipped.with_layer(read_layer(overrides, shipped))
+    return known
+
+
+def seed_prices() -> Catalogue:
+    """The list of 2024, with today's prices for the models that it does not have."""
+    known = _catalogues.get(("seeds-2024", "current"))
+    if known is None:
+        known = _catalogues["seeds-2024", "current"] = catalogue("seeds-2024").backed_by(catalogue("current"))
     return known
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from providers.clock import SYSTEM_CLOCK, Clock
+from providers.pricing import seed_prices
 from providers.types import GenerationRequest, LLMResponse, Message, ProviderType, StreamEvent
 from sandbox.gateway.call import CallOptions
 from sandbox.runtime import Runtime
@@ -20,7 +21,8 @@ class LLMProviderFactory:
     """Azure OpenAI, OpenAI, Anthropic, DeepSeek, Ollama, in this order, as far as they are configured.
 
     `config` holds environment variables by name and goes before the environment's own. Live, unless `mock_mode` or
-    SANDBOX_MODE says otherwise. Priced by the catalogue `seeds-2024`; nothing is cached or written to disk.
+    SANDBOX_MODE says otherwise. Priced by the list of 2024, and today's for models it does not have; nothing is cached
+    or written to disk.
     """
 
     def __init__(
@@ -34,8 +36,9 @@ class LLMProviderFactory:
             if environ[name] and "://" not in environ[name]:
                 environ[name] = f"https://{environ[name]}"
         mode = "mock" if mock_mode else environ.get("SANDBOX_MODE") or "live"
-        flags: dict[str, Any] = {"mode": mode, "preset": "aiworld", "catalogue": "seeds-2024"}
-        self._runtime = Runtime.of(load(flags=flags, environ=environ).settings, clock=clock, stores=False)
+        flags: dict[str, Any] = {"mode": mode, "preset": "aiworld"}
+        settings = load(flags=flags, environ=environ).settings
+        self._runtime = Runtime.of(settings, clock=clock, prices=seed_prices(), stores=False)
 
     @property
     def providers(self) -> list[str]:

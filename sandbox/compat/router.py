@@ -10,7 +10,7 @@ from typing import Any
 
 from providers.base import BaseLLMProvider, HealthReport
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness
-from providers.pricing import catalogue
+from providers.pricing import seed_prices
 from providers.types import GenerationRequest, LLMResponse, StreamEvent
 from sandbox.core.bus import Bus
 from sandbox.gateway.breaker import BreakerPolicy, CircuitBreaker
@@ -24,7 +24,7 @@ from sandbox.usage.base import UsageRecord
 class LLMRouter:
     """Routes requests over registered providers with failover, breakers and metrics. Times are seconds, costs USD.
 
-    Priced by the catalogue `seeds-2024`; nothing is cached or written to disk.
+    Priced by the list of 2024, and today's for models it does not have; nothing is cached or written to disk.
     """
 
     def __init__(
@@ -53,9 +53,7 @@ class LLMRouter:
         )
         self._counts = {"total_requests": 0, "successful_requests": 0, "failed_requests": 0, "failover_count": 0}
         self._cost = Decimal(0)
-        self.gateway = Gateway(
-            policy, clock=clock, draws=draws, bus=bus, prices=catalogue("seeds-2024"), record=self._count
-        )
+        self.gateway = Gateway(policy, clock=clock, draws=draws, bus=bus, prices=seed_prices(), record=self._count)
         self._monitor = HealthMonitor(self.health_check_all, interval=health_check_interval, clock=clock)
 
     def register_provider(self, name: str, provider: BaseLLMProvider, priority: int = 100) -> None:

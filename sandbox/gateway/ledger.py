@@ -52,7 +52,11 @@ class Ledger:
         provider = candidate.deployment.provider
         usage = provider.usage_of(call.request, completion)
         busy = clock.monotonic() - answer.began
-        price = self._prices.price(provider.kind, candidate.model_id, usage, at=clock.time_us(), busy_seconds=busy)
+        price = None
+        # What the vendor says it ran comes first: a deployment's name says nothing of its price.
+        for model in (completion.model, candidate.model_id):
+            if model and price is None:
+                price = self._prices.price(provider.kind, model, usage, at=clock.time_us(), busy_seconds=busy)
         cost: Decimal | None = None
         if price is not None:
             cost = price.total

@@ -126,7 +126,8 @@ class UsageStore(Protocol):
     async def prune(self, *, before_us: int) -> int:
         """Delete raw records older than that, of every mode; roll-ups stay. Returns how many.
 
-        Later totals and breakdowns whose time range cuts an hour before that count the whole hour.
+        Later totals and breakdowns whose time range begins or ends in the midst of an hour before that may count the
+        whole hour.
         """
         ...
 

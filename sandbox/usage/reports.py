@@ -1,4 +1,4 @@
-"""Answers questions about usage from the roll-ups, and from raw rows only for the hours that a time range cuts.
+"""Answers questions about usage from the roll-ups, and from raw rows only where a time range cuts a period.
 
 `totals` runs on the bare connection, because a budget asks it at the start of every run. What makes a table or
 describes the database goes through sqlite-utils, which is imported when the first such report is asked for.
@@ -92,10 +92,10 @@ def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | No
     """For each name, the values of SUM_COLUMNS; the pieces are added here, where integers have no limit."""
     wanted = {name: value for name, value in _conditions(where).items() if value is not None}
     kind = kind_for([*wanted, by] if by in BITS else wanted)
-    grains: tuple[Grain, ...] = ("hour", "day", "month")
-    if by in grains:
-        grains = grains[: grains.index(by) + 1]
-    grains = tuple(grain for grain in grains if grain in kind.grains)
+    grains = kind.grains
+    if by in periods.GRAINS:
+        coarsest = periods.GRAINS.index(by)
+        grains = tuple(grain for grain in grains if periods.GRAINS.index(grain) <= coarsest)
     since = periods.BEGINNING_US if where.since_us is None else max(where.since_us, periods.BEGINNING_US)
     until = periods.END_US if where.until_us is None else min(where.until_us, periods.END_US)
     groups: dict[str, list[int]] = {}
@@ -104,7 +104,7 @@ def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | No
     try:
         pruned = connection.execute("SELECT value FROM fact WHERE name = ?", [PRUNED]).fetchone()
         for piece in cover(since, until, grains):
-            piece = _whole_where_pruned(piece, pruned[0] if pruned else 0)
+            piece = _whole_where_pruned(piece, pruned[0] if pruned else 0, kind.grains[0])
             select = _select_raw if piece.grain is None else _select
             for name, *values in run(*select(kind, piece, where.mode, wanted, by)):
                 label = periods.name(name, by) if by in ("hour", "day", "month") else name
@@ -120,22 +120,21 @@ def _conditions(where: UsageFilter) -> dict[str, str | None]:
     return {"tenant": where.tenant_id, "agent": where.agent_id, "provider": where.provider, "model": where.model}
 
 
-def _whole_where_pruned(piece: Piece, pruned_us: int) -> Piece:
-    """A cut hour whose raw rows are gone counts whole: its roll-up is all that is known of it."""
-    start = periods.floor(piece.since_us, "hour")
+def _whole_where_pruned(piece: Piece, pruned_us: int, finest: Grain) -> Piece:
+    """A cut period whose raw rows are gone counts whole: its roll-up is all that is known of it."""
+    start = periods.floor(piece.since_us, finest)
     if piece.grain is None and start < pruned_us:
-        return Piece("hour", start, start + periods.HOUR_US)
+        return Piece(finest, start, periods.following(start, finest))
     return piece
 
 
-def _name(by: Dimension | None, column: str, names: dict[str, str]) -> str:
+def _name(by: Dimension | None, time: str, names: dict[str, str]) -> str:
     if by is None:
         return "''"
     if by in BITS:
         return names[by]
     # Months are made of days here: SQLite's own calendar functions cost more than naming a few days in Python.
-    size = periods.HOUR_US if by == "hour" else periods.DAY_US
-    return f"{column} - {column} % {size}"
+    return f"{time} - {time} % {periods.HOUR_US if by == 'hour' else periods.DAY_US}"
 
 
 def _select(kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dimension | None) -> tuple[str, list[Any]]:
@@ -158,7 +157,8 @@ def _select(kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dim
             conditions.append(f"{dimension} = ?")
             parameters.append(wanted[dimension])
     sums = ", ".join(f"sum({column})" for column in SUM_COLUMNS)
-    name = _name(by, "start_us", {dimension: dimension for dimension in BITS})
+    # By its own period, rows come in the order of the key, and need no sorting.
+    name = "start_us" if by == piece.grain else _name(by, "start_us", {dimension: dimension for dimension in BITS})
     return f"SELECT {name} AS name, {sums} FROM rollup WHERE {' AND '.join(conditions)} GROUP BY 1", parameters  # noqa: S608
 
 
@@ -192,19 +192,22 @@ def _select_raw(
 def _totals(sums: list[int]) -> UsageTotals:
     if not sums:
         return UsageTotals()
-    value = dict(zip(SUM_COLUMNS, sums, strict=True))
+    (
+        requests, succeeded, cached, prompt, completion, tokens,
+        cost, cost_pico, waste, waste_pico, saved, saved_pico, unpriced, failovers, latency_us,
+    ) = sums  # fmt: skip
     return UsageTotals(
-        requests=value["requests"],
-        succeeded=value["succeeded"],
-        failed=value["requests"] - value["succeeded"],
-        cached=value["cached"],
-        prompt_tokens=value["prompt_tokens"],
-        completion_tokens=value["completion_tokens"],
-        tokens=value["tokens"],
-        cost_usd=to_usd(value["cost_usd"] * PICO + value["cost_pico"]),
-        waste_usd=to_usd(value["waste_usd"] * PICO + value["waste_pico"]),
-        saved_usd=to_usd(value["saved_usd"] * PICO + value["saved_pico"]),
-        unpriced=value["unpriced"],
-        failovers=value["failovers"],
-        latency_ms_sum=value["latency_us"] / 1000,
+        requests=requests,
+        succeeded=succeeded,
+        failed=requests - succeeded,
+        cached=cached,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        tokens=tokens,
+        cost_usd=to_usd(cost * PICO + cost_pico),
+        waste_usd=to_usd(waste * PICO + waste_pico),
+        saved_usd=to_usd(saved * PICO + saved_pico),
+        unpriced=unpriced,
+        failovers=failovers,
+        latency_ms_sum=latency_us / 1000,
     )

@@ -1,8 +1,8 @@
 """Sums kept beside the raw records, so that a report over millions of records reads hundreds of rows.
 
-A roll-up row sums the records of one mode in one hour, day or month (UTC) that share some of tenant, agent, provider
-and model; the other dimensions are left empty. Which are kept is its `kind`. They are written in the transaction that
-writes the records, so both always agree.
+A roll-up row sums the records of one mode and one period (an hour, a day, a month, …, in UTC) that share some of
+tenant, agent, provider and model; the other dimensions are left empty. Which are kept is its `kind`. Roll-ups are
+written in the transaction that writes the records, so both always agree.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sandbox.usage.bulk import BulkInsert
-from sandbox.usage.periods import HOUR_US, Grain, floor
+from sandbox.usage.periods import GRAINS, SIZES_US, Grain, floor
 from sandbox.usage.records import COLUMNS, PICO
 
 TENANT, AGENT, PROVIDER, MODEL = 1, 2, 4, 8
@@ -32,19 +32,19 @@ class Kind(NamedTuple):
         return bool(self.bits & BITS[dimension])
 
 
-_EVERY: tuple[Grain, ...] = ("hour", "day", "month")
 _WIDE: tuple[Grain, ...] = ("hour", "day")
 
 KINDS = (
     Kind(ALL, ALL, _WIDE),
     Kind(TENANT | PROVIDER | MODEL, ALL, _WIDE),
     Kind(AGENT | PROVIDER | MODEL, ALL, _WIDE),
-    Kind(PROVIDER | MODEL, TENANT | PROVIDER | MODEL, _EVERY),
-    Kind(TENANT, TENANT | PROVIDER | MODEL, _EVERY),
-    Kind(AGENT, AGENT | PROVIDER | MODEL, _EVERY),
-    Kind(0, TENANT, _EVERY),
+    Kind(PROVIDER | MODEL, TENANT | PROVIDER | MODEL, GRAINS),
+    Kind(TENANT, TENANT | PROVIDER | MODEL, GRAINS),
+    Kind(AGENT, AGENT | PROVIDER | MODEL, GRAINS),
+    Kind(0, TENANT, GRAINS),
 )
-"""Widest first. The wide ones go without months: they are read for one tenant or agent, and then a year is few rows."""
+"""Widest first. The narrow ones have ten minutes too, which leave few raw rows to read at the ends of a time range, and
+six hours, which leave few hours. The wide ones do without: they are read for one tenant or agent, where rows are few."""
 
 
 def kind_for(dimensions: Iterable[str]) -> Kind:
@@ -70,7 +70,7 @@ SUM_COLUMNS = tuple(
 KEY_COLUMNS = ("kind", "grain", "mode", "start_us", "tenant", "agent", "provider", "model")
 
 Key = tuple[int, str, str, str, str, str]
-"""start_us, mode, tenant, agent, provider, model."""
+"""start_us of ten minutes, or of a longer period; mode, tenant, agent, provider, model."""
 Sums = list[int]
 Groups = dict[Key, Sums]
 
@@ -89,6 +89,7 @@ _UPSERT = BulkInsert(
     "rollup", KEY_COLUMNS + SUM_COLUMNS, "ON CONFLICT DO UPDATE SET " + ", ".join(map(_added, SUM_COLUMNS))
 )
 
+_FINEST_US = SIZES_US[GRAINS[0]]
 _primary_key = itemgetter(*range(len(KEY_COLUMNS)))
 _key_of = itemgetter(*map(COLUMNS.index, ("timestamp_us", "mode", "tenant_id", "agent_id", "provider", "model")))
 _values_of = itemgetter(
@@ -103,15 +104,15 @@ _values_of = itemgetter(
 def add(connection: sqlite3.Connection, rows: Iterable[Sequence[Any]]) -> None:
     """Add rows of table `usage` to every roll-up, in the transaction that is open."""
     # In the order of the primary key, so that neighbours are written one after the other.
-    _UPSERT.run(connection, sorted(_rows(_hourly(rows)), key=_primary_key))
+    _UPSERT.run(connection, sorted(_rows(_grouped(rows)), key=_primary_key))
 
 
-def _hourly(rows: Iterable[Sequence[Any]]) -> Groups:
+def _grouped(rows: Iterable[Sequence[Any]]) -> Groups:
     groups: Groups = {}
     for row in rows:
         time_us, mode, tenant, agent, provider, model = _key_of(row)
         success, cached, prompt, completion, tokens, cost, waste, saved, failovers, latency_ms = _values_of(row)
-        key = (time_us - time_us % HOUR_US, mode, tenant, agent, provider, model)
+        key = (time_us - time_us % _FINEST_US, mode, tenant, agent, provider, model)
         sums = groups.get(key)
         if sums is None:
             sums = groups[key] = [0] * len(SUMS)
@@ -143,12 +144,12 @@ def _regrouped(groups: Groups, key: Callable[[Key], Key]) -> Groups:
     return merged
 
 
-def _rows(hourly: Groups) -> Iterator[tuple[Any, ...]]:
+def _rows(finest: Groups) -> Iterator[tuple[Any, ...]]:
     by_kind: dict[int, Groups] = {}
     for kind in KINDS:
-        groups = by_kind[kind.bits] = hourly if kind.bits == ALL else _regrouped(by_kind[kind.source], _narrower(kind))
+        groups = by_kind[kind.bits] = finest if kind.bits == ALL else _regrouped(by_kind[kind.source], _narrower(kind))
         for grain in kind.grains:
-            if grain != "hour":
+            if grain != GRAINS[0]:
                 groups = _regrouped(groups, _coarser(grain))
             for (start, mode, tenant, agent, provider, model), sums in groups.items():
                 yield (kind.bits, grain, mode, start, tenant, agent, provider, model, *_columns(sums))

@@ -138,6 +138,7 @@ def _read_user(role: str, content: list[Any], messages: list[Message]) -> None:
             messages.append({"role": role, "content": parts})
             parts = []
         inner = block.get("content")
+        forms.check_content(inner, "a tool_result's content")
         result: Message = {
             "role": "tool",
             "tool_call_id": str(block.get("tool_use_id") or ""),
@@ -157,8 +158,10 @@ def _read_assistant(content: list[Any]) -> Message:
     for block in content:
         kind = _kind(block)
         if kind == "tool_use":
-            function = {"name": block.get("name") or "", "arguments": forms.arguments_text(block.get("input"))}
-            calls.append({"id": block.get("id") or "", "type": "function", "function": function})
+            if not isinstance(block.get("name"), str) or not isinstance(block.get("id"), str):
+                raise InvalidRequestError("a tool_use block has no id or no name")
+            function = {"name": block["name"], "arguments": forms.arguments_text(block.get("input"))}
+            calls.append({"id": block["id"], "type": "function", "function": function})
         elif kind in ("thinking", "redacted_thinking"):
             thinking.append(block)
         else:
@@ -174,7 +177,9 @@ def _read_assistant(content: list[Any]) -> Message:
 
 def _part(block: Any) -> Any:
     if _kind(block) == "image":
-        source = block.get("source") or {}
+        source = block.get("source")
+        if not isinstance(source, dict):
+            raise InvalidRequestError("an image block has no source")
         if source.get("type") == "base64":
             return {
                 **forms.image_part(f"data:{source.get('media_type')};base64,{source.get('data')}"),

@@ -48,7 +48,9 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
     """Raises InvalidRequestError for what the format cannot hold."""
     system: list[str | list[Any]] = []
     messages: list[Message] = []
-    for index, message in enumerate(request.chat()):
+    chat = request.chat()
+    forms.check_messages(chat)
+    for index, message in enumerate(chat):
         if message.get("role") in ("system", "developer"):
             content = message.get("content")
             if content:
@@ -155,7 +157,8 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     messages: list[Message] = []
     system = data.get("system")
     if isinstance(system, list):
-        messages.append({"role": "system", "content": forms.objects_field(data, "system")})
+        forms.check_content(system, "system")
+        messages.append({"role": "system", "content": system})
         system = None
     elif system is not None and not isinstance(system, str):
         raise InvalidRequestError("system must be a string or a list of text blocks")

@@ -27,9 +27,11 @@ def encode_chat(request: GenerationRequest, *, model: str, stream: bool, quirks:
     The API has no tool choice: `none` leaves the tools out, a named tool is offered alone, `required` is as `auto`.
     """
     names: dict[str, str] = {}
+    chat = request.chat()
+    forms.check_messages(chat)
     body: dict[str, Any] = {
         "model": model,
-        "messages": [_out(message, index, names) for index, message in enumerate(request.chat())],
+        "messages": [_out(message, index, names) for index, message in enumerate(chat)],
         "stream": stream,
     }
     mode, chosen = forms.chosen_tool(request.tool_choice)
@@ -43,7 +45,9 @@ def encode_generate(request: GenerationRequest, *, model: str, stream: bool, qui
     """A one-turn request. Raises InvalidRequestError for a conversation or tools, which this endpoint cannot hold."""
     system: list[str] = []
     turns: list[Message] = []
-    for index, message in enumerate(request.chat()):
+    chat = request.chat()
+    forms.check_messages(chat)
+    for index, message in enumerate(chat):
         if message.get("role") in ("system", "developer"):
             system.append(content_text(message.get("content")))
         else:

@@ -1,0 +1,569 @@
+"""The whole gateway under arbitrary trouble: what must hold for every request, whatever its providers do.
+
+Providers keep their own log of what really reached them; requests, events and usage records are held against it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from providers.attempts import RetryPolicy
+from providers.errors import (
+    AllProvidersFailedError,
+    AuthenticationError,
+    CircuitBreakerOpenError,
+    ConnectionFailedError,
+    ContentFilterError,
+    InvalidRequestError,
+    MalformedResponseError,
+    ModelNotFoundError,
+    ProviderError,
+    RateLimitError,
+    ServiceUnavailableError,
+    StreamInterruptedError,
+)
+from providers.pricing import catalogue, estimate_tokens
+from providers.types import (
+    AttemptRecord,
+    Completion,
+    GenerationRequest,
+    LLMResponse,
+    StreamEvent,
+    StreamFinished,
+    StreamInterrupted,
+    StreamRestarted,
+    TextDelta,
+    TokenUsage,
+)
+from sandbox.core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    BreakerChanged,
+    BreakerHalfOpened,
+    BreakerOpened,
+    CandidateSkipped,
+    ChunkReceived,
+    CostComputed,
+    Event,
+    FallbackTaken,
+    RequestCancelled,
+    RequestCompleted,
+    RequestFailed,
+    RequestReceived,
+    RetryScheduled,
+    UsageRecorded,
+)
+from sandbox.gateway.breaker import BreakerPolicy
+from sandbox.gateway.call import CallOptions
+from sandbox.gateway.policies import Policy, StreamLimits
+from sandbox.gateway.router import foreseen_tokens
+from sandbox.usage.base import UsageRecord
+from tests.sandbox.gateway.support import Bench, Scripted, virtual
+
+PRICES = catalogue("current")
+OUTCOMES = (RequestCompleted, RequestFailed, RequestCancelled)
+MODELS = {
+    "openai": "gpt-4",
+    "anthropic": "claude-3-opus-20240229",
+    "gemini": "gemini-1.5-pro",
+    "deepseek": "deepseek-chat",
+}
+
+
+# --- what the providers see ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Upstream:
+    """One call as it reached a provider. Times are microseconds."""
+
+    provider: str
+    question: str
+    began: int
+    ended: int = -1
+    how: str = "running"
+    text: list[str] = field(default_factory=list)
+    first_text: int | None = None
+    billed: TokenUsage | None = None
+    prefilled: bool = False
+
+
+class Logging(Scripted):
+    """A scripted provider that writes down what was asked of it and how each call ended."""
+
+    def __init__(self, log: list[Upstream], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.log = log
+
+    def _opened(self, request: GenerationRequest) -> Upstream:
+        question = next(m["content"] for m in request.chat() if m["role"] == "user")
+        prefilled = request.chat()[-1]["role"] == "assistant"
+        call = Upstream(self.kind, question, self.clock.time_us(), prefilled=prefilled)
+        self.log.append(call)
+        return call
+
+    def _ended(self, call: Upstream, error: BaseException | None) -> None:
+        call.ended = self.clock.time_us()
+        call.how = "ok" if error is None else type(error).__name__
+
+    async def attempt(self, request: GenerationRequest, model_id: str) -> Completion:
+        call = self._opened(request)
+        try:
+            completion = await super().attempt(request, model_id)
+        except BaseException as error:
+            self._ended(call, error)
+            raise
+        call.billed = completion.usage
+        self._ended(call, None)
+        return completion
+
+    async def stream_attempt(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[StreamEvent]:
+        call = self._opened(request)
+        source = super().stream_attempt(request, model_id)
+        finished = False
+        try:
+            async for event in source:
+                if isinstance(event, TextDelta):
+                    call.text.append(event.text)
+                    if call.first_text is None:
+                        call.first_text = self.clock.time_us()
+                elif isinstance(event, StreamFinished):
+                    finished = True
+                    call.billed = event.completion.usage
+                yield event
+        except BaseException as error:
+            self._ended(call, None if finished else error)
+            raise
+        finally:
+            await source.aclose()
+            if call.ended < 0:
+                self._ended(call, None if finished else StreamInterruptedError("no finish"))
+
+
+# --- what is asked of them -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request: `gap` seconds after the one before it began."""
+
+    gap: float
+    stream: str | None
+    """Stream policy; None asks for a plain answer."""
+    timeout: float | None = None
+    cancel_after: float | None = None
+    """Seconds after which its task is cancelled."""
+    leave_after: int | None = None
+    """Stream events after which the consumer goes away."""
+
+
+@dataclass
+class Met:
+    """What the caller of one request met."""
+
+    question: str
+    ask: Ask
+    began: int
+    ended: int = 0
+    how: str = ""
+    response: LLMResponse | None = None
+    error: BaseException | None = None
+    events: list[StreamEvent] = field(default_factory=list)
+    text_at: int | None = None
+
+
+@dataclass
+class Run:
+    bench: Bench
+    policy: Policy
+    upstream: list[Upstream]
+    met: list[Met]
+
+    def of(self, met: Met) -> list[Event]:
+        return [e for e in self.bench.events if e.request_id == self.request_id(met)]
+
+    def request_id(self, met: Met) -> str:
+        return f"id-{met.question}"
+
+    def record(self, met: Met) -> UsageRecord:
+        [record] = [r for r in self.bench.records if r.request_id == self.request_id(met)]
+        return record
+
+    def calls(self, met: Met) -> list[Upstream]:
+        """Upstream calls that are attempts: a prefill that was refused is asked again without it in the same one."""
+        asked = [u for u in self.upstream if u.question == met.question]
+        return [u for u in asked if not (u.prefilled and u.how == "InvalidRequestError")]
+
+
+async def play(policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]) -> Run:
+    bench = Bench(policy)
+    upstream: list[Upstream] = []
+    for name, steps in scripts.items():
+        prefills = name == "anthropic"
+        provider = Logging(upstream, bench.clock, *steps, kind=name, model=MODELS[name], prefills=prefills)
+        bench.gateway.register(name, provider)
+    met: list[Met] = []
+    tasks = []
+    for number, ask in enumerate(asks):
+        await bench.clock.sleep(ask.gap)
+        one = Met(f"question-{number}", ask, bench.clock.time_us())
+        met.append(one)
+        task = asyncio.ensure_future(_experience(bench, one))
+        tasks.append(task)
+        if ask.cancel_after is not None:
+            asyncio.get_running_loop().call_later(ask.cancel_after, task.cancel)
+    await asyncio.gather(*tasks)
+    return Run(bench, policy, upstream, met)
+
+
+async def _experience(bench: Bench, met: Met) -> None:
+    ask = met.ask
+    request = GenerationRequest(prompt=met.question, timeout=ask.timeout)
+    options = CallOptions(stream_policy=ask.stream, request_id=f"id-{met.question}")  # type: ignore[arg-type]
+    try:
+        if ask.stream is None:
+            met.response = await bench.gateway.generate(request, options)
+            met.how = "answered"
+        else:
+            await _read(bench, met, bench.gateway.stream(request, options))
+    except asyncio.CancelledError as error:
+        met.how, met.error = "cancelled", error
+    except Exception as error:
+        met.how, met.error = "failed", error
+    met.ended = bench.clock.time_us()
+
+
+async def _read(bench: Bench, met: Met, stream: AsyncGenerator[StreamEvent]) -> None:
+    try:
+        async for event in stream:
+            met.events.append(event)
+            if isinstance(event, TextDelta) and met.text_at is None:
+                met.text_at = bench.clock.time_us()
+            if isinstance(event, StreamFinished):
+                met.response = event.response
+            if met.ask.leave_after is not None and len(met.events) > met.ask.leave_after:
+                met.how = "left"
+                break
+        else:
+            met.how = "answered"
+    finally:
+        await stream.aclose()
+
+
+# --- what must hold --------------------------------------------------------------------------------------------------
+
+
+def check_everything(run: Run) -> None:
+    for met in run.met:
+        check_one_outcome(run, met)
+        check_attempts(run, met)
+        check_times(run, met)
+        check_money(run, met)
+        check_failovers(run, met)
+        check_final_error(run, met)
+        check_stream(run, met)
+    assert len(run.bench.records) == len(run.met)
+    assert all(u.ended >= 0 for u in run.upstream)
+    check_breakers(run)
+
+
+def rows(run: Run, met: Met) -> list[AttemptRecord]:
+    attempts: list[AttemptRecord] = run.record(met).story["attempts"]
+    return attempts
+
+
+def check_one_outcome(run: Run, met: Met) -> None:
+    """One RequestReceived, one outcome that agrees with what the caller met, one usage record that says the same."""
+    events = run.of(met)
+    assert isinstance(events[0], RequestReceived)
+    [outcome] = [e for e in events if isinstance(e, OUTCOMES)]
+    assert events[-1] is outcome
+    assert sum(isinstance(e, UsageRecorded) for e in events) == 1
+    record = run.record(met)
+    assert met.how in ("answered", "failed", "cancelled", "left")
+    if isinstance(outcome, RequestCompleted):
+        assert met.how in ("answered", "left")
+        assert met.response is not None
+        assert (record.success, record.error_type) == (True, None)
+        assert sum(isinstance(e, CostComputed) for e in events) == 1
+    elif isinstance(outcome, RequestFailed):
+        assert met.how in ("failed", "left")
+        assert (record.success, record.error_type) == (False, outcome.error_type)
+        assert met.how == "left" or outcome.error_type == type(met.error).__name__
+    else:
+        assert met.how in ("cancelled", "left")
+        assert (record.success, record.error_type) == (False, "Cancelled")
+
+
+def check_attempts(run: Run, met: Met) -> None:
+    """Events, rows of the story and the providers' own log tell of the same attempts in the same order."""
+    events, calls = run.of(met), run.calls(met)
+    attempted = [row for row in rows(run, met) if row.outcome != "skipped"]
+    started = [e for e in events if isinstance(e, AttemptStarted)]
+    assert [(e.provider, e.retry, e.breaker) for e in started] == [(r.provider, r.retry, r.breaker) for r in attempted]
+    assert [e.attempt for e in started] == list(range(len(started)))
+    assert [(u.provider, u.began) for u in calls] == [(e.provider, e.t_us) for e in started]
+    assert run.record(met).attempts == len(started)
+    skipped = [row for row in rows(run, met) if row.outcome == "skipped"]
+    told = [(e.provider, e.reason) for e in events if isinstance(e, CandidateSkipped)]
+    assert told == [(row.provider, row.error_type) for row in skipped]
+    failed = {e.attempt: e for e in events if isinstance(e, AttemptFailed)}
+    succeeded = {e.attempt: e for e in events if isinstance(e, AttemptSucceeded)}
+    assert not failed.keys() & succeeded.keys()
+    for number, (row, call) in enumerate(zip(attempted, calls, strict=True)):
+        assert row.outcome == ("ok" if number in succeeded else "failed")
+        if row.outcome == "ok":
+            assert call.how == "ok"
+        elif row.error_type != "Cancelled":
+            assert failed[number].error_type == row.error_type
+        else:
+            assert number == len(attempted) - 1
+            assert number not in failed
+    assert sum(row.outcome == "ok" for row in attempted) == (met.response is not None)
+    limit = run.policy.retry.retries
+    assert all(row.retry <= limit for row in attempted)
+    retried = [(e.provider, e.retry) for e in events if isinstance(e, RetryScheduled)]
+    assert [key for key in retried if key in {(r.provider, r.retry) for r in attempted}] == [
+        (r.provider, r.retry) for r in attempted if r.retry
+    ]
+
+
+def check_times(run: Run, met: Met) -> None:
+    policy, ask = run.policy, met.ask
+    deadline = round((ask.timeout or policy.deadline) * 1e6)
+    lasted = met.ended - met.began
+    limits = policy.streaming
+    for call in run.calls(met):
+        assert met.began <= call.began <= call.ended <= met.ended
+        to_text = (call.ended if call.first_text is None else call.first_text) - call.began
+        limit = policy.attempt_timeout if ask.stream is None else min(limits.first_text, policy.attempt_timeout)
+        assert to_text <= round(limit * 1e6)
+    if ask.stream is None:
+        assert lasted <= deadline
+        return
+    assert lasted <= round(max(limits.max_stream, ask.timeout or policy.deadline) * 1e6)
+    firsts = [u.first_text for u in run.calls(met) if u.first_text is not None]
+    if not firsts:
+        assert lasted <= deadline
+    else:
+        assert min(firsts) - met.began <= deadline
+
+
+def check_money(run: Run, met: Met) -> None:
+    """Answer and waste add up, to the last digit, to the sum over the attempts of what each really cost."""
+    record = run.record(met)
+    attempted = [row for row in rows(run, met) if row.outcome != "skipped"]
+    for row, call in zip(attempted, run.calls(met), strict=True):
+        assert row.cost_usd == billed(call, row, met)
+    answer = sum((r.cost_usd for r in attempted if r.outcome == "ok" and r.cost_usd), Decimal(0))
+    waste = sum((r.cost_usd for r in attempted if r.outcome == "failed" and r.cost_usd), Decimal(0))
+    assert (record.estimated_cost, record.waste_cost) == (answer, waste)
+    if met.response is not None:
+        assert (met.response.cost_usd, met.response.waste_usd) == (answer, waste)
+        [outcome] = [e for e in run.of(met) if isinstance(e, RequestCompleted)]
+        assert (outcome.cost_usd, outcome.waste_usd) == (answer, waste)
+
+
+def billed(call: Upstream, row: AttemptRecord, met: Met) -> Decimal | None:
+    """What the vendor charges for a call: its own count where it sent one, else what had come of the answer."""
+    usage = call.billed
+    if usage is None:
+        text = "".join(call.text)
+        if not text:
+            return None
+        usage = TokenUsage(foreseen_tokens(GenerationRequest(prompt=met.question)), estimate_tokens(text))
+    price = PRICES.price(call.provider, MODELS[call.provider], usage)
+    assert price is not None
+    return price.total
+
+
+def check_failovers(run: Run, met: Met) -> None:
+    """Every candidate that is asked after another was asked or passed over is a failover."""
+    expected, left = 0, None
+    for row in rows(run, met):
+        if row.outcome != "skipped" and row.retry == 0 and left is not None:
+            expected += 1
+        left = row.provider
+    taken = [e for e in run.of(met) if isinstance(e, FallbackTaken)]
+    assert run.record(met).failovers == len(taken) == expected
+    if met.response is not None:
+        assert met.response.failovers == expected
+    asked = [r.provider for r in rows(run, met) if r.outcome != "skipped" and r.retry == 0]
+    assert len(asked) == len(set(asked))
+    assert [e.to_provider for e in taken] == asked[len(asked) - len(taken) :]
+
+
+def check_final_error(run: Run, met: Met) -> None:
+    error = met.error
+    if not isinstance(error, ProviderError):
+        return
+    story = rows(run, met)
+    failures = [row.error_type for row in story if row.outcome == "failed"]
+    assert list(error.attempts) == story
+    shown = any(isinstance(e, TextDelta) for e in met.events)
+    if shown:
+        assert isinstance(error, StreamInterruptedError)
+    elif failures:
+        same = len(set(failures)) == 1 or len(run.bench.gateway.registry) == 1
+        assert type(error).__name__ == (failures[-1] if same else "AllProvidersFailedError")
+    else:
+        refused = [e.retry_after_s for e in run.of(met) if isinstance(e, CandidateSkipped) and e.reason == "breaker_open"]
+        assert type(error) is (CircuitBreakerOpenError if refused else AuthenticationError)
+        if refused:
+            assert error.retry_after == min(wait for wait in refused if wait is not None)
+
+
+def check_stream(run: Run, met: Met) -> None:
+    """What was shown and not taken back is the answer; nothing follows the end."""
+    if met.ask.stream is None:
+        return
+    events = met.events
+    chunks = [e.text for e in run.of(met) if isinstance(e, ChunkReceived)]
+    texts = [e.text for e in events if isinstance(e, TextDelta)]
+    # A consumer that goes away may leave the last chunk unread.
+    assert chunks[: len(texts)] == texts
+    assert len(chunks) - len(texts) <= (met.how in ("cancelled", "left"))
+    ends = [i for i, e in enumerate(events) if isinstance(e, (StreamFinished, StreamInterrupted))]
+    assert len(ends) == (met.how == "answered" or (met.how == "failed" and bool(texts)) or (bool(ends)))
+    assert not ends or ends == [len(events) - 1]
+    restarts = [i for i, e in enumerate(events) if isinstance(e, StreamRestarted)]
+    kept = events[restarts[-1] :] if restarts else events
+    if met.response is not None:
+        assert "".join(e.text for e in kept if isinstance(e, TextDelta)) == met.response.text
+    if isinstance(met.error, StreamInterruptedError) and texts:
+        assert met.error.partial_text == "".join(e.text for e in kept if isinstance(e, TextDelta))
+    if met.ask.stream in ("fail", "buffer"):
+        assert not restarts
+    if met.ask.stream == "buffer" and texts:
+        assert run.record(met).success
+
+
+def check_breakers(run: Run) -> None:
+    """No attempt begins while its breaker is open; a half-open one lets no more through than it has permits."""
+    policy = run.policy.breaker
+    state: dict[str, str] = {}
+    probes: dict[str, list[tuple[str, int]]] = {}
+    for event in run.bench.events:
+        if isinstance(event, BreakerChanged):
+            state[event.provider] = {BreakerOpened: "open", BreakerHalfOpened: "half_open"}.get(type(event), "closed")
+            probes[event.provider] = []
+        elif isinstance(event, AttemptStarted):
+            now = state.get(event.provider, "closed")
+            assert now != "open"
+            assert event.breaker == now
+            if now == "half_open":
+                probes[event.provider].append((event.request_id, event.attempt))
+                assert len(probes[event.provider]) <= policy.half_open_permits
+        elif isinstance(event, (AttemptFailed, AttemptSucceeded)):
+            for out in probes.values():
+                if (event.request_id, event.attempt) in out:
+                    out.remove((event.request_id, event.attempt))
+        elif isinstance(event, ChunkReceived):
+            # A stream's probe has its verdict at its first text.
+            for out in probes.values():
+                out[:] = [probe for probe in out if probe[0] != event.request_id]
+        elif isinstance(event, OUTCOMES):
+            for out in probes.values():
+                out[:] = [probe for probe in out if probe[0] != event.request_id]
+    for deployment in run.bench.gateway.registry:
+        breaker = deployment.breaker
+        assert breaker.state == state.get(deployment.id, "closed")
+        if breaker.state == "half_open":
+            # Every permit has come back: as many probes as it has may go out.
+            assert all(breaker.admit() is not None for _ in range(policy.half_open_permits))
+            assert breaker.admit() is None
+
+
+# --- the worlds ------------------------------------------------------------------------------------------------------
+
+DELAYS = st.sampled_from([0.0, 0.000001, 0.2, 0.7, 1.1, 4.9, 9.999999, 12.0])
+ERRORS = st.sampled_from(
+    [
+        ServiceUnavailableError("down", status=503),
+        ServiceUnavailableError("down", status=503),
+        ConnectionFailedError("reset"),
+        MalformedResponseError("no JSON"),
+        RateLimitError("slow down", status=429),
+        RateLimitError("slow down", status=429, retry_after=1.5),
+        RateLimitError("slow down", status=429, retry_after=40.0),
+        ModelNotFoundError("gone", status=404),
+        InvalidRequestError("bad", status=400),
+        ContentFilterError("no", status=400),
+        AuthenticationError("bad key", status=401),
+    ]
+)
+TEXTS = st.sampled_from(["one", "one two", "a longer answer of six words"])
+STEPS = st.one_of(
+    st.tuples(DELAYS, TEXTS),
+    st.tuples(DELAYS, TEXTS, DELAYS, TEXTS),
+    st.tuples(DELAYS, ERRORS),
+    st.tuples(DELAYS, ERRORS),
+    st.tuples(DELAYS, TEXTS, DELAYS, ERRORS),
+    st.tuples(DELAYS, TEXTS, DELAYS, st.sampled_from(["<cut>", "<end>"])),
+    st.tuples(DELAYS, TEXTS, DELAYS, TEXTS, st.just(1000.0), TEXTS),
+    st.just((1000.0, "too late")),
+)
+SCRIPTS = st.integers(1, 4).flatmap(
+    lambda n: st.fixed_dictionaries(
+        {name: st.lists(STEPS, min_size=1, max_size=6).map(tuple) for name in list(MODELS)[:n]}
+    )
+)
+ASKS = st.lists(
+    st.builds(
+        Ask,
+        gap=st.sampled_from([0.0, 0.0, 0.3, 5.0, 31.0]),
+        stream=st.sampled_from([None, None, None, "fail", "restart", "continue", "buffer"]),
+        timeout=st.sampled_from([None, None, None, 0.5, 8.0]),
+        cancel_after=st.sampled_from([None, None, None, None, 0.000001, 0.5, 3.3]),
+        leave_after=st.sampled_from([None, None, None, None, 0, 1, 2, 3]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+POLICIES = st.builds(
+    Policy,
+    retry=st.builds(
+        RetryPolicy,
+        when=st.sampled_from(["always", "last_candidate"]),
+        retries=st.integers(0, 3),
+        jitter=st.sampled_from(["none", "none", "full"]),
+    ),
+    breaker=st.builds(
+        BreakerPolicy,
+        mode=st.sampled_from(["off", "consecutive", "window", "rate"]),
+        failure_threshold=st.integers(1, 3),
+        minimum_calls=st.integers(1, 3),
+        recovery_timeout=st.sampled_from([0.25, 3.0, 30.0]),
+        half_open_permits=st.integers(1, 2),
+        success_threshold=st.integers(1, 2),
+    ),
+    deadline=st.sampled_from([4.0, 20.0, 60.0]),
+    attempt_timeout=st.sampled_from([2.0, 30.0]),
+    streaming=st.builds(
+        StreamLimits,
+        first_text=st.sampled_from([1.0, 10.0]),
+        silence=st.sampled_from([1.0, 15.0]),
+        max_stream=st.sampled_from([6.0, 600.0]),
+    ),
+    failover_on_content_filter=st.booleans(),
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(POLICIES, SCRIPTS, ASKS)
+def test_whatever_happens(policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]) -> None:
+    @virtual
+    async def body() -> None:
+        check_everything(await play(policy, scripts, asks))
+
+    body()
