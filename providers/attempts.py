@@ -88,6 +88,14 @@ class Deadline:
         """Seconds left; 0 or less when it has passed."""
         return round(self.ends_at - self._clock.monotonic(), 6)
 
+    def passed(self) -> ProviderTimeoutError:
+        """What a request ends in that it has outlived."""
+        return ProviderTimeoutError(f"the request's deadline of {self.seconds:g} s passed")
+
+    def renew(self, *, until: float) -> None:
+        """Begin anew, to end no later than `until` (monotonic seconds)."""
+        self.ends_at = min(round(self._clock.monotonic() + self.seconds, 6), until)
+
 
 class AttemptObserver(Protocol):
     """What happens around the attempts on one candidate. Every method is called from the loop, in order."""
@@ -146,12 +154,13 @@ async def attempt_with_retries(
     clock: Clock,
     draws: Randomness,
     deadline: Deadline,
-    attempt_timeout: float,
+    attempt_timeout: float | None,
     observer: AttemptObserver,
 ) -> T:
     """Call until it succeeds or the policy says stop; raises the last ProviderError.
 
-    Each call is bounded by `attempt_timeout` seconds and by what is left of the deadline, whichever ends first.
+    Each call is bounded by `attempt_timeout` seconds and by what is left of the deadline, whichever ends first. None:
+    the call keeps both limits itself, and raises TimeoutError when the deadline has ended it.
     """
     retry = 0
     last: ProviderError | None = None
@@ -161,9 +170,8 @@ async def attempt_with_retries(
         except ProviderError as refusal:
             raise last or refusal from None
         remaining = deadline.remaining()
-        by_deadline = remaining < attempt_timeout
-        limit = max(0.0, remaining) if by_deadline else attempt_timeout
-        timer = clock.timeout(limit)
+        by_deadline = attempt_timeout is not None and remaining < attempt_timeout
+        timer = clock.timeout(max(0.0, remaining) if by_deadline else attempt_timeout)
         try:
             async with timer:
                 result = await call()
@@ -171,12 +179,12 @@ async def attempt_with_retries(
             failure: ProviderError = error
             by_deadline = False
         except TimeoutError:
-            if not timer.expired():
-                failure, by_deadline = ProviderTimeoutError("the provider's own time limit passed"), False
-            elif by_deadline:
-                failure = ProviderTimeoutError(f"the request's deadline of {deadline.seconds:g} s passed")
-            else:
+            if timer.expired() and not by_deadline:
                 failure = ProviderTimeoutError(f"no answer within {attempt_timeout:g} s")
+            elif timer.expired() or deadline.remaining() <= 0:
+                failure, by_deadline = deadline.passed(), True
+            else:
+                failure, by_deadline = ProviderTimeoutError("the provider's own time limit passed"), False
         except BaseException:
             observer.cancelled(retry)
             raise

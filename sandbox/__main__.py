@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -41,6 +42,8 @@ def _run(arguments: list[str]) -> int:
 
         sys.stdout.write(help_text())
         return 0
+    # Imports make many objects and free none: looking for garbage among them would be a tenth of a start.
+    gc.disable()
     from sandbox.cli.app import run
 
     return run(arguments, open_ui=_open_ui)

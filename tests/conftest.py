@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 _HIDDEN = (
-    "ANTHROPIC_", "AWS_", "AZURE_", "BUDGET_", "DEEPSEEK_", "GEMINI_", "GOOGLE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
-    "NO_PROXY", "LOG_LEVEL", "OLLAMA_", "OPENAI_", "OTEL_", "SANDBOX_", "VLLM_", "XDG_", "NO_COLOR", "FORCE_COLOR",
+    "ALL_PROXY", "ANTHROPIC_", "AWS_", "AZURE_", "BUDGET_", "DEEPSEEK_", "FORCE_COLOR", "GEMINI_", "GOOGLE_",
+    "HTTPS_PROXY", "HTTP_PROXY", "LOG_LEVEL", "NO_COLOR", "NO_PROXY", "OLLAMA_", "OPENAI_", "OTEL_", "SANDBOX_",
+    "VLLM_", "XDG_",
 )  # fmt: skip
 _KEPT = frozenset({"SANDBOX_TEST_MATERIAL"})
 

@@ -100,7 +100,9 @@ def answer(text: str = TEXT, pieces: list[str] | None = None) -> Behaviour:
     async def behave(vendor: FakeVendor, request: web.Request, body: bytes) -> web.StreamResponse:
         spoken = dialect_for(request.path)
         if not spoken.decode_request(body, path=request.path).stream:
-            whole = spoken.encode_completion(completion(text), model="the-model", response_id="id-1", created=1_700_000_000)
+            whole = spoken.encode_completion(
+                completion(text), model="the-model", response_id="id-1", created=1_700_000_000
+            )
             return web.Response(body=whole, content_type="application/json", headers={"x-request-id": "req-ok"})
         response = await _started(request, spoken)
         for chunk in stream_bytes(spoken, pieces or PIECES):

@@ -57,7 +57,9 @@ def test_loopback_can_be_reached(network_guard):
     assert network_guard.refused == []
 
 
-@pytest.mark.parametrize("host", ["10.0.0.1", "::2", "169.254.169.254", "localhost.evil.example", "127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "::2", "169.254.169.254", "localhost.evil.example", "127.0.0.1.evil.example"]
+)
 def test_what_only_looks_local_is_refused(network_guard, host):
     assert not network_guard.allowed(host)
 

@@ -22,6 +22,7 @@ ANTHROPIC_EXTRAS = "anthropic"
 THINKING_BLOCKS = "thinking_blocks"
 """Key of an assistant message and of a completion's metadata: Anthropic's signed thinking, to be sent back."""
 
+_TEXT = (str, type(None))
 JSON_ONLY = "Answer with one valid JSON value and nothing else: no explanation, no code fence."
 
 
@@ -126,14 +127,18 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-            raise InvalidRequestError(f"{where} is not a message with a role, such as {{'role': 'user', 'content': 'Hi'}}")
+            raise InvalidRequestError(
+                f"{where} is not a message with a role, such as {{'role': 'user', 'content': 'Hi'}}"
+            )
         check_content(message.get("content"), f"{where}.content")
         for name in ("tool_call_id", "name"):
-            if not isinstance(message.get(name), str | None):
+            if not isinstance(message.get(name), _TEXT):
                 raise InvalidRequestError(f"{where}.{name} is {_shown(message[name])}; it must be a string")
         for name in ("tool_calls", THINKING_BLOCKS):
             items = message.get(name)
-            if items is not None and not (isinstance(items, list | tuple) and all(isinstance(i, Mapping) for i in items)):
+            if items is not None and not (
+                isinstance(items, (list, tuple)) and all(isinstance(i, Mapping) for i in items)
+            ):
                 raise InvalidRequestError(f"{where}.{name} is {_shown(items)}; it must be a list of objects")
         for number, call in enumerate(message.get("tool_calls") or ()):
             _check_call(call, f"{where}.tool_calls[{number}]")
@@ -143,14 +148,14 @@ def check_content(content: object, where: str) -> None:
     """Raise InvalidRequestError for content that is neither text nor a list of parts."""
     if content is None or isinstance(content, str):
         return
-    if not isinstance(content, list | tuple):
+    if not isinstance(content, (list, tuple)):
         raise InvalidRequestError(f"{where} is {_shown(content)}; it must be a string or a list of parts")
     for index, part in enumerate(content):
         if isinstance(part, str):
             continue
-        if not isinstance(part, Mapping) or not isinstance(part.get("type"), str | None):
+        if not isinstance(part, Mapping) or not isinstance(part.get("type"), _TEXT):
             raise InvalidRequestError(f"{where}[{index}] is {_shown(part)}; it must be an object with a type")
-        if not isinstance(part.get("text"), str | None):
+        if not isinstance(part.get("text"), _TEXT):
             raise InvalidRequestError(f"{where}[{index}].text is {_shown(part['text'])}; it must be a string")
 
 
@@ -158,7 +163,7 @@ def _check_call(call: Mapping[str, Any], where: str) -> None:
     function = call.get("function") or {}
     if not isinstance(function, Mapping):
         raise InvalidRequestError(f"{where}.function is {_shown(function)}; it must be an object")
-    if not isinstance(call.get("id"), str | None) or not isinstance(function.get("name"), str | None):
+    if not isinstance(call.get("id"), _TEXT) or not isinstance(function.get("name"), _TEXT):
         raise InvalidRequestError(f"{where} has an id or a name that is not a string")
 
 

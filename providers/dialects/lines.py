@@ -27,9 +27,11 @@ class PieceSplitter:
         """The pieces completed by these bytes, without their ends. Raises MalformedResponseError beyond MAX_PIECE."""
         if self._after_cr or b"\r" in data:
             data = self._with_lf(data)
-        if self._kept and self._kept[-1][-1:] == b"\n":
-            # The separator itself may have been cut.
-            data = self._kept.pop() + data
+        if data[:1] == b"\n" and self._kept and self._kept[-1][-1:] == b"\n":
+            # The separator itself was cut.
+            last = self._kept.pop()
+            self._size -= len(last)
+            data = last + data
         head, found, tail = data.rpartition(self._separator)
         if not found:
             self._keep(data)

@@ -195,15 +195,16 @@ def classify(status: int | None, facts: ErrorFacts) -> ErrorClass:
         if cls is not None:
             return cls
     text = facts.message.lower()
-    if status in (None, 400, 402, 403, 413, 422, 429) and _QUOTA.search(text):
+    vague = status is None or by_status(status) is InvalidRequestError
+    if (vague or status in (402, 403, 429)) and _QUOTA.search(text):
         return QuotaExhaustedError
-    if status in (None, 400, 403, 422) and _FILTERED.search(text):
+    if (vague or status == 403) and _FILTERED.search(text):
         return ContentFilterError
-    if status in (None, 400, 413, 422, 500) and _CONTEXT.search(text):
+    if (vague or status == 500) and _CONTEXT.search(text):
         return ContextLengthError
-    if status in (None, 400) and _BAD_KEY.search(text):
+    if vague and _BAD_KEY.search(text):
         return AuthenticationError
-    if status in (None, 400, 422) and _NO_MODEL.search(text):
+    if vague and _NO_MODEL.search(text):
         return ModelNotFoundError
     if status is not None:
         return by_status(status)

@@ -236,6 +236,19 @@ def _sampled(parsed: Any) -> list[str]:
 _CATEGORIES = {"CATEGORY_DIGIT": "7", "CATEGORY_WORD": "a", "CATEGORY_SPACE": " ", "CATEGORY_NOT_DIGIT": "x"}
 
 
+def _covers(operator: Any, argument: Any, character: str) -> bool:
+    """Whether one member of a character class stands for the character."""
+    match str(operator):
+        case "LITERAL":
+            return bool(argument == ord(character))
+        case "RANGE":
+            return bool(argument[0] <= ord(character) <= argument[1])
+        case "CATEGORY":
+            letter = str(argument).removeprefix("CATEGORY_").removeprefix("NOT_")[0].lower()
+            return (re.match(f"\\{letter}", character) is not None) is not str(argument).startswith("CATEGORY_NOT_")
+    return True
+
+
 def _sample(operator: Any, argument: Any) -> str:
     match str(operator):
         case "LITERAL":
@@ -250,8 +263,7 @@ def _sample(operator: Any, argument: Any) -> str:
             return "x" if argument != ord("x") else "y"
         case "IN":
             if str(argument[0][0]) == "NEGATE":
-                refused = {_sample(*each) for each in argument[1:]}
-                return next((c for c in "x7-_ Z." if c not in refused), "§")
+                return next((c for c in "xX7-_ .é§" if not any(_covers(*each, c) for each in argument[1:])), "\0")
             return _sample(*argument[0])
         case "RANGE":
             return chr(argument[0])

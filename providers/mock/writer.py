@@ -56,7 +56,7 @@ def tokens_in(text: str) -> int:
     """About the number of tokens of a text, in constant time: four characters each, fewer where a character is wide."""
     if text.isascii():
         return (len(text) + 3) // 4
-    return (len(text.encode()) + 2) // 3
+    return (len(text.encode("utf-8", "surrogatepass")) + 2) // 3
 
 
 def prompt_tokens(messages: Sequence[Message]) -> int:

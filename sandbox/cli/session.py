@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ class Session:
         from sandbox.runtime import Runtime
 
         runtime = await Runtime.open(settings)
+        # The start is over and the work may be long; what the start made stays for good and need not be looked at.
+        gc.freeze()
+        gc.enable()
         try:
             yield runtime
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import replace
 
-from providers.attempts import Deadline
 from providers.base import OpenStream
 from providers.clock import Clock
 from providers.errors import InvalidRequestError, ProviderError, ProviderTimeoutError, StreamInterruptedError
@@ -67,17 +66,19 @@ class StreamRun:
             walk.settle_probe(answer, opened)
             if self._first_text is None:
                 self._first_text = clock.monotonic()
-            if broken is not None:
-                if not continues:
-                    call.pieces.clear()
-                    yield StreamRestarted(
-                        answer.candidate.deployment.id,
-                        answer.candidate.model,
-                        f"{type(broken[1]).__name__}: {broken[1].message}",
-                    )
-                self._publish_restart(answer.candidate, broken)
+            if not continues:
+                call.pieces.clear()
+            kept = len(call.pieces)
             ended = False
             try:
+                if broken is not None:
+                    if not continues:
+                        yield StreamRestarted(
+                            answer.candidate.deployment.id,
+                            answer.candidate.model,
+                            f"{type(broken[1]).__name__}: {broken[1].message}",
+                        )
+                    self._publish_restart(answer.candidate, broken)
                 async for event in self._pass_on(stream, answer, again=broken is not None):
                     if isinstance(event, StreamFinished):
                         ended = True
@@ -96,10 +97,10 @@ class StreamRun:
                 broken = (answer.candidate, error)
                 prefill = self._prefilled()
                 # The deadline ran to the first text; the next candidate's first text gets one of its own.
-                call.deadline = Deadline(clock, min(call.deadline.seconds, self._ends_at - clock.monotonic()))
+                call.deadline.renew(until=self._ends_at)
             finally:
                 if not ended:
-                    walk.settle_cancelled(answer, call.shown)
+                    walk.settle_cancelled(answer, "".join(call.pieces[kept:]))
                 # Also when the caller goes away in the middle: upstream is closed now, not when it is collected.
                 await stream.close()
 
@@ -130,7 +131,7 @@ class StreamRun:
         call, clock, bus = self._call, self._tools.clock, self._tools.bus
         provider = answer.candidate.deployment.id
         joins = again and bool(call.pieces)
-        async for event in stream.events(clock, self._limits.silence):
+        async for event in self._within_limits(stream):
             if isinstance(event, TextDelta):
                 if joins:
                     joins = False
@@ -144,10 +145,26 @@ class StreamRun:
                     continue
                 event.provider = provider
             yield event
-            if clock.monotonic() >= self._ends_at:
+
+    async def _within_limits(self, stream: OpenStream) -> AsyncIterator[StreamEvent]:
+        """The stream's events. Raises StreamInterruptedError when it is silent, or goes on, for too long."""
+        clock, silence = self._tools.clock, self._limits.silence
+        events = stream.events(clock, silence)
+        while True:
+            left = self._ends_at - clock.monotonic()
+            try:
+                if left > silence:
+                    event = await anext(events)
+                else:
+                    async with clock.timeout(left):
+                        event = await anext(events)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
                 raise StreamInterruptedError(
-                    f"the stream lasted longer than {self._limits.max_stream:g} s", partial_text=call.shown
-                )
+                    f"the stream lasted longer than {self._limits.max_stream:g} s", partial_text=stream.text
+                ) from None
+            yield event
 
     def _finish(self, answer: Answer[tuple[OpenStream, bool]], completion: Completion) -> StreamFinished:
         if answer.value[1]:
@@ -180,29 +197,8 @@ class StreamRun:
 
     async def _buffered(self) -> AsyncGenerator[StreamEvent]:
         """Hold the text until it is whole, so that any failure fails over unseen."""
-        call, walk, clock, limits = self._call, self._walk, self._tools.clock, self._limits
-        to_first_text = call.deadline
-        call.deadline = Deadline(clock, max(limits.max_stream, to_first_text.seconds))
-
-        async def shot(candidate: Candidate) -> tuple[list[StreamEvent], float]:
-            wait = min(limits.first_text, self._tools.policy.attempt_timeout, to_first_text.remaining())
-            timer = clock.timeout(wait)
-            try:
-                async with timer:
-                    stream = await OpenStream.open(
-                        candidate.deployment.provider.stream_attempt(call.request, candidate.model_id)
-                    )
-            except TimeoutError:
-                if timer.expired():
-                    raise ProviderTimeoutError(f"no text within {wait:g} s") from None
-                raise
-            first = clock.monotonic()
-            try:
-                return [event async for event in stream.events(clock, limits.silence)], first
-            finally:
-                await stream.close()
-
-        answer = await walk.advance(shot, attempt_timeout=limits.max_stream)
+        call, walk, clock = self._call, self._walk, self._tools.clock
+        answer = await walk.advance(self._whole, attempt_timeout=None)
         held, first = answer.value
         walk.settle_success(answer, first - answer.began)
         provider, bus = answer.candidate.deployment.id, self._tools.bus
@@ -217,7 +213,37 @@ class StreamRun:
                 self.response = event.response = self._ledger.answered(
                     call, answer, event.completion, ttft=clock.monotonic()
                 )
-            yield event
+            try:
+                yield event
+            finally:
+                pass
+
+    async def _whole(self, candidate: Candidate) -> tuple[list[StreamEvent], float]:
+        """One shot at a candidate's stream, to its end."""
+        call, clock = self._call, self._tools.clock
+        limit, left = min(self._limits.first_text, self._tools.policy.attempt_timeout), call.deadline.remaining()
+        timer = clock.timeout(max(0.0, min(limit, left)))
+        try:
+            async with timer:
+                stream = await OpenStream.open(
+                    candidate.deployment.provider.stream_attempt(call.request, candidate.model_id)
+                )
+        except TimeoutError:
+            if timer.expired() and limit <= left:
+                raise ProviderTimeoutError(f"no text within {limit:g} s") from None
+            raise
+        first = clock.monotonic()
+        try:
+            return [event async for event in self._within_limits(stream)], first
+        except ProviderError:
+            # As after a text that was shown: the next first text gets a deadline of its own.
+            call.deadline.renew(until=self._ends_at)
+            raise
+        except asyncio.CancelledError:
+            self._walk.broke_off(candidate, stream.text)
+            raise
+        finally:
+            await stream.close()
 
 
 class Opener:

@@ -6,7 +6,6 @@ Names are checked here, where their place is known; values are checked once, aft
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +47,8 @@ Entries = dict[str, Entry]
 
 # --- TOML ----------------------------------------------------------------------------------------------------------
 
-_TABLE = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
-_KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
+_TABLE = r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?"
+_KEY = r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="""
 
 
 def _dotted(text: str) -> str:
@@ -61,10 +60,10 @@ def _lines(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
-        if match := _TABLE.fullmatch(line):
+        if match := re.fullmatch(_TABLE, line):
             table = _dotted(match[1]) + "."
             found.setdefault(table[:-1], number)
-        elif match := _KEY.match(line):
+        elif match := re.match(_KEY, line):
             found.setdefault(table + _dotted(match[1]), number)
     return found
 
@@ -100,6 +99,8 @@ def _read_text(path: Path) -> str:
 
 def read_toml(path: Path) -> Entries:
     """The settings of a TOML file. Raises ConfigError naming the file, the line if found, and the nearest valid key."""
+    import tomllib
+
     text = _read_text(path)
     try:
         data = tomllib.loads(text)
@@ -167,11 +168,11 @@ def _unknown(key: str, place: str) -> ConfigError:
     return ConfigError(f"{place}: there is no setting {key!r}{hint}")
 
 
-_PROVIDER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PROVIDER_ID = r"[a-z0-9][a-z0-9_-]{0,63}"
 
 
 def _check_provider_id(name: str, place: str) -> None:
-    if not _PROVIDER_ID.fullmatch(name):
+    if not re.fullmatch(_PROVIDER_ID, name):
         raise ConfigError(f"{place}: {name!r} cannot be a provider's id: use lower-case letters, digits, '-' and '_'")
 
 

@@ -21,7 +21,7 @@ _BYTES = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
-_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*")
+_QUANTITY = r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*"
 
 
 def seconds(value: Any) -> Any:
@@ -30,7 +30,7 @@ def seconds(value: Any) -> Any:
         raise ValueError("a duration is a number of seconds, or text such as 30s, 5m or 24h")
     if not isinstance(value, str):
         return value
-    match = _QUANTITY.fullmatch(value)
+    match = re.fullmatch(_QUANTITY, value)
     factor = _SECONDS.get(match[2].lower()) if match else None
     if match is None or factor is None:
         raise ValueError("a duration is a number of seconds, or text such as 30s, 5m or 24h")
@@ -46,7 +46,7 @@ def size(value: Any) -> Any:
         raise ValueError("a size is a number of bytes, or text such as 500MB or 1GiB")
     if not isinstance(value, str):
         return value
-    match = _QUANTITY.fullmatch(value)
+    match = re.fullmatch(_QUANTITY, value)
     factor = _BYTES.get(match[2].lower()) if match else None
     if match is None or factor is None:
         raise ValueError("a size is a number of bytes, or text such as 500MB or 1GiB")

@@ -58,7 +58,7 @@ PLAYGROUND = "playground"
 
 ACTIONS: tuple[Action, ...] = (
     _action("send", "Send the prompt", "Ask what the prompt says; an empty prompt sends the suggestion.",
-            "ctrl+s", PLAYGROUND, label="send", rank=1, needs="opened"),
+            "ctrl+s", PLAYGROUND, label="send", rank=1, unless="running"),
     _action("cancel", "Cancel the request", "Stop the answer and keep what has come. Without a request: to the prompt.",
             "escape", PLAYGROUND, label="cancel", rank=0, needs="running"),
     _action("break", "Break a provider", "Make a provider fail in a way of your choice; the plan's first is proposed.",

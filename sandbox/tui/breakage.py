@@ -54,7 +54,9 @@ _WORDS = {
 
 def fault_word(faults: Sequence[Fault]) -> str:
     """What is provoked, in a word for the provider strip."""
-    words = [str(fault.status) if fault.kind == "http_error" else _WORDS.get(fault.kind, fault.kind) for fault in faults]
+    words = [
+        str(fault.status) if fault.kind == "http_error" else _WORDS.get(fault.kind, fault.kind) for fault in faults
+    ]
     return "+".join(words)
 
 
@@ -76,5 +78,5 @@ def advice(error_type: str, *, broken: Sequence[str], retry_after_s: float | Non
     if error_type == "ContentFilterError":
         return "Word the prompt differently, or let the next provider be asked (failover_on_content_filter)."
     if error_type == "StreamInterruptedError":
-        return "What had come is kept above. r sends again; streaming.policy = \"restart\" would go on elsewhere."
+        return 'What had come is kept above. r sends again; streaming.policy = "restart" would go on elsewhere.'
     return "r sends again, e tells the whole story."

@@ -172,7 +172,9 @@ class Confirm(ModalScreen[bool]):
         with Vertical(classes="dialog") as box:
             box.border_title = self._title
             box.border_subtitle = "[@click=screen.dismiss(True)]Enter "
-            box.border_subtitle = f"[@click=screen.dismiss(True)]Enter {self._yes}[/] · [@click=screen.dismiss(False)]Esc no[/]"
+            box.border_subtitle = (
+                f"[@click=screen.dismiss(True)]Enter {self._yes}[/] · [@click=screen.dismiss(False)]Esc no[/]"
+            )
             yield Static(Content("\n").join(Content.assemble(*line) for line in self._lines))
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 
-from sandbox.core.figures import duration_ms, money
+from sandbox.core.figures import dollars, duration_ms
 from sandbox.tui.board import Light
 from sandbox.tui.state import Entry
 from sandbox.tui.story import Attempt, BreakerMove, Disabled, RequestStory, Restart, Skip, Step, Wait
@@ -25,7 +25,7 @@ SHAPE_STYLES = {"closed": "$success", "half_open": "$warning", "open": "$error",
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 DOT = " · "
 
-MUTED = "$text-muted"
+MUTED = "$foreground-muted"
 PLAIN = ""
 GOOD = "$text-success"
 BAD = "$text-error"
@@ -109,18 +109,14 @@ def step_lines(story: RequestStory, now_us: int, width: int, frame: int = 0) -> 
     """One line for each step of the route, aligned, with the attempts' waterfall in what width is left."""
     rows = [step for step in story.steps if isinstance(step, (Attempt, Skip))]
     names = max((len(row.provider) for row in rows), default=0)
-    words = max(
-        [len(outcome_word(row)) if isinstance(row, Attempt) else len(_skip_word(row)) for row in rows] or [0]
-    )
+    words = max([len(outcome_word(row)) if isinstance(row, Attempt) else len(_skip_word(row)) for row in rows] or [0])
     left = width - (2 + 1 + names + 1 + 2 + 1 + 9 + 1)
     room = min(words, max(10, left - _MINIMUM_BAR - 1)) if left - words - 1 < _MINIMUM_BAR else words
     space = left - room
     return [(step, _step_line(step, story, now_us, names, room, space, frame)) for step in story.steps]
 
 
-def _step_line(
-    step: Step, story: RequestStory, now_us: int, names: int, words: int, space: int, frame: int
-) -> Line:
+def _step_line(step: Step, story: RequestStory, now_us: int, names: int, words: int, space: int, frame: int) -> Line:
     if isinstance(step, Attempt):
         mark, style = {
             "ok": (OK, GOOD), "failed": (FAILED, BAD), "cancelled": (CANCELLED, WARN),
@@ -195,19 +191,19 @@ def cost_line(story: RequestStory) -> Line:
         badge = "COALESCED" if story.coalesced else "CACHED"
         line: Line = [(f" {badge} ", "$text-success on $success-muted bold"), (" cost ", PLAIN), ("$0", NAME)]
         if story.saved_usd is not None:
-            line.append((f"{DOT}saved {money(story.saved_usd, simulated=simulated)}", GOOD))
+            line.append((f"{DOT}saved {dollars(story.saved_usd, simulated=simulated)}", GOOD))
         return line
     if not story.priced:
         return []
-    line = [("cost ", PLAIN), (money(story.cost_usd, simulated=simulated), NAME)]
+    line = [("cost ", PLAIN), (dollars(story.cost_usd, simulated=simulated), NAME)]
     if story.failovers:
         premium = story.premium_usd
         if premium is None:
             line.append((" (premium unknown: unpriced)", MUTED))
         else:
             style = WARN if premium > 0 else GOOD
-            line.append((f" ({money(premium, simulated=simulated, signed=True)} for failing over)", style))
-    line.append((f"{DOT}waste {money(story.waste_usd, simulated=simulated)}", WARN if story.waste_usd else MUTED))
+            line.append((f" ({dollars(premium, simulated=simulated, signed=True)} for failing over)", style))
+    line.append((f"{DOT}waste {dollars(story.waste_usd, simulated=simulated)}", WARN if story.waste_usd else MUTED))
     return line
 
 
@@ -242,7 +238,7 @@ def history_line(entry: Entry, width: int) -> Line:
         entry.status, ("·", MUTED)
     )
     moved = f"{FAILOVER}{entry.failovers}" if entry.failovers else ""
-    cost = "cached" if entry.cached else money(entry.cost, simulated=entry.mode != "live") if entry.cost_usd else ""
+    cost = "cached" if entry.cached else dollars(entry.cost, simulated=entry.mode != "live") if entry.cost_usd else ""
     took = "" if entry.latency_ms is None else duration_ms(entry.latency_ms)
     wide = width >= 100
     line: Line = [(f"{local_time(entry.at_us)} ", MUTED), (f"{mark} ", style), (f"{entry.provider or '':<12} ", PLAIN)]
@@ -263,7 +259,15 @@ def local_time(at_us: int) -> str:
     return datetime.fromtimestamp(at_us / 1e6).strftime("%H:%M:%S")  # noqa: DTZ006  a person's own clock is meant
 
 
-_STRIP_FORMS = ((2, True, 99), (2, False, 99), (2, False, 9), (1, False, 9), (1, False, 6), (1, False, 4), (1, False, 2))
+_STRIP_FORMS = (
+    (2, True, 99),
+    (2, False, 99),
+    (2, False, 9),
+    (1, False, 9),
+    (1, False, 6),
+    (1, False, 4),
+    (1, False, 2),
+)
 """Blanks between providers, whether one follows the shape, and the longest name of one with nothing to report."""
 
 

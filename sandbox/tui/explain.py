@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.core.figures import duration_ms, money
+from sandbox.core.figures import dollars, duration_ms
 from sandbox.tui.drawing import (
     BAD,
     DOT,
@@ -75,7 +75,12 @@ def _plan(story: RequestStory) -> list[Line]:
     for number, one in enumerate(story.plan, 1):
         why = one.why if one.skipped is None else f"not asked: {one.skipped}"
         lines.append(
-            [(f"{number:>2} ", MUTED), (f"{one.provider:<{names}}  ", NAME), (f"{one.model:<{models}}  ", PLAIN), (why, MUTED)]
+            [
+                (f"{number:>2} ", MUTED),
+                (f"{one.provider:<{names}}  ", NAME),
+                (f"{one.model:<{models}}  ", PLAIN),
+                (why, MUTED),
+            ]
         )
     return lines
 
@@ -124,13 +129,18 @@ def _times(story: RequestStory) -> list[Line]:
 
 def _money(story: RequestStory) -> list[Line]:
     simulated = story.simulated
-    lines = [_fact("cost", money(story.cost_usd, simulated=simulated) if story.priced else "nothing was billed", NAME)]
+    lines = [_fact("cost", dollars(story.cost_usd, simulated=simulated) if story.priced else "nothing was billed", NAME)]
     if story.cached and story.saved_usd is not None:
-        lines.append(_fact("saved", money(story.saved_usd, simulated=simulated), GOOD))
+        lines.append(_fact("saved", dollars(story.saved_usd, simulated=simulated), GOOD))
     if story.failovers:
-        premium = "unknown" if story.premium_usd is None else money(story.premium_usd, simulated=simulated, signed=True)
-        lines.append(_fact("premium", f"{premium} beyond what {story.plan[0].provider if story.plan else 'the first'} would have cost"))
-    lines.append(_fact("waste", f"{money(story.waste_usd, simulated=simulated)} for answers that were not used"))
+        premium = "unknown" if story.premium_usd is None else dollars(story.premium_usd, simulated=simulated, signed=True)
+        lines.append(
+            _fact(
+                "premium",
+                f"{premium} beyond what {story.plan[0].provider if story.plan else 'the first'} would have cost",
+            )
+        )
+    lines.append(_fact("waste", f"{dollars(story.waste_usd, simulated=simulated)} for answers that were not used"))
     if story.catalogue:
         lines.append(_fact("prices", story.catalogue))
     return lines

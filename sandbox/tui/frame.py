@@ -9,7 +9,7 @@ from decimal import Decimal
 from textual.content import Content
 from textual.widgets import Static
 
-from sandbox.core.figures import money
+from sandbox.core.figures import dollars
 from sandbox.tui import actions
 from sandbox.tui.board import Board
 from sandbox.tui.cells import Cell, CellBar
@@ -63,7 +63,7 @@ class TopBar(CellBar):
         """The fullest wording that fits; the mode itself always stays."""
         facts = self.facts
         long, short = mode_sentences(facts.mode, facts.keys)
-        spent = "" if not facts.spent else f"today {money(facts.spent, simulated=facts.mode != 'live')}"
+        spent = "" if not facts.spent else f"today {dollars(facts.spent, simulated=facts.mode != 'live')}"
         preset = f"preset {facts.preset}" if facts.preset else ""
         for sentence, extras in (
             (long, (preset, spent)), (long, (spent,)), (long, ()), (short, (spent,)), (short, ()), ("", (spent,)), ("", ()),
@@ -160,4 +160,6 @@ class NoticeLine(Static):
             self.update("")
         else:
             text, kind = shown
-            self.update(Content.assemble((f" {self.MARKS[kind]}", f"bold {self.STYLES[kind]}"), (text, self.STYLES[kind])))
+            self.update(
+                Content.assemble((f" {self.MARKS[kind]}", f"bold {self.STYLES[kind]}"), (text, self.STYLES[kind]))
+            )

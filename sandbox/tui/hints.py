@@ -43,11 +43,15 @@ class Guide:
     def learn(self, facts: Collection[str]) -> None:
         """Take note of what holds now."""
         self._known.update(facts)
-        if "broken" in self._known and "broken" not in facts:
-            self._known.add("healed")
         for hint in HINTS:
             if hint.done in self._known:
                 self.seen.add(hint.name)
+
+    def look(self, moment: Collection[str]) -> None:
+        """Take note of everything that holds at this moment."""
+        if "broken" in self._known and "broken" not in moment:
+            self._known.add("healed")
+        self.learn(moment)
 
     def due(self) -> str:
         """The text of the hint to show now; empty: none."""

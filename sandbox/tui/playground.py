@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,7 @@ from textual.widgets import TextArea
 
 from providers.errors import InputError
 from sandbox.core.events import Event
-from sandbox.core.figures import money
+from sandbox.core.figures import dollars
 from sandbox.tui import actions
 from sandbox.tui.answer import AnswerPane
 from sandbox.tui.breakage import HEAL, advice
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 
 SPINNER_US = 100_000
 """A frame of the spinner, and how often a running route is drawn anew though nothing has happened."""
-ANSWER_EMPTY = (
-    "The answer appears here while it is written.\n\nEnter sends what the prompt says; an empty prompt sends the suggestion."
-)
+ANSWER_EMPTY = "The answer appears here while it is written.\n\nEnter sends what the prompt says; an empty prompt sends the suggestion."
 
 
 @dataclass(slots=True)
@@ -127,6 +126,10 @@ class Playground(Room):
     @property
     def route(self) -> RoutePane:
         return self.query_one(RoutePane)
+
+    @property
+    def _mode(self) -> str:
+        return self._opened.mode if self._opened is not None else self.ui.settings.mode
 
     @property
     def suggestion(self) -> str:
@@ -274,7 +277,9 @@ class Playground(Room):
         answer.show(run.story.text)
         self._draw_verdict(run)
         if run.settled and run.story.status == "done" and not run.story.text:
-            answer.empty("The answer was not kept: prompts and answers are stored only by usage.store_prompts. r sends again.")
+            answer.empty(
+                "The answer was not kept: prompts and answers are stored only by usage.store_prompts. r sends again."
+            )
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -302,8 +307,7 @@ class Playground(Room):
             strategy=self._state.strategy,
             no_cache=again or bool(broken),
         )
-        assert self._opened is not None  # noqa: S101  sending needs it
-        if self._opened.mode == "live" and not self._agreed:
+        if self._mode == "live" and not self._agreed:
             self._waiting = ask
             self.ui.engine.estimate(ask)
             self.ui.flash("working out what this may cost …", "done")
@@ -315,7 +319,7 @@ class Playground(Room):
         request_id = self.ui.engine.submit(ask)
         entry = Entry(
             request_id, now_us, ask.prompt, ask.model, ask.provider, ask.strategy,
-            mode=self._opened.mode if self._opened else "",
+            mode=self._mode,
         )  # fmt: skip
         notes = []
         if again:
@@ -349,7 +353,7 @@ class Playground(Room):
             [],
         ]
         for provider, model, usd in estimated.candidates[:4]:
-            lines.append([(f"  {provider:<14}", NAME), (f"{model:<28}", PLAIN), (f"{money(usd):>12}", WARN)])
+            lines.append([(f"  {provider:<14}", NAME), (f"{model:<28}", PLAIN), (f"{dollars(usd):>12}", WARN)])
         if len(estimated.candidates) > 4:
             lines.append([(f"  and {len(estimated.candidates) - 4} more, asked only if these fail", MUTED)])
         lines += [[], [("You are asked once in a session.", MUTED)]]
@@ -477,10 +481,10 @@ class Playground(Room):
 
     # --- choosing -------------------------------------------------------------------------------------------------
 
-    def _choose(self, title: str, choices: list[tuple[str, str, str]], current: str, then: object) -> None:
+    def _choose(self, title: str, choices: list[tuple[str, str, str]], current: str, then: Callable[[str | None], None]) -> None:
         from sandbox.tui.dialogs import Choice, Chooser
 
-        self.app.push_screen(Chooser(title, [Choice(*one) for one in choices], current), then)  # type: ignore[arg-type]
+        self.app.push_screen(Chooser(title, [Choice(*one) for one in choices], current), then)
 
     def _models(self) -> list[tuple[str, str, str]]:
         assert self._opened is not None  # noqa: S101
@@ -593,7 +597,9 @@ class Playground(Room):
             from sandbox.tui.explain import explain_lines
 
             now_us = self.ui.clock.time_us()
-            self.app.push_screen(Reader(f"Request {run.entry.request_id[:8]}", explain_lines(run.entry, run.story, now_us)))
+            self.app.push_screen(
+                Reader(f"Request {run.entry.request_id[:8]}", explain_lines(run.entry, run.story, now_us))
+            )
 
     def action_copy_answer(self) -> None:
         self.ui.copy_with_word(self.answer.text, "the answer")

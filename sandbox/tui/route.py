@@ -9,7 +9,19 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sandbox.tui.answer import ScrollKeys
-from sandbox.tui.drawing import BAD, DOT, FAILED, MUTED, PLAIN, Line, clip, cost_line, request_line, step_lines, time_line
+from sandbox.tui.drawing import (
+    BAD,
+    DOT,
+    FAILED,
+    MUTED,
+    PLAIN,
+    Line,
+    clip,
+    cost_line,
+    request_line,
+    step_lines,
+    time_line,
+)
 from sandbox.tui.story import Attempt, RequestStory
 
 EMPTY = "Every attempt of a request appears here as it is made: who was asked, what came of it, how long it took, what it cost."

@@ -21,9 +21,7 @@ def curl(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
     """The request as a curl command for a POSIX shell. Raises InputError for a provider without an address."""
     provider = _wire(info)
     model_id = provider.resolve_model(model) or provider.model_id
-    body = provider.dialect.encode_request(
-        request, model=model_id, stream=False, quirks=provider.quirks_of(model_id)
-    )
+    body = provider.dialect.encode_request(request, model=model_id, stream=False, quirks=provider.quirks_of(model_id))
     headers = {"content-type": "application/json"}
     if _variable(provider):
         headers |= provider.auth_headers(f"${_variable(provider)}")
@@ -58,9 +56,7 @@ def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
     elif provider.dialect_name == "ollama":
         # Its own format has no client here; it speaks OpenAI's under /v1.
         where["base_url"] = repr(f"{_address(provider)}/v1")
-    return _program(
-        "openai", client, where, "chat.completions.create", arguments, "answer.choices[0].message.content"
-    )
+    return _program("openai", client, where, "chat.completions.create", arguments, "answer.choices[0].message.content")
 
 
 def _program(
@@ -69,9 +65,18 @@ def _program(
     head = ["import os", ""] if "os.environ" in "".join(where.values()) else []
     options = ", ".join(f"{name}={value}" for name, value in where.items())
     given = "".join(f"    {name}={_literal(value)},\n" for name, value in arguments.items())
-    return "\n".join(
-        [*head, f"from {package} import {client}", "", f"client = {client}({options})", f"answer = client.{method}("]
-    ) + f"\n{given})\nprint({result})\n"
+    return (
+        "\n".join(
+            [
+                *head,
+                f"from {package} import {client}",
+                "",
+                f"client = {client}({options})",
+                f"answer = client.{method}(",
+            ]
+        )
+        + f"\n{given})\nprint({result})\n"
+    )
 
 
 def _literal(value: Any) -> str:

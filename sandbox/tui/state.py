@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -118,20 +118,26 @@ def load(path: Path, clock: Clock) -> tuple[UIState, str | None]:
         return UIState(), f"the screen's state {why}: it was set aside as {aside.name}, and you start afresh"
 
 
-def save(path: Path, state: UIState, *, with_answers: bool) -> str | None:
-    """Write the file whole or leave the old one; returns a sentence where that failed."""
-    body: dict[str, Any] = {"schema": SCHEMA, **asdict(state)}
-    for entry in body["history"]:
-        entry["prompt"] = entry["prompt"][:KEPT_PROMPT_CHARS]
+def encode_state(state: UIState, *, with_answers: bool) -> bytes:
+    """The file's content. Without the user's opt-in the answers stay out of it."""
+    body = {f.name: getattr(state, f.name) for f in fields(UIState)}
+    rows = [{f.name: getattr(entry, f.name) for f in fields(Entry)} for entry in state.history]
+    for row in rows:
+        row["prompt"] = row["prompt"][:KEPT_PROMPT_CHARS]
         if not with_answers:
-            entry["answer"] = None
+            row["answer"] = None
+    return orjson.dumps({"schema": SCHEMA, **body, "history": rows})
+
+
+def write(path: Path, data: bytes) -> str | None:
+    """Write the file whole or leave the old one; returns a sentence where that failed."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Prompts are nobody else's business.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "wb") as file:
-            file.write(orjson.dumps(body))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -43,8 +43,8 @@ KINDS = (
     Kind(AGENT, AGENT | PROVIDER | MODEL, GRAINS),
     Kind(0, TENANT, GRAINS),
 )
-"""Widest first. The narrow ones have ten minutes too, which leave few raw rows to read at the ends of a time range, and
-six hours, which leave few hours. The wide ones do without: they are read for one tenant or agent, where rows are few."""
+"""Widest first. The narrow ones have ten minutes too, which leave few raw rows to read at the ends of a time range,
+and six hours, which leave few hours. The wide ones do without: read for one tenant or agent, their rows are few."""
 
 
 def kind_for(dimensions: Iterable[str]) -> Kind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -63,7 +64,7 @@ def recordings() -> tuple[Recorded, ...]:
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
     """`data` cut at these offsets."""
     edges = [0, *sorted({place for place in places if 0 < place < len(data)}), len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(edges)]
 
 
 def drain(decoder: StreamDecoder, pieces: Sequence[bytes]) -> tuple[list[StreamEvent], ProviderError | None]:

@@ -38,14 +38,14 @@ BY_STATUS = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("body", [b"", b"Bad thing", b"<html><title>502 Bad Gateway</title></html>", b"[]", b"null", b"7", b"\xff"])
 @pytest.mark.parametrize("status", BY_STATUS)
-def test_the_status_decides_where_the_body_says_nothing(name: str, body: bytes, status: int) -> None:
-    error = dialect(name).decode_error(status, {}, body)
-    assert type(error) is BY_STATUS[status]
-    assert error.status == status
-    assert error.message
+def test_the_status_decides_where_the_body_says_nothing(status: int) -> None:
+    for name in NAMES:
+        for body in (b"", b"Bad thing", b"<html><title>502 Bad Gateway</title></html>", b"[]", b"null", b"7", b"\xff"):
+            error = dialect(name).decode_error(status, {}, body)
+            assert type(error) is BY_STATUS[status]
+            assert error.status == status
+            assert error.message
 
 
 def openai(message: str = "x", **fields: object) -> dict[str, object]:
@@ -56,50 +56,95 @@ VENDORS: list[tuple[str, int, object, type[e.ProviderError]]] = [
     # OpenAI
     ("quota", 429, openai(type="insufficient_quota", code="insufficient_quota"), e.QuotaExhaustedError),
     ("rate", 429, openai(type="requests", code="rate_limit_exceeded"), e.RateLimitError),
-    ("tpm", 429, openai("Request too large for gpt-4 on tokens per min (TPM)", type="tokens", code="rate_limit_exceeded"), e.RateLimitError),
+    (
+        "tpm",
+        429,
+        openai("Request too large for gpt-4 on tokens per min (TPM)", type="tokens", code="rate_limit_exceeded"),
+        e.RateLimitError,
+    ),
     ("window", 400, openai(type="invalid_request_error", code="context_length_exceeded"), e.ContextLengthError),
     ("key", 401, openai(type="invalid_request_error", code="invalid_api_key"), e.AuthenticationError),
-    ("region", 403, openai(type="request_forbidden", code="unsupported_country_region_territory"), e.PermissionDeniedError),
+    (
+        "region",
+        403,
+        openai(type="request_forbidden", code="unsupported_country_region_territory"),
+        e.PermissionDeniedError,
+    ),
     ("model", 404, openai(type="invalid_request_error", code="model_not_found"), e.ModelNotFoundError),
     ("no access to model", 403, openai(type="invalid_request_error", code="model_not_found"), e.PermissionDeniedError),
     ("policy", 400, openai(type="invalid_request_error", code="content_policy_violation"), e.ContentFilterError),
     (
         "flagged",
         400,
-        openai("Invalid prompt: your prompt was flagged as potentially violating our usage policy.", code="invalid_prompt"),
+        openai(
+            "Invalid prompt: your prompt was flagged as potentially violating our usage policy.", code="invalid_prompt"
+        ),
         e.ContentFilterError,
     ),
     ("overloaded", 503, openai(type="server_error", code="server_is_overloaded"), e.ServiceUnavailableError),
     # Azure
-    ("azure filter", 400, openai(code="content_filter", status=400, innererror={"code": "ResponsibleAIPolicyViolation"}), e.ContentFilterError),
-    ("azure inner filter", 400, openai(code=None, innererror={"code": "ResponsibleAIPolicyViolation"}), e.ContentFilterError),
+    (
+        "azure filter",
+        400,
+        openai(code="content_filter", status=400, innererror={"code": "ResponsibleAIPolicyViolation"}),
+        e.ContentFilterError,
+    ),
+    (
+        "azure inner filter",
+        400,
+        openai(code=None, innererror={"code": "ResponsibleAIPolicyViolation"}),
+        e.ContentFilterError,
+    ),
     ("azure rate", 429, openai(code="429"), e.RateLimitError),
     ("azure deployment", 404, openai(code="DeploymentNotFound"), e.ModelNotFoundError),
     ("azure key", 401, {"statusCode": 401, "message": "Unauthorized. Access token is missing"}, e.AuthenticationError),
     ("azure timeout", 408, openai(code="Timeout"), e.ProviderTimeoutError),
     # DeepSeek
-    ("deepseek balance", 402, openai("Insufficient Balance", type="unknown_error", code="invalid_request_error"), e.QuotaExhaustedError),
-    ("deepseek model", 400, openai("Model Not Exist", type="invalid_request_error", code="invalid_request_error"), e.ModelNotFoundError),
+    (
+        "deepseek balance",
+        402,
+        openai("Insufficient Balance", type="unknown_error", code="invalid_request_error"),
+        e.QuotaExhaustedError,
+    ),
+    (
+        "deepseek model",
+        400,
+        openai("Model Not Exist", type="invalid_request_error", code="invalid_request_error"),
+        e.ModelNotFoundError,
+    ),
     ("deepseek filter", 400, openai("Content Exists Risk", type="invalid_request_error"), e.ContentFilterError),
     ("deepseek params", 422, openai("Invalid max_tokens", type="invalid_request_error"), e.InvalidRequestError),
     (
         "deepseek window",
         400,
-        openai("This model's maximum context length is 65536 tokens. However, you requested 70000 tokens", type="invalid_request_error"),
+        openai(
+            "This model's maximum context length is 65536 tokens. However, you requested 70000 tokens",
+            type="invalid_request_error",
+        ),
         e.ContextLengthError,
     ),
     # vLLM: top-level and nested
     (
         "vllm old",
         404,
-        {"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError", "param": None, "code": 404},
+        {
+            "object": "error",
+            "message": "The model `x` does not exist.",
+            "type": "NotFoundError",
+            "param": None,
+            "code": 404,
+        },
         e.ModelNotFoundError,
     ),
     ("vllm new", 400, openai("bad", type="BadRequestError", code=400), e.InvalidRequestError),
     (
         "vllm window",
         400,
-        openai("You passed 1015 input tokens. However, the model's context length is only 1024 tokens", type="BadRequestError", code=400),
+        openai(
+            "You passed 1015 input tokens. However, the model's context length is only 1024 tokens",
+            type="BadRequestError",
+            code=400,
+        ),
         e.ContextLengthError,
     ),
     (
@@ -117,24 +162,59 @@ VENDORS: list[tuple[str, int, object, type[e.ProviderError]]] = [
         {"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["x"], "flagged_input": "…"}}},
         e.ContentFilterError,
     ),
-    ("openrouter model", 400, {"error": {"code": 400, "message": "foo/bar is not a valid model ID"}}, e.ModelNotFoundError),
+    (
+        "openrouter model",
+        400,
+        {"error": {"code": 400, "message": "foo/bar is not a valid model ID"}},
+        e.ModelNotFoundError,
+    ),
     # Gemini's compatible API, whose errors come in a list
     (
         "gemini key",
         400,
-        [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT"}}],
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "API key not valid. Please pass a valid API key.",
+                    "status": "INVALID_ARGUMENT",
+                }
+            }
+        ],
         e.AuthenticationError,
     ),
     (
         "gemini window",
         400,
-        [{"error": {"code": 400, "message": "The input token count (9) exceeds the maximum number of tokens allowed (8)."}}],
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+                }
+            }
+        ],
         e.ContextLengthError,
     ),
-    ("gemini quota", 429, [{"error": {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}}], e.RateLimitError),
+    (
+        "gemini quota",
+        429,
+        [{"error": {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}}],
+        e.RateLimitError,
+    ),
     # Groq
-    ("groq window", 400, openai("Please reduce the length of the messages or completion.", code="context_length_exceeded"), e.ContextLengthError),
-    ("groq too large", 413, openai("Request too large", type="tokens", code="rate_limit_exceeded"), e.InvalidRequestError),
+    (
+        "groq window",
+        400,
+        openai("Please reduce the length of the messages or completion.", code="context_length_exceeded"),
+        e.ContextLengthError,
+    ),
+    (
+        "groq too large",
+        413,
+        openai("Request too large", type="tokens", code="rate_limit_exceeded"),
+        e.InvalidRequestError,
+    ),
     # Anthropic
     *(
         (f"anthropic {kind}", status, {"type": "error", "error": {"type": kind, "message": "x"}}, cls)
@@ -153,7 +233,12 @@ VENDORS: list[tuple[str, int, object, type[e.ProviderError]]] = [
         ]
     ),
     *(
-        (f"anthropic says: {message}", 400, {"type": "error", "error": {"type": "invalid_request_error", "message": message}}, cls)
+        (
+            f"anthropic says: {message}",
+            400,
+            {"type": "error", "error": {"type": "invalid_request_error", "message": message}},
+            cls,
+        )
         for message, cls in [
             ("prompt is too long: 200001 tokens > 200000 maximum", e.ContextLengthError),
             ("input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000", e.ContextLengthError),
@@ -167,7 +252,12 @@ VENDORS: list[tuple[str, int, object, type[e.ProviderError]]] = [
     ("ollama model", 404, {"error": "model 'x' not found"}, e.ModelNotFoundError),
     ("ollama bad", 400, {"error": "model is required"}, e.InvalidRequestError),
     ("ollama cloud key", 401, {"error": "unauthorized", "signin_url": "https://ollama.com"}, e.AuthenticationError),
-    ("ollama busy", 503, {"error": "server busy, please try again. maximum pending requests exceeded"}, e.ServiceUnavailableError),
+    (
+        "ollama busy",
+        503,
+        {"error": "server busy, please try again. maximum pending requests exceeded"},
+        e.ServiceUnavailableError,
+    ),
     ("ollama window", 400, {"error": "the input length exceeds the context length"}, e.ContextLengthError),
 ]
 
@@ -187,9 +277,15 @@ def test_every_vendors_error_is_exactly_one_class(status: int, body: object, cls
         ({"error": {"message": "x", "type": "permission_error"}}, e.PermissionDeniedError),
         ({"error": {"message": "x"}}, e.ServiceUnavailableError),
         ({"error": "x"}, e.ServiceUnavailableError),
-        ({"object": "error", "message": "x", "type": "NotFoundError", "param": None, "code": 404}, e.ModelNotFoundError),
+        (
+            {"object": "error", "message": "x", "type": "NotFoundError", "param": None, "code": 404},
+            e.ModelNotFoundError,
+        ),
         ([{"error": {"code": 503, "message": "x"}}], e.ServiceUnavailableError),
-        ({"choices": [{"error": {"code": 502, "message": "Upstream"}, "message": {"content": "a"}}]}, e.ServiceUnavailableError),
+        (
+            {"choices": [{"error": {"code": 502, "message": "Upstream"}, "message": {"content": "a"}}]},
+            e.ServiceUnavailableError,
+        ),
         ({"choices": [{"finish_reason": "error", "message": {"content": "a"}}]}, e.ServiceUnavailableError),
     ],
 )
@@ -201,7 +297,10 @@ def test_an_error_in_a_200_is_that_error(body: object, cls: type[e.ProviderError
 
 @pytest.mark.parametrize("name", ["anthropic_messages", "ollama", "ollama_generate"])
 def test_an_error_in_a_200_of_the_others(name: str) -> None:
-    for body in ({"type": "error", "error": {"type": "rate_limit_error", "message": "x"}}, {"error": "too many requests", "status": 429}):
+    for body in (
+        {"type": "error", "error": {"type": "rate_limit_error", "message": "x"}},
+        {"error": "too many requests", "status": 429},
+    ):
         with pytest.raises(e.RateLimitError):
             dialect(name).decode_completion(orjson.dumps(body))
 
@@ -209,9 +308,20 @@ def test_an_error_in_a_200_of_the_others(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "body",
-    [b"", b"  \n", b"<html><title>Hi</title></html>", b'{"id":"x","choices":[{"mess', b"null", b"[]", b"{}", b'{"choices":[]}', b"\xff\xfe",
-     b'{"choices":[null],"content":7,"message":3,"done":true}', b'{"detail":"Not Found"}'],
-)  # fmt: skip
+    [
+        b"",
+        b"  \n",
+        b"<html><title>Hi</title></html>",
+        b'{"id":"x","choices":[{"mess',
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"choices":[]}',
+        b'{"detail":"Not Found"}',
+        b'{"choices":[null],"content":7,"message":3,"done":true}',
+        b"\xff\xfe",
+    ],
+)
 def test_a_200_that_is_no_answer_is_malformed(name: str, body: bytes) -> None:
     with pytest.raises(e.MalformedResponseError):
         dialect(name).decode_completion(body)
@@ -221,7 +331,11 @@ def test_a_200_that_is_no_answer_is_malformed(name: str, body: bytes) -> None:
 
 
 def test_the_vendors_own_words_are_kept_and_a_key_in_them_is_not() -> None:
-    body = orjson.dumps(openai("Incorrect API key provided: sk-proj-abcdefghijkl.", type="invalid_request_error", code="invalid_api_key"))
+    body = orjson.dumps(
+        openai(
+            "Incorrect API key provided: sk-proj-abcdefghijkl.", type="invalid_request_error", code="invalid_api_key"
+        )
+    )
     error = dialect("openai_chat").decode_error(401, {"x-request-id": "req_1"}, body)
     assert (error.error_type, error.code, error.request_id) == ("invalid_request_error", "invalid_api_key", "req_1")
     assert error.message == f"Incorrect API key provided: {MASK}"
@@ -281,10 +395,10 @@ def test_googles_delay_is_in_the_body() -> None:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 OURS = [
-    e.RateLimitError, e.ProviderTimeoutError, e.ServiceUnavailableError, e.ConnectionFailedError, e.MalformedResponseError,
-    e.StreamInterruptedError, e.QuotaExhaustedError, e.AuthenticationError, e.PermissionDeniedError, e.ModelNotFoundError,
-    e.ContextLengthError, e.ContentFilterError, e.InvalidRequestError, e.CircuitBreakerOpenError, e.BudgetExceededError,
-    e.AllProvidersFailedError,
+    e.RateLimitError, e.ProviderTimeoutError, e.ServiceUnavailableError, e.ConnectionFailedError,
+    e.MalformedResponseError, e.StreamInterruptedError, e.QuotaExhaustedError, e.AuthenticationError,
+    e.PermissionDeniedError, e.ModelNotFoundError, e.ContextLengthError, e.ContentFilterError, e.InvalidRequestError,
+    e.CircuitBreakerOpenError, e.BudgetExceededError, e.AllProvidersFailedError,
 ]  # fmt: skip
 
 MESSAGES = st.text(st.characters(codec="utf-8", exclude_characters="sS"), max_size=40)

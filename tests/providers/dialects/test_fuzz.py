@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -61,7 +63,11 @@ def mutated(draw: st.DrawFn) -> tuple[str, bytes, list[int]]:
             case 2:
                 body[place:place] = body[place : place + length]
             case _:
-                old, new = draw(st.permutations([b"null", b"[]", b"{}", b"7", b'"x"', b"true", b'"index"', b'"delta"', b'"text"', b'"content"']))[:2]
+                old, new = draw(
+                    st.permutations(
+                        [b"null", b"[]", b"{}", b"7", b'"x"', b"true", b'"index"', b'"delta"', b'"text"', b'"content"']
+                    )
+                )[:2]
                 body = bytearray(bytes(body).replace(old, new))
     return recording.dialect.name, bytes(body), draw(st.lists(st.integers(0, 4000), max_size=4))
 
@@ -74,11 +80,16 @@ def test_mutations_of_recorded_traffic(case: tuple[str, bytes, list[int]]) -> No
     read_everything(name, body, places)
 
 
-FIELDS = ["choices", "message", "content", "delta", "tool_calls", "usage", "error", "type", "messages", "role", "system", "tools",
-          "tool_choice", "options", "format", "stop", "index", "function", "arguments", "name", "response", "done", "input",
-          "content_block", "finish_reason", "max_tokens", "prompt", "images", "prompt_tokens_details", "details", "metadata"]  # fmt: skip
+FIELDS = [
+    "choices", "message", "content", "delta", "tool_calls", "usage", "error", "type", "messages", "role", "system",
+    "tools", "tool_choice", "options", "format", "stop", "index", "function", "arguments", "name", "response", "done",
+    "input", "content_block", "finish_reason", "max_tokens", "prompt", "images", "prompt_tokens_details", "details",
+    "metadata",
+]  # fmt: skip
 SHAPES = st.recursive(
-    JSON, lambda inner: st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5) | st.lists(inner, max_size=2), max_leaves=12
+    JSON,
+    lambda inner: st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5) | st.lists(inner, max_size=2),
+    max_leaves=12,
 )
 
 
@@ -89,8 +100,6 @@ SHAPES = st.recursive(
 @example({"messages": [{"role": "assistant", "tool_calls": [{"function": 7}]}]})
 @example({"type": "content_block_start", "index": [], "content_block": {"type": "tool_use", "name": "f"}})
 def test_json_of_the_wrong_shape(name: str, value: object) -> None:
-    import orjson
-
     try:
         body = orjson.dumps(value)
     except TypeError:
@@ -107,6 +116,52 @@ def test_a_recorded_answer_cut_short_is_malformed(data: st.DataObject) -> None:
     body = recording.body.rstrip()
     with pytest.raises(MalformedResponseError):
         recording.dialect.decode_completion(body[: data.draw(st.integers(0, len(body) - 1))])
+
+
+WRONG: list[Any] = [
+    7, True, "x", [], {}, [7], ["x"], [[]], [{}], {"a": 7}, {"type": 7}, {"options": 7}, {"format": 7},
+    [{"type": "text", "text": 7}], [{"type": "image_url"}], [{"type": "image_url", "image_url": 7}],
+    [{"type": "image_url", "image_url": {"url": "data:x"}}], [{"type": "image", "source": 7}],
+    [{"type": "tool_result", "content": 7}], [{"type": "tool_use", "input": 7, "name": 7, "id": 7}],
+    [{"type": "file", "file": 7}], [{"type": "input_audio"}], [{"function": 7}],
+    [{"id": 7, "function": {"name": "f", "arguments": "{}"}}], [{"function": {"name": "f", "arguments": "{"}}],
+    {"type": "function", "function": 7}, {"type": "tool", "name": 7}, {"type": "json_schema"},
+    {"type": "json_schema", "json_schema": 7}, [{"type": "function", "function": {"name": "f", "parameters": 7}}],
+    [{"name": "f", "input_schema": 7}], [{"name": 7}], {"format": {"schema": {}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "field", ["content", "tool_calls", "thinking_blocks", "images", "name", "tool_call_id", "reasoning"]
+)
+def test_a_message_field_of_the_wrong_shape(name: str, field: str) -> None:
+    for role in ("system", "user", "assistant", "tool"):
+        for value in WRONG:
+            messages = [{"role": "user", "content": "a"}, {"role": role, "content": "b", field: value}]
+            read_everything(name, orjson.dumps({"model": "m", "max_tokens": 5, "messages": messages}), [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "field",
+    [
+        "system", "tools", "tool_choice", "response_format", "format", "options", "stop", "stop_sequences", "images",
+        "n", "output_config", "stream", "stream_options", "thinking", "max_tokens", "temperature", "seed", "model",
+        "prompt", "messages",
+    ],
+)  # fmt: skip
+def test_a_request_field_of_the_wrong_shape(name: str, field: str) -> None:
+    tools = [{"type": "function", "name": "f", "function": {"name": "f"}}]
+    for value in WRONG:
+        body = {
+            "model": "m",
+            "max_tokens": 5,
+            "prompt": "hi",
+            "messages": [{"role": "user", "content": "a"}],
+            "tools": tools,
+        }
+        read_everything(name, orjson.dumps({**body, field: value}), [])
 
 
 def test_deep_nesting_is_malformed() -> None:

@@ -173,7 +173,9 @@ def test_usage_means_the_same_for_every_vendor() -> None:
         assert usage.cached_input_tokens + usage.cache_write_tokens <= usage.input_tokens, recording.name
         assert usage.reasoning_tokens <= usage.output_tokens, recording.name
         if recording.name.startswith("anthropic/"):
-            outside = sum(recording.expected[k] or 0 for k in ("input_tokens", "cached_input_tokens", "cache_write_tokens"))
+            outside = sum(
+                recording.expected[k] or 0 for k in ("input_tokens", "cached_input_tokens", "cache_write_tokens")
+            )
             assert usage.input_tokens == outside, recording.name
         else:
             assert usage.input_tokens == (recording.expected["input_tokens"] or 0), recording.name

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.dialects import dialect
+from providers.dialects import dialect, forms
 from providers.dialects.accumulator import events_of
 from providers.dialects.base import Quirks
 from providers.types import (
@@ -30,7 +30,12 @@ NAME = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
 OBJECT = st.dictionaries(NAME, st.none() | st.booleans() | st.integers(-9, 9) | TEXT, max_size=3)
 STOPS: dict[str, list[tuple[str, StopReason]]] = {
     "openai_chat": [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter")],
-    "anthropic_messages": [("end_turn", "stop"), ("stop_sequence", "stop"), ("max_tokens", "length"), ("refusal", "content_filter")],
+    "anthropic_messages": [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("refusal", "content_filter"),
+    ],
     "ollama": [("stop", "stop"), ("length", "length")],
     "ollama_generate": [("stop", "stop"), ("length", "length")],
 }
@@ -113,8 +118,12 @@ def test_an_answer_of_one_vendor_can_be_written_for_another(source: str, target:
     """The reason is translated; what a format has no word for becomes a plain stop."""
     calls = [ToolCall("c", "f", "{}")] if stop == "tool_calls" else []
     first = Completion("Hi", None, None, stop, TokenUsage(2, 1), tool_calls=calls)
-    there = dialect(source).decode_completion(dialect(source).encode_completion(first, model="m", response_id="r", created=0))
-    back = dialect(target).decode_completion(dialect(target).encode_completion(there, model="m", response_id="r", created=0))
+    there = dialect(source).decode_completion(
+        dialect(source).encode_completion(first, model="m", response_id="r", created=0)
+    )
+    back = dialect(target).decode_completion(
+        dialect(target).encode_completion(there, model="m", response_id="r", created=0)
+    )
     assert (back.text, back.usage) == ("Hi", TokenUsage(2, 1))
     if "ollama" not in source + target and stop != "other":
         assert back.stop == stop
@@ -123,7 +132,9 @@ def test_an_answer_of_one_vendor_can_be_written_for_another(source: str, target:
 def test_a_models_broken_arguments_still_reach_formats_that_take_only_objects() -> None:
     completion = Completion(tool_calls=[ToolCall("c", "f", '{"x": ')], stop="tool_calls", finish_reason="tool_calls")
     for name in ("anthropic_messages", "ollama"):
-        back = dialect(name).decode_completion(dialect(name).encode_completion(completion, model="m", response_id="r", created=0))
+        back = dialect(name).decode_completion(
+            dialect(name).encode_completion(completion, model="m", response_id="r", created=0)
+        )
         assert orjson.loads(back.tool_calls[0].arguments) == {"arguments": '{"x": '}
 
 
@@ -133,10 +144,14 @@ def test_signed_thinking_is_sent_back_unchanged() -> None:
     messages = dialect("anthropic_messages")
     back = messages.decode_completion(messages.encode_completion(completion, model="m", response_id="r", created=0))
     assert back.metadata["thinking_blocks"] == blocks
-    request = GenerationRequest(messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": "Hi", "thinking_blocks": blocks}])
+    request = GenerationRequest(
+        messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": "Hi", "thinking_blocks": blocks}]
+    )
     sent = orjson.loads(messages.encode_request(request, model="m", stream=False, quirks=Quirks()))
     assert sent["messages"][1]["content"] == [*blocks, {"type": "text", "text": "Hi"}]
-    assert b"thinking_blocks" not in dialect("openai_chat").encode_request(request, model="m", stream=False, quirks=Quirks())
+    assert b"thinking_blocks" not in dialect("openai_chat").encode_request(
+        request, model="m", stream=False, quirks=Quirks()
+    )
 
 
 # --- requests -------------------------------------------------------------------------------------------------------
@@ -163,11 +178,15 @@ def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
     return messages
 
 
-TOOLS = st.lists(
+TOOLS: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
     st.builds(
         lambda name, about: {
             "type": "function",
-            "function": {"name": name, "description": about, "parameters": {"type": "object", "properties": {"x": {"type": "string"}}}},
+            "function": {
+                "name": name,
+                "description": about,
+                "parameters": {"type": "object", "properties": {"x": {"type": "string"}}},
+            },
         },
         NAME,
         WORDS,
@@ -183,9 +202,12 @@ def requests(draw: st.DrawFn) -> GenerationRequest:
     tools = draw(st.none() | TOOLS)
     choice: str | Mapping[str, Any] | None = None
     if tools:
-        named = {"type": "function", "function": {"name": tools[0]["function"]["name"]}}
+        named = forms.named_tool(tools[0]["function"]["name"])
         choice = draw(st.none() | st.sampled_from(["auto", "none", "required"]) | st.just(named))
-    schema = {"type": "json_schema", "json_schema": {"name": "response", "schema": {"type": "object", "additionalProperties": False}}}
+    schema = {
+        "type": "json_schema",
+        "json_schema": {"name": "response", "schema": {"type": "object", "additionalProperties": False}},
+    }
     return GenerationRequest(
         messages=draw(conversations()),
         system=draw(st.none() | WORDS),
@@ -219,21 +241,31 @@ def test_a_request_comes_back_as_it_was(name: str, stream: bool, request_: Gener
         assert (back.request.tools or None) == (request_.tools or None)
     asked = [spoken(m) for m in request_.chat() if m["role"] != "system"]
     assert [spoken(m) for m in back.request.chat() if m["role"] != "system"] == asked
-    assert (request_.system or "") in "".join(content_text(m["content"]) for m in back.request.chat() if m["role"] == "system")
+    assert (request_.system or "") in "".join(
+        content_text(m["content"]) for m in back.request.chat() if m["role"] == "system"
+    )
     again = format_.encode_request(back.request, model="claude-opus-4-5", stream=stream, quirks=Quirks())
     if not (name == "anthropic_messages" and request_.response_format == {"type": "json_object"}):
         assert again == body
 
 
 def spoken(message: dict[str, Any]) -> tuple[Any, ...]:
-    calls = [(c["id"], c["function"]["name"], orjson.loads(c["function"]["arguments"])) for c in message.get("tool_calls") or ()]
+    calls = [
+        (c["id"], c["function"]["name"], orjson.loads(c["function"]["arguments"]))
+        for c in message.get("tool_calls") or ()
+    ]
     content = message.get("content")
     images = [part for part in content if part["type"] == "image_url"] if isinstance(content, list) else []
     return message["role"], content_text(content), images, calls, message.get("tool_call_id")
 
 
 def test_openais_request_is_kept_to_the_letter() -> None:
-    request = GenerationRequest(messages=[{"role": "developer", "content": "x"}, {"role": "user", "content": [{"type": "text", "text": "a"}], "name": "n"}])
+    request = GenerationRequest(
+        messages=[
+            {"role": "developer", "content": "x"},
+            {"role": "user", "content": [{"type": "text", "text": "a"}], "name": "n"},
+        ]
+    )
     body = dialect("openai_chat").encode_request(request, model="m", stream=False, quirks=Quirks())
     assert orjson.loads(body) == {"model": "m", "messages": request.messages}
     assert dialect("openai_chat").decode_request(body).request.messages == request.messages
@@ -251,7 +283,9 @@ def test_generate_takes_one_turn(prompt: str, system: str | None, form: dict[str
 
 
 def test_the_final_event_is_the_whole_answer() -> None:
-    completion = Completion("a b", "hm", "stop", "stop", TokenUsage(1, 2), tool_calls=[ToolCall("i", "f", "{}")], model="m")
+    completion = Completion(
+        "a b", "hm", "stop", "stop", TokenUsage(1, 2), tool_calls=[ToolCall("i", "f", "{}")], model="m"
+    )
     events = events_of(completion, str.split)
     last = events[-1]
     assert isinstance(last, StreamFinished)

@@ -19,19 +19,34 @@ def openai(usage: object) -> Completion:
     [
         ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}, TokenUsage(10, 5)),
         (
-            {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 1}},
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 1},
+            },
             TokenUsage(10, 5, cached_input_tokens=8, cache_write_tokens=1),
         ),
-        ({"prompt_tokens": 10, "completion_tokens": 5, "prompt_cache_hit_tokens": 8}, TokenUsage(10, 5, cached_input_tokens=8)),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 5, "prompt_cache_hit_tokens": 8},
+            TokenUsage(10, 5, cached_input_tokens=8),
+        ),
         ({"prompt_tokens": 10, "completion_tokens": 5, "cached_tokens": 8}, TokenUsage(10, 5, cached_input_tokens=8)),
-        ({"prompt_tokens": 7, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 161}}, TokenUsage(7, 8, cached_input_tokens=7)),
+        (
+            {"prompt_tokens": 7, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 161}},
+            TokenUsage(7, 8, cached_input_tokens=7),
+        ),
         (
             {"prompt_tokens": 10, "completion_tokens": 50, "completion_tokens_details": {"reasoning_tokens": 40}},
             TokenUsage(10, 50, reasoning_tokens=40),
         ),
         # xAI's own API and Gemini's compatible one leave reasoning out of the completion tokens.
         (
-            {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 55, "completion_tokens_details": {"reasoning_tokens": 40}},
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 55,
+                "completion_tokens_details": {"reasoning_tokens": 40},
+            },
             TokenUsage(10, 45, reasoning_tokens=40),
         ),
         ({"prompt_tokens": 66, "completion_tokens": 6, "total_tokens": 100}, TokenUsage(66, 34, reasoning_tokens=28)),
@@ -69,7 +84,8 @@ def test_anthropic_counts_the_cache_outside() -> None:
 
 def test_an_anthropic_stream_reports_from_the_start_and_leaves_out_what_has_not_changed() -> None:
     body = (
-        b'data: {"type":"message_start","message":{"model":"m","usage":{"input_tokens":4,"cache_read_input_tokens":9,"output_tokens":1}}}\n\n'
+        b'data: {"type":"message_start","message":{"model":"m",'
+        b'"usage":{"input_tokens":4,"cache_read_input_tokens":9,"output_tokens":1}}}\n\n'
         b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}}\n\n'
         b'data: {"type":"message_delta","delta":{},"usage":{"input_tokens":6,"output_tokens":8}}\n\n'
         b'data: {"type":"message_stop"}\n\n'

@@ -172,7 +172,7 @@ async def test_a_connection_that_is_not_accepted_in_time_is_a_timeout(monkeypatc
         await asyncio.Event().wait()
 
     monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", never)
-    with pytest.raises(ProviderTimeoutError, match="127.0.0.1:9 did not accept"):
+    with pytest.raises(ProviderTimeoutError, match=r"127\.0\.0\.1:9 did not accept"):
         await transport.send(CHAT)
     await transport.close()
 

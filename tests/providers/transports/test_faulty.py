@@ -136,8 +136,10 @@ def rigged(name: str, *faults: Fault, test: Callable[[Rig], Awaitable[None]], se
 
 
 def test_every_kind_of_fault_is_tested_here():
-    tested = {"http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body",
-              "connection_reset", "timeout", "hang", "stream_cut", "stream_stall", "slow_stream", "latency"}  # fmt: skip
+    tested = {
+        "http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body", "latency",
+        "connection_reset", "timeout", "hang", "stream_cut", "stream_stall", "slow_stream",
+    }  # fmt: skip
     assert tested == set(TERMINAL + PACE)
 
 

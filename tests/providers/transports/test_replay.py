@@ -15,8 +15,12 @@ from sandbox.core.virtual import VirtualClock, run_virtual
 ASK = WireRequest("/v1/chat/completions", b"{}")
 
 
-def recorded(*chunks: tuple[float, bytes], status: int = 200, error: str | None = None, answered: bool = True) -> Exchange:
-    response = RecordedResponse(status, {"content-type": "x"}, tuple(Chunk(*chunk) for chunk in chunks)) if answered else None
+def recorded(
+    *chunks: tuple[float, bytes], status: int = 200, error: str | None = None, answered: bool = True
+) -> Exchange:
+    response = (
+        RecordedResponse(status, {"content-type": "x"}, tuple(Chunk(*chunk) for chunk in chunks)) if answered else None
+    )
     return Exchange("openai", "chat.completions", RecordedRequest(), response, error=error)
 
 
@@ -41,13 +45,17 @@ async def test_several_recordings_answer_in_order_and_the_last_one_stays():
     assert [(await transport.send(ASK)).status for _ in range(3)] == [503, 200, 200]
 
 
-@pytest.mark.parametrize(("error", "expected"), [("connection_reset", ConnectionFailedError), ("timeout", ProviderTimeoutError)])
+@pytest.mark.parametrize(
+    ("error", "expected"), [("connection_reset", ConnectionFailedError), ("timeout", ProviderTimeoutError)]
+)
 async def test_a_connection_that_failed_fails_again(error, expected):
     with pytest.raises(expected):
         await ReplayTransport(recorded(error=error, answered=False)).send(ASK)
 
 
-@pytest.mark.parametrize(("error", "expected"), [("connection_reset", ConnectionFailedError), ("timeout", ProviderTimeoutError)])
+@pytest.mark.parametrize(
+    ("error", "expected"), [("connection_reset", ConnectionFailedError), ("timeout", ProviderTimeoutError)]
+)
 async def test_a_connection_that_failed_half_way_hands_out_the_half(error, expected):
     response = await ReplayTransport(recorded((0, b"half"), error=error)).send(ASK)
     chunks = response.chunks()

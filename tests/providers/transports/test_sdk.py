@@ -21,7 +21,10 @@ STREAM = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"max_tokens"
 AZURE_PATH = "/openai/deployments/d/chat/completions?api-version=2024-10-21"
 
 SDKS = {
-    "openai": (lambda url: openai_transport(url + "/v1", api_key="canary-key", organization="org-1"), "/chat/completions"),
+    "openai": (
+        lambda url: openai_transport(url + "/v1", api_key="canary-key", organization="org-1"),
+        "/chat/completions",
+    ),
     "azure": (lambda url: azure_transport(url, api_key="canary-key", api_version="2024-10-21"), AZURE_PATH),
     "anthropic": (lambda url: anthropic_transport(url, api_key="canary-key", api_version="2023-06-01"), "/v1/messages"),
 }
@@ -153,7 +156,14 @@ async def test_the_sdks_own_connection_errors_are_translated(raised, expected, m
 
 
 async def test_nothing_is_taken_from_the_environment(vendor, monkeypatch):
-    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+    for name in (
+        "OPENAI_ORG_ID",
+        "OPENAI_PROJECT_ID",
+        "OPENAI_ADMIN_KEY",
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+    ):
         monkeypatch.setenv(name, "from-environment")
     for name in ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS"):
         monkeypatch.setenv(name, "X-Leak: from-environment")

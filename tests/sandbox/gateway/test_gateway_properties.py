@@ -6,19 +6,16 @@ Providers keep their own log of what really reached them; requests, events and u
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.attempts import RetryPolicy
 from providers.errors import (
-    AllProvidersFailedError,
     AuthenticationError,
     CircuitBreakerOpenError,
     ConnectionFailedError,
@@ -417,7 +414,8 @@ def check_final_error(run: Run, met: Met) -> None:
         same = len(set(failures)) == 1 or len(run.bench.gateway.registry) == 1
         assert type(error).__name__ == (failures[-1] if same else "AllProvidersFailedError")
     else:
-        refused = [e.retry_after_s for e in run.of(met) if isinstance(e, CandidateSkipped) and e.reason == "breaker_open"]
+        skips = [e for e in run.of(met) if isinstance(e, CandidateSkipped)]
+        refused = [e.retry_after_s for e in skips if e.reason == "breaker_open"]
         assert type(error) is (CircuitBreakerOpenError if refused else AuthenticationError)
         if refused:
             assert error.retry_after == min(wait for wait in refused if wait is not None)
@@ -451,6 +449,7 @@ def check_stream(run: Run, met: Met) -> None:
 def check_breakers(run: Run) -> None:
     """No attempt begins while its breaker is open; a half-open one lets no more through than it has permits."""
     policy = run.policy.breaker
+    at_first = "disabled" if policy.mode == "off" else "closed"
     state: dict[str, str] = {}
     probes: dict[str, list[tuple[str, int]]] = {}
     for event in run.bench.events:
@@ -458,7 +457,7 @@ def check_breakers(run: Run) -> None:
             state[event.provider] = {BreakerOpened: "open", BreakerHalfOpened: "half_open"}.get(type(event), "closed")
             probes[event.provider] = []
         elif isinstance(event, AttemptStarted):
-            now = state.get(event.provider, "closed")
+            now = state.get(event.provider, at_first)
             assert now != "open"
             assert event.breaker == now
             if now == "half_open":
@@ -477,7 +476,7 @@ def check_breakers(run: Run) -> None:
                 out[:] = [probe for probe in out if probe[0] != event.request_id]
     for deployment in run.bench.gateway.registry:
         breaker = deployment.breaker
-        assert breaker.state == state.get(deployment.id, "closed")
+        assert breaker.state == state.get(deployment.id, at_first)
         if breaker.state == "half_open":
             # Every permit has come back: as many probes as it has may go out.
             assert all(breaker.admit() is not None for _ in range(policy.half_open_permits))

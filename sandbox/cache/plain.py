@@ -1,0 +1,131 @@
+"""diskcache without pickle, without files beside its database, and without long waits.
+
+diskcache unpickles what its database tells it to, so whoever can write that file runs code here (CVE-2025-69872). This
+one keeps text keys and byte values in the database itself: no row can make it unpickle, read or delete anything else.
+Import it late: diskcache takes longer to import than a hit takes a thousand times over.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import diskcache
+from diskcache.core import DBNAME, MODE_RAW
+
+BUSY_S = 0.05
+"""How long any statement waits for another process's lock: a hit is not worth more of the event loop's time."""
+_STEP_S = 0.001
+
+_SET = """
+INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)
+VALUES (?, 1, ?, ?, ?, 0, ?, 0, 1, NULL, ?)
+ON CONFLICT (key, raw) DO UPDATE SET
+    store_time = excluded.store_time, expire_time = excluded.expire_time, access_time = excluded.access_time,
+    tag = excluded.tag, size = 0, mode = 1, filename = NULL, value = excluded.value
+"""
+
+
+class Refused(OSError):
+    """The row holds something else than bytes in the database. An OSError, because diskcache takes that for a miss."""
+
+
+class PlainDisk(diskcache.Disk):  # type: ignore[misc]
+    """Converts nothing: text keys, byte values; refuses all else."""
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        if type(key) is not str:
+            raise TypeError(f"a cache key is text, not {type(key).__name__}")
+        return key, True
+
+    def get(self, key: Any, raw: Any) -> str:
+        if not raw or type(key) is not str:
+            raise Refused("a pickled key")
+        return key
+
+    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, bytes]:
+        if read or type(value) is not bytes:
+            raise TypeError(f"a cached value is bytes, not {type(value).__name__}")
+        return 0, MODE_RAW, None, value
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> bytes:
+        if mode != MODE_RAW or type(value) is not bytes or read:
+            raise Refused("not a row of bytes")
+        return value
+
+    def remove(self, file_path: str) -> None:
+        """Nothing: no value is in a file, so a row that names one does not come from here."""
+
+
+class PlainCache(diskcache.Cache):  # type: ignore[misc]
+    """Raises sqlite3.Error or OSError when the folder cannot be used; "database is locked" within about BUSY_S.
+
+    Each thread has its own connection, to be closed there.
+    """
+
+    def __init__(self, folder: Path, size_limit: int) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chmod(folder, 0o700)
+        _prepare(folder / DBNAME)
+        self._tries = round(BUSY_S / _STEP_S)
+        super().__init__(
+            folder,
+            timeout=BUSY_S,
+            disk=PlainDisk,
+            size_limit=size_limit,
+            cull_limit=0,  # a set within a transaction would cull by a size that shrinks only at its end: cull afterwards
+            eviction_policy="least-recently-stored",
+            statistics=0,
+            tag_index=0,
+            sqlite_cache_size=-2000,
+            sqlite_mmap_size=0,
+        )
+
+    def set_many(self, items: Iterable[tuple[str, bytes, int]], *, now: float, expire: Callable[[int], float]) -> None:
+        """Store (key, value, tag) rows within an open transaction, as `set` would one by one, at half the cost."""
+        self._con.executemany(_SET, ((key, now, expire(tag), now, tag, value) for key, value, tag in items))
+
+    @property
+    def _sql_retry(self) -> Callable[..., sqlite3.Cursor]:
+        # diskcache tries for 60 s here, whatever its timeout.
+        sql = self._sql
+
+        def execute(*arguments: Any) -> sqlite3.Cursor:
+            while True:
+                try:
+                    cursor: sqlite3.Cursor = sql(*arguments)
+                    return cursor
+                except sqlite3.OperationalError as error:
+                    if not is_locked(error) or self._tries <= 0:
+                        raise
+                    self._tries -= 1
+                    Event().wait(_STEP_S)
+
+        return execute
+
+
+def _prepare(path: Path) -> None:
+    """Settings that the file keeps. diskcache would make them too, but wait up to a minute for the lock they need."""
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    try:
+        connection.execute("PRAGMA auto_vacuum = FULL")
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+def is_locked(error: BaseException | None) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: BaseException | None) -> int:
+    """SQLite's primary result code; 0 for everything else."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
