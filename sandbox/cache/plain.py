@@ -30,6 +30,10 @@ ON CONFLICT (key, raw) DO UPDATE SET
 """
 
 
+FAILURES = (sqlite3.Error, OSError, diskcache.Timeout)
+"""What a method of the cache may raise."""
+
+
 class Refused(OSError):
     """The row holds something else than bytes in the database. An OSError, because diskcache takes that for a miss."""
 
@@ -85,9 +89,12 @@ class PlainCache(diskcache.Cache):  # type: ignore[misc]
             sqlite_mmap_size=0,
         )
 
-    def set_many(self, items: Iterable[tuple[str, bytes, int]], *, now: float, expire: Callable[[int], float]) -> None:
-        """Store (key, value, tag) rows within an open transaction, as `set` would one by one, at half the cost."""
-        self._con.executemany(_SET, ((key, now, expire(tag), now, tag, value) for key, value, tag in items))
+    def set_many(self, items: Iterable[tuple[str, bytes, float, int]], *, now: float) -> None:
+        """Store (key, value, expire_time, tag) rows as `set` would one by one, at half the cost.
+
+        To be called within `transact`; times are seconds since 1970.
+        """
+        self._con.executemany(_SET, ((key, now, expires, now, tag, value) for key, value, expires, tag in items))
 
     @property
     def _sql_retry(self) -> Callable[..., sqlite3.Cursor]:
@@ -118,14 +125,21 @@ def _prepare(path: Path) -> None:
         connection.close()
 
 
-def is_locked(error: BaseException | None) -> bool:
+def cause(error: BaseException) -> BaseException:
+    """The error of SQLite behind diskcache's Timeout, which stands for whatever a transaction failed of."""
+    while isinstance(error, diskcache.Timeout) and error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def is_locked(error: BaseException) -> bool:
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def is_damaged(error: BaseException | None) -> bool:
+def is_damaged(error: BaseException) -> bool:
     return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _code(error: BaseException | None) -> int:
+def _code(error: BaseException) -> int:
     """SQLite's primary result code; 0 for everything else."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -29,7 +30,7 @@ class BatchWorker(Generic[T]):
     """`put` costs well under a microsecond; `handle` gets lists of at most `limit` items on the worker's thread.
 
     `linger` is how many seconds the first item of a batch waits for company. `handle` is to deal with its own failures:
-    an exception of it is logged and the batch is gone. With more than `limit` items waiting, each `put` waits half a
+    an exception of it is logged and the batch is gone. With more than `crowd` items waiting, each `put` waits half a
     millisecond: a busy event loop may keep the interpreter lock to itself, and then the queue would only ever grow.
     """
 
@@ -40,12 +41,14 @@ class BatchWorker(Generic[T]):
         *,
         linger: float,
         limit: int,
+        crowd: int | None = None,
         tick: Callable[[], None] | None = None,
     ) -> None:
         self._name = name
         self._handle = handle
         self._linger = linger
         self._limit = limit
+        self._crowd = sys.maxsize if crowd is None else crowd
         self._tick = tick
         self._queue: deque[T | _Job] = deque()
         self._awake = threading.Event()
@@ -66,7 +69,7 @@ class BatchWorker(Generic[T]):
         self._queue.append(item)
         if not self._awake.is_set():
             self._wake()
-        if len(self._queue) > self._limit:
+        if len(self._queue) > self._crowd:
             self._hurry.set()
             time.sleep(_GIVE_WAY_S)
 

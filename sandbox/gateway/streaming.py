@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -202,21 +203,22 @@ class StreamRun:
         held, first = answer.value
         walk.settle_success(answer, first - answer.began)
         provider, bus = answer.candidate.deployment.id, self._tools.bus
-        for event in held:
-            if isinstance(event, TextDelta):
-                call.pieces.append(event.text)
-                if bus.active:
-                    bus.publish(ChunkReceived(clock.time_us(), call.id, provider, event.text))
-            elif isinstance(event, StreamStarted):
-                event.provider = provider
-            elif isinstance(event, StreamFinished):
-                self.response = event.response = self._ledger.answered(
-                    call, answer, event.completion, ttft=clock.monotonic()
-                )
-            try:
+        try:
+            for event in held:
+                if isinstance(event, TextDelta):
+                    call.pieces.append(event.text)
+                    if bus.active:
+                        bus.publish(ChunkReceived(clock.time_us(), call.id, provider, event.text))
+                elif isinstance(event, StreamStarted):
+                    event.provider = provider
+                elif isinstance(event, StreamFinished):
+                    self.response = event.response = self._ledger.answered(
+                        call, answer, event.completion, ttft=clock.monotonic()
+                    )
                 yield event
-            finally:
-                pass
+        finally:
+            if self.response is None:
+                walk.settle_unread(answer, next(e.completion for e in held if isinstance(e, StreamFinished)))
 
     async def _whole(self, candidate: Candidate) -> tuple[list[StreamEvent], float]:
         """One shot at a candidate's stream, to its end."""

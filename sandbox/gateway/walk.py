@@ -18,7 +18,7 @@ from providers.errors import (
     StreamInterruptedError,
 )
 from providers.pricing import Catalogue, estimate_tokens
-from providers.types import AttemptRecord, TokenUsage
+from providers.types import AttemptRecord, Completion, TokenUsage
 from sandbox.core.bus import Bus
 from sandbox.core.events import (
     AttemptFailed,
@@ -260,6 +260,16 @@ class Walk:
         record.outcome, record.error_type = "failed", "Cancelled"
         record.latency_ms = (self.tools.clock.monotonic() - answer.began) * 1000.0
         record.cost_usd = self._waste(answer.candidate, self._partial(partial_text))
+
+    def settle_unread(self, answer: Answer[Any], completion: Completion) -> None:
+        """The caller went away before it had read an answer that was there: the whole of it is paid for."""
+        candidate = answer.candidate
+        usage = candidate.deployment.provider.usage_of(self.call.request, completion)
+        answer.record.cost_usd = self._waste(candidate, usage)
+
+    def broke_off(self, candidate: Candidate, text: str) -> None:
+        """The caller goes away during an attempt of which `text` had come."""
+        self.call.records[-1].cost_usd = self._waste(candidate, self._partial(text))
 
     def failed(
         self, candidate: Candidate, record: AttemptRecord, attempt: int, error: ProviderError, seconds: float

@@ -59,7 +59,7 @@ class UsageWriter:
         self._link = database.Link(path, lambda: database.open_for_writing(path, clock=clock, sync=sync))
         self._spool = Spool(path.with_name(path.name + ".spool"), clock)
         self._worker = BatchWorker[UsageRecord](
-            "usage-writer", self._take, linger=0.0 if sync else LINGER_S, limit=BATCH, tick=self._tick
+            "usage-writer", self._take, linger=0.0 if sync else LINGER_S, limit=BATCH, crowd=BATCH, tick=self._tick
         )
         self._held: list[UsageRecord] = []
         self._spooled = 0
