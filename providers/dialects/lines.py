@@ -27,6 +27,9 @@ class PieceSplitter:
         """The pieces completed by these bytes, without their ends. Raises MalformedResponseError beyond MAX_PIECE."""
         if self._after_cr or b"\r" in data:
             data = self._with_lf(data)
+        if not self._kept and data.endswith(self._separator) and len(data) <= MAX_PIECE:
+            # What a server flushes are mostly whole pieces.
+            return data[: -len(self._separator)].split(self._separator)
         if data[:1] == b"\n" and self._kept and self._kept[-1][-1:] == b"\n":
             # The separator itself was cut.
             last = self._kept.pop()

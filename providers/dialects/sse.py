@@ -29,9 +29,13 @@ class SseSplitter:
             blocks[0] = blocks[0].removeprefix(_BOM)
         events: list[SseEvent] = []
         for block in blocks:
-            # Nearly every event is this one line.
+            # Nearly every event is one line of data, or a name and one.
             if block[:6] == b"data: " and b"\n" not in block:
                 events.append((b"", block[6:]))
+                continue
+            name, found, data = block.partition(b"\ndata: ")
+            if found and name[:7] == b"event: " and b"\n" not in name and b"\n" not in data:
+                events.append((name[7:], data))
             elif block:
                 self._read(block, events)
         if events:

@@ -219,7 +219,7 @@ def _parsed(body: bytes) -> Any:
 
 
 def _in_turn(found: list[_Entry], counts: MutableMapping[str, int] | None) -> Exchange | None:
-    """Of the recordings that match alike: this turn's, else one for any turn, else the last of a sequence that is over."""
+    """Of the recordings that match alike: this turn's, else one for any turn, else the sequence's last."""
     if all(entry.exchange.sequence is None for entry in found):
         return found[0].exchange
     key = "|".join(entry.exchange.name for entry in found)

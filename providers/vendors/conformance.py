@@ -1,7 +1,7 @@
 """Sends recorded exchanges through the real providers and compares what they make of them with what they should.
 
-The provider is the one that answers live calls; only the bytes come from the recording. So whatever differs is a defect of
-the dialect, of the vendor's class, or of the recording.
+The provider is the one that answers live calls; only the bytes come from the recording. So whatever differs is a defect
+of the dialect, of the vendor's class, or of the recording.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _BY_API: Final = {
     "chat": ("providers.vendors.ollama", "OllamaProvider"),
     "generate": ("providers.vendors.ollama", "OllamaProvider"),
 }
-# Whoever speaks chat completions under another name (Groq, OpenRouter, Gemini's and Ollama's /v1) goes through OpenAI's.
+# Whoever else speaks chat completions (Groq, OpenRouter, Gemini's and Ollama's /v1) goes through OpenAI's class.
 _CHAT_COMPLETIONS: Final = {
     "azure_openai": ("providers.vendors.azure_openai", "AzureOpenAIProvider"),
     "deepseek": ("providers.vendors.deepseek", "DeepSeekProvider"),
     "vllm": ("providers.vendors.vllm", "VLLMProvider"),
 }
 _COMPARED: Final = (
-    "text", "reasoning_text", "finish_reason", "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens",
-    "reasoning_tokens", "tool_calls", "model", "error_type", "error_code", "error_message", "error_class", "stop",
-    "retryable", "retry_after",
+    "text", "reasoning_text", "finish_reason", "stop", "input_tokens", "output_tokens", "cached_input_tokens",
+    "cache_write_tokens", "reasoning_tokens", "tool_calls", "model", "error_type", "error_code", "error_class",
+    "error_message", "retryable", "retry_after",
 )  # fmt: skip
 
 

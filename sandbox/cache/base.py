@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class CacheStore(Protocol):
-    """Keys are text; time to live is seconds. A store may raise CacheUnavailable; the gateway then goes on without it."""
+    """Keys are text; time to live is seconds. Any method may raise CacheUnavailable; the gateway goes on without."""
 
     async def get(self, key: str) -> bytes | None: ...
 

@@ -32,6 +32,8 @@ OVERLAY_BYTES = 32 * 2**20
 """Answers that may wait to be written. A disk that falls so far behind counts as one that does not work."""
 _WRITE_TRIES = 20
 """Each waits 50 ms for another process's lock."""
+_LOCKED_S = 1.0
+"""After a lock stood in the way of opening, `get` is a miss for this long without another try."""
 _GARBAGE_S = 3600.0
 """Entries expire by the injected clock; diskcache, which has its own, clears them away this much later."""
 
@@ -40,6 +42,9 @@ class _Entry(NamedTuple):
     value: bytes | None
     """None: deleted."""
     expires_us: int
+
+
+_NOTHING = _Entry(None, 0)
 
 
 class DiskCacheStore:
@@ -61,13 +66,13 @@ class DiskCacheStore:
         self._failure: str | None = None
         self._cache: PlainCache | None = None
         self._opening = threading.Lock()
+        self._locked_until = 0.0
         self._opened()
 
     async def get(self, key: str) -> bytes | None:
         entry = self._overlay.get(key)
-        if entry is None:
-            entry = self._lookup(key)
-        return entry.value if entry is not None and self._clock.time_us() < entry.expires_us else None
+        value, expires_us = self._lookup(key) if entry is None else entry
+        return value if self._clock.time_us() < expires_us else None
 
     async def set(self, key: str, value: bytes, *, ttl: float) -> None:
         if self._failure is not None:
@@ -80,7 +85,7 @@ class DiskCacheStore:
         self._put(key, _Entry(value, self._clock.time_us() + round(ttl * 1e6)))
 
     async def delete(self, key: str) -> None:
-        self._put(key, _Entry(None, 0))
+        self._put(key, _NOTHING)
 
     async def clear(self) -> int:
         return await self._call(lambda cache: int(cache.clear()))
@@ -111,25 +116,31 @@ class DiskCacheStore:
                     break
                 except plain.FAILURES as error:
                     if plain.is_locked(error):
+                        self._locked_until = self._clock.monotonic() + _LOCKED_S
                         break
                     if last or not plain.is_damaged(error):
                         raise self._unavailable(error) from error
                     self._set_aside(error)
         return self._cache
 
-    def _lookup(self, key: str) -> _Entry | None:
-        cache = self._opened()
+    def _lookup(self, key: str) -> tuple[bytes | None, int]:
+        """The value in the database and when it expires."""
+        cache = self._cache
         if cache is None:
-            return None
+            if self._clock.monotonic() < self._locked_until:
+                return _NOTHING
+            cache = self._opened()
+            if cache is None:
+                return _NOTHING
         try:
             value, expires_us = cache.get(key, tag=True)
         except (sqlite3.Error, OSError) as error:
             self._recover(cache, error)
-            return None
-        return _Entry(value, expires_us) if type(expires_us) is int else None
+            return _NOTHING
+        return (value, expires_us) if type(expires_us) is int else _NOTHING
 
     def _recover(self, cache: PlainCache, failure: BaseException) -> None:
-        """After a failed operation: nothing to do for a lock; a new database for a damaged one; else CacheUnavailable."""
+        """After a failed operation: a lock passes, a damaged database is replaced, all else is CacheUnavailable."""
         from sandbox.cache import plain
 
         error = plain.cause(failure)
@@ -213,7 +224,7 @@ class DiskCacheStore:
                     (
                         (key, entry.value, now + (entry.expires_us - now_us) / 1e6 + _GARBAGE_S, entry.expires_us)
                         for key, entry in entries.items()
-                        if entry.value is not None and entry.expires_us > now_us
+                        if entry.value is not None
                     ),
                     now=now,
                 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,8 +19,10 @@ import diskcache
 from diskcache.core import DBNAME, MODE_RAW
 
 BUSY_S = 0.05
-"""How long any statement waits for another process's lock: a hit is not worth more of the event loop's time."""
+"""How long a statement waits for another process's lock: a hit is not worth more of the event loop's time."""
 _STEP_S = 0.001
+_OPENING_TRIES = 25
+"""Half of BUSY_S for all statements of an opening together; the other half is for the settings before it."""
 
 _SET = """
 INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)
@@ -74,20 +77,22 @@ class PlainCache(diskcache.Cache):  # type: ignore[misc]
     def __init__(self, folder: Path, size_limit: int) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(folder, 0o700)
-        _prepare(folder / DBNAME)
-        self._tries = round(BUSY_S / _STEP_S)
-        super().__init__(
-            folder,
-            timeout=BUSY_S,
-            disk=PlainDisk,
-            size_limit=size_limit,
-            cull_limit=0,  # a set within a transaction would cull by a size that shrinks only at its end: cull afterwards
-            eviction_policy="least-recently-stored",
-            statistics=0,
-            tag_index=0,
-            sqlite_cache_size=-2000,
-            sqlite_mmap_size=0,
-        )
+        self._tries = _OPENING_TRIES
+        # Held until diskcache has its own: it opens twice, and closing the only connection waits for the disk.
+        with closing(_prepared(folder / DBNAME)):
+            super().__init__(
+                folder,
+                timeout=BUSY_S,
+                disk=PlainDisk,
+                size_limit=size_limit,
+                # Culling within a transaction would go by a size that shrinks only at its end: `cull` comes afterwards.
+                cull_limit=0,
+                eviction_policy="least-recently-stored",
+                statistics=0,
+                tag_index=0,
+                sqlite_cache_size=-2000,
+                sqlite_mmap_size=2**24,
+            )
 
     def set_many(self, items: Iterable[tuple[str, bytes, float, int]], *, now: float) -> None:
         """Store (key, value, expire_time, tag) rows as `set` would one by one, at half the cost.
@@ -115,14 +120,16 @@ class PlainCache(diskcache.Cache):  # type: ignore[misc]
         return execute
 
 
-def _prepare(path: Path) -> None:
-    """Settings that the file keeps. diskcache would make them too, but wait up to a minute for the lock they need."""
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+def _prepared(path: Path) -> sqlite3.Connection:
+    """A connection, with the settings made that the file keeps. diskcache would wait up to a minute for their lock."""
+    connection = sqlite3.connect(path, timeout=BUSY_S / 2, isolation_level=None)
     try:
         connection.execute("PRAGMA auto_vacuum = FULL")
         connection.execute("PRAGMA journal_mode = WAL")
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return connection
 
 
 def cause(error: BaseException) -> BaseException:

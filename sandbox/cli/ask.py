@@ -106,7 +106,7 @@ async def ask(
                     response = await runtime.gateway.generate(request, options)
             except ProviderError as error:
                 if not json:
-                    story.show_failure(session.output, error, options.request_id or "")
+                    story.show_failure(session.output, error, options.request_id or "", session.settings.mode)
                 raise
     if json:
         (session.output.json_line if stream else session.output.json)(as_json(response))

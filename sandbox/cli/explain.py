@@ -94,7 +94,7 @@ def _tell(output: Output, record: UsageRecord) -> None:
     if attempts:
         out.line("\nWhat happened:")
         for row in attempts:
-            out.line(f"  {row['provider']} {row['model']}: {_happened(row)}")
+            out.line(f"  {row['provider']} {row['model']}: {_happened(row, simulated)}")
     out.line()
     if record.success:
         out.line(f"{record.provider} answered with {record.model} in {duration_ms(record.latency_ms)}.", "green")
@@ -105,10 +105,11 @@ def _tell(output: Output, record: UsageRecord) -> None:
     out.line(_money(record, simulated))
 
 
-def _happened(row: dict[str, Any]) -> str:
+def _happened(row: dict[str, Any], simulated: bool) -> str:
     shown = ("provider", "model", "outcome", "error_type", "status", "latency_ms", "retry")
     record = AttemptRecord(**{name: row[name] for name in shown})
-    told = f"{row['started_ms']:.0f} ms in, {story.attempt_outcome(record)}"
+    record.cost_usd = None if row["cost_usd"] is None else Decimal(row["cost_usd"])
+    told = f"{row['started_ms']:.0f} ms in, {story.attempt_outcome(record, simulated=simulated)}"
     breaker = row.get("breaker")
     told += f", breaker {breaker}" if breaker and breaker != "closed" else ""
     message = row.get("error_message")

@@ -121,10 +121,7 @@ class FinishedEvent(TypedDict):
     finish_reason: str | None
 
 
-AskEvent = Annotated[
-    StartedEvent | TextEvent | ToolCallEvent | UsageEvent | RestartedEvent | InterruptedEvent | FinishedEvent,
-    Field(description="One line of `ask --stream --json`; the last line is the whole result (`ask`)."),
-]
+AskEvent = StartedEvent | TextEvent | ToolCallEvent | UsageEvent | RestartedEvent | InterruptedEvent | FinishedEvent
 
 
 @with_config(_STRICT)
@@ -382,6 +379,15 @@ class Selftest(TypedDict):
     items: list[SelftestCheck]
 
 
+@with_config(_STRICT)
+class ToolCall(TypedDict):
+    """`arguments` are parsed where they are JSON, else the text as sent."""
+
+    name: str
+    arguments: Any
+
+
+@with_config(_STRICT)
 class FixtureReplay(TypedDict):
     """One line of `fixtures replay --json`: token numbers are the vendor's own, `usage` is normalised."""
 
@@ -396,15 +402,16 @@ class FixtureReplay(TypedDict):
     cached_input_tokens: int | None
     cache_write_tokens: int | None
     reasoning_tokens: int | None
-    usage: dict[str, Any] | None
-    tool_calls: list[dict[str, Any]]
+    usage: Usage | None
+    tool_calls: list[ToolCall]
     model: str | None
     error_type: str | None
+    error_code: str | None
     error_class: str | None
     error_message: str | None
     retryable: bool | None
     retry_after: float | None
-    deltas: int | None
+    deltas: int
 
 
 @with_config(_STRICT)
@@ -442,6 +449,14 @@ _SHAPES: dict[str, Any] = {
 NAMES: tuple[str, ...] = (*_SHAPES, "settings", "trace")
 
 
+_SENTENCES = {
+    "ask-event": "One line of `ask --stream --json`; the last line is the whole result (`ask`).",
+    "settings": "Everything that can be set, as the settings file nests it.",
+    "trace": "One line of a trace after its header.",
+}
+"""What the shapes are that have no docstring of their own to say it."""
+
+
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of one of `NAMES`."""
     if name == "settings":
@@ -452,7 +467,7 @@ def schema(name: str) -> dict[str, Any]:
         body = _trace_line()
     else:
         body = TypeAdapter(_SHAPES[name]).json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **body}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **body, "description": describe(name)}
 
 
 def _trace_line() -> dict[str, Any]:
@@ -466,11 +481,9 @@ def _trace_line() -> dict[str, Any]:
         shape["required"] = [*shape["required"], "event"]
         shape["additionalProperties"] = False
         shapes.append(shape)
-    return {"description": "One line of a trace after its header.", "oneOf": shapes, "$defs": parts}
+    return {"oneOf": shapes, "$defs": parts}
 
 
 def describe(name: str) -> str:
     """One sentence about a shape."""
-    if name == "settings":
-        return "The settings file, as JSON."
-    return str(schema(name).get("description", "")).partition("\n")[0]
+    return _SENTENCES.get(name) or str(_SHAPES[name].__doc__).partition("\n")[0]

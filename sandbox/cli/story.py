@@ -67,7 +67,7 @@ def show_plan(
 def show_answer(output: Output, response: LLMResponse) -> None:
     """The attempts and the sums, on stderr."""
     simulated = response.mode != "live"
-    show_attempts(output, response.attempts)
+    show_attempts(output, response.attempts, simulated=simulated)
     usage = response.usage
     counted = " (counted here)" if usage.estimated else ""
     facts = [
@@ -95,18 +95,18 @@ def _cost(response: LLMResponse, simulated: bool) -> str:
     return text
 
 
-def show_failure(output: Output, error: ProviderError, request_id: str) -> None:
+def show_failure(output: Output, error: ProviderError, request_id: str, mode: str) -> None:
     """The attempts of a request that failed, on stderr; the error itself is said by whoever ends the process."""
     if isinstance(error, StreamInterruptedError) and error.partial_text:
         output.out.line()
         output.out.flush()
-    show_attempts(output, error.attempts)
+    show_attempts(output, error.attempts, simulated=mode != "live")
     if error.retry_after is not None:
         output.note(f"worth another try in {duration_ms(error.retry_after * 1000)}", "dim")
-    _hint(output, "", request_id)
+    _hint(output, mode, request_id)
 
 
-def show_attempts(output: Output, attempts: Sequence[AttemptRecord]) -> None:
+def show_attempts(output: Output, attempts: Sequence[AttemptRecord], *, simulated: bool) -> None:
     if not attempts:
         return
     provider_width = max(len(a.provider) for a in attempts)
@@ -114,22 +114,24 @@ def show_attempts(output: Output, attempts: Sequence[AttemptRecord]) -> None:
     for record in attempts:
         mark, colour = _MARKS[record.outcome]
         label = f"{record.provider:<{provider_width}}  {record.model:<{model_width}}"
-        output.note(f"{output.err.paint(mark, colour)} {label}  {attempt_outcome(record)}")
+        told = attempt_outcome(record, simulated=simulated)
+        output.note(f"{output.err.paint(mark, colour)} {label}  {told}")
 
 
-def attempt_outcome(record: AttemptRecord) -> str:
-    """What came of an attempt, in a few words."""
+def attempt_outcome(record: AttemptRecord, *, simulated: bool) -> str:
+    """What came of an attempt, in a few words; money only where a failure was billed."""
     retry = f", retry {record.retry}" if record.retry else ""
     if record.outcome == "ok":
         return f"answered in {duration_ms(record.latency_ms)}{retry}"
     if record.outcome == "skipped":
         return f"passed over: {record.error_type}"
     status = f"{record.status} " if record.status else ""
-    return f"{status}{record.error_type} after {duration_ms(record.latency_ms)}{retry}"
+    billed = f", wasted {dollars(record.cost_usd, simulated=simulated)}" if record.cost_usd else ""
+    return f"{status}{record.error_type} after {duration_ms(record.latency_ms)}{retry}{billed}"
 
 
 def _hint(output: Output, mode: str, request_id: str) -> None:
-    simulated = "~ simulated; " if mode and mode != "live" else ""
+    simulated = "~ simulated; " if mode != "live" else ""
     output.note(f"{simulated}request {request_id[:12]}: sandbox explain {request_id[:12]}", "dim")
 
 

@@ -76,8 +76,11 @@ class Walk:
         self._outgrown: int | None = None
         """Context window, in tokens, that this request did not fit."""
 
-    async def advance(self, shot: Callable[[Candidate], Awaitable[T]], *, attempt_timeout: float) -> Answer[T]:
-        """The next candidate's answer. Raises the request's final error when none is left or none may be asked."""
+    async def advance(self, shot: Callable[[Candidate], Awaitable[T]], *, attempt_timeout: float | None) -> Answer[T]:
+        """The next candidate's answer. Raises the request's final error when none is left or none may be asked.
+
+        `attempt_timeout`: seconds; None: the shot keeps its limits itself (see `attempt_with_retries`).
+        """
         call, tools = self.call, self.tools
         while self._position < len(self.candidates):
             if call.deadline.remaining() <= 0:

@@ -87,10 +87,10 @@ class ChatDecoder(EventDecoder[SseEvent]):
             # An ordinary delta is its text alone, or text and role.
             if text is None or len(delta) > 1:
                 self._rest_of_delta(delta)
-        if choice.get("error"):
-            raise embedded_error(choice)
         finish = choice.get("finish_reason")
         if finish is not None and answer.finish_reason is None:
+            if choice.get("error"):
+                raise embedded_error(choice)
             if finish == "error":
                 raise ServiceUnavailableError("the provider ended the stream with finish_reason 'error'")
             if type(finish) is not str:

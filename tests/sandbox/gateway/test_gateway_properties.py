@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from providers.attempts import RetryPolicy
@@ -66,6 +67,7 @@ from sandbox.gateway.policies import Policy, StreamLimits
 from sandbox.gateway.router import foreseen_tokens
 from sandbox.usage.base import UsageRecord
 from tests.sandbox.gateway.support import Bench, Scripted, virtual
+from tests.sandbox.gateway.test_breaker_model import NaiveBreaker, Permit
 
 PRICES = catalogue("current")
 OUTCOMES = (RequestCompleted, RequestFailed, RequestCancelled)
@@ -75,6 +77,10 @@ MODELS = {
     "gemini": "gemini-1.5-pro",
     "deepseek": "deepseek-chat",
 }
+
+
+def micros(seconds: float) -> int:
+    return round(seconds * 1e6)
 
 
 # --- what the providers see ------------------------------------------------------------------------------------------
@@ -90,7 +96,8 @@ class Upstream:
     ended: int = -1
     how: str = "running"
     text: list[str] = field(default_factory=list)
-    first_text: int | None = None
+    text_at: list[int] = field(default_factory=list)
+    retry_after: float | None = None
     billed: TokenUsage | None = None
     prefilled: bool = False
 
@@ -112,6 +119,7 @@ class Logging(Scripted):
     def _ended(self, call: Upstream, error: BaseException | None) -> None:
         call.ended = self.clock.time_us()
         call.how = "ok" if error is None else type(error).__name__
+        call.retry_after = getattr(error, "retry_after", None)
 
     async def attempt(self, request: GenerationRequest, model_id: str) -> Completion:
         call = self._opened(request)
@@ -132,8 +140,7 @@ class Logging(Scripted):
             async for event in source:
                 if isinstance(event, TextDelta):
                     call.text.append(event.text)
-                    if call.first_text is None:
-                        call.first_text = self.clock.time_us()
+                    call.text_at.append(self.clock.time_us())
                 elif isinstance(event, StreamFinished):
                     finished = True
                     call.billed = event.completion.usage
@@ -145,6 +152,21 @@ class Logging(Scripted):
             await source.aclose()
             if call.ended < 0:
                 self._ended(call, None if finished else StreamInterruptedError("no finish"))
+
+
+class Shelf:
+    """A cache that takes a moment to answer."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def get(self, key: str) -> bytes | None:
+        await asyncio.sleep(0)
+        return self.kept.get(key)
+
+    async def set(self, key: str, value: bytes, *, ttl: float) -> None:
+        await asyncio.sleep(0)
+        self.kept[key] = value
 
 
 # --- what is asked of them -------------------------------------------------------------------------------------------
@@ -169,6 +191,7 @@ class Met:
     """What the caller of one request met."""
 
     question: str
+    number: int
     ask: Ask
     began: int
     ended: int = 0
@@ -190,7 +213,7 @@ class Run:
         return [e for e in self.bench.events if e.request_id == self.request_id(met)]
 
     def request_id(self, met: Met) -> str:
-        return f"id-{met.question}"
+        return f"request-{met.number}"
 
     def record(self, met: Met) -> UsageRecord:
         [record] = [r for r in self.bench.records if r.request_id == self.request_id(met)]
@@ -202,18 +225,26 @@ class Run:
         return [u for u in asked if not (u.prefilled and u.how == "InvalidRequestError")]
 
 
-async def play(policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]) -> Run:
-    bench = Bench(policy)
+async def play(
+    policy: Policy,
+    scripts: dict[str, tuple[Any, ...]],
+    asks: list[Ask],
+    *,
+    per_minute: dict[str, int] | None = None,
+    shared_question: bool = False,
+) -> Run:
+    """Ask and wait for all of it. `shared_question`: all ask the same, before a cache."""
+    bench = Bench(policy, cache=Shelf()) if shared_question else Bench(policy)
     upstream: list[Upstream] = []
     for name, steps in scripts.items():
         prefills = name == "anthropic"
         provider = Logging(upstream, bench.clock, *steps, kind=name, model=MODELS[name], prefills=prefills)
-        bench.gateway.register(name, provider)
+        bench.gateway.register(name, provider, requests_per_minute=(per_minute or {}).get(name))
     met: list[Met] = []
     tasks = []
     for number, ask in enumerate(asks):
         await bench.clock.sleep(ask.gap)
-        one = Met(f"question-{number}", ask, bench.clock.time_us())
+        one = Met("the question" if shared_question else f"question-{number}", number, ask, bench.clock.time_us())
         met.append(one)
         task = asyncio.ensure_future(_experience(bench, one))
         tasks.append(task)
@@ -226,7 +257,7 @@ async def play(policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[A
 async def _experience(bench: Bench, met: Met) -> None:
     ask = met.ask
     request = GenerationRequest(prompt=met.question, timeout=ask.timeout)
-    options = CallOptions(stream_policy=ask.stream, request_id=f"id-{met.question}")  # type: ignore[arg-type]
+    options = CallOptions(stream_policy=ask.stream, request_id=f"request-{met.number}")  # type: ignore[arg-type]
     try:
         if ask.stream is None:
             met.response = await bench.gateway.generate(request, options)
@@ -339,24 +370,26 @@ def check_attempts(run: Run, met: Met) -> None:
 
 
 def check_times(run: Run, met: Met) -> None:
-    policy, ask = run.policy, met.ask
-    deadline = round((ask.timeout or policy.deadline) * 1e6)
-    lasted = met.ended - met.began
-    limits = policy.streaming
+    """Nothing outlives its limits: an attempt, the deadline (of a stream: to each first text), silence, the whole."""
+    limits = run.policy.streaming
+    deadline = met.ask.timeout or run.policy.deadline
+    to_text = run.policy.attempt_timeout
+    if met.ask.stream is not None:
+        to_text = min(limits.first_text, to_text)
+    waiting_since = met.began
     for call in run.calls(met):
         assert met.began <= call.began <= call.ended <= met.ended
-        to_text = (call.ended if call.first_text is None else call.first_text) - call.began
-        limit = policy.attempt_timeout if ask.stream is None else min(limits.first_text, policy.attempt_timeout)
-        assert to_text <= round(limit * 1e6)
-    if ask.stream is None:
-        assert lasted <= deadline
-        return
-    assert lasted <= round(max(limits.max_stream, ask.timeout or policy.deadline) * 1e6)
-    firsts = [u.first_text for u in run.calls(met) if u.first_text is not None]
-    if not firsts:
-        assert lasted <= deadline
-    else:
-        assert min(firsts) - met.began <= deadline
+        first = call.text_at[0] if call.text_at else call.ended
+        assert first - call.began <= micros(to_text)
+        assert first - waiting_since <= micros(deadline)
+        if call.text_at:
+            for text_at, then in pairwise([*call.text_at, call.ended]):
+                assert then - text_at <= micros(limits.silence)
+            waiting_since = call.ended
+    if met.response is None:
+        assert met.ended - waiting_since <= micros(deadline)
+    if met.ask.stream is not None:
+        assert met.ended - met.began <= micros(max(limits.max_stream, deadline))
 
 
 def check_money(run: Run, met: Met) -> None:
@@ -364,9 +397,15 @@ def check_money(run: Run, met: Met) -> None:
     record = run.record(met)
     attempted = [row for row in rows(run, met) if row.outcome != "skipped"]
     for row, call in zip(attempted, run.calls(met), strict=True):
-        assert row.cost_usd == billed(call, row, met)
+        text = "".join(call.text)
+        if row.error_type == "Cancelled" and met.ask.stream != "buffer":
+            # The first piece is read ahead; one that goes away before it is passed on has had nothing.
+            text = passed_on(run, met) if call.text else ""
+        assert row.cost_usd == billed(call, text, met)
     total = sum((row.cost_usd for row in attempted if row.cost_usd), Decimal(0))
-    answer = sum((row.cost_usd for row in attempted if row.outcome == "ok" and row.cost_usd and record.success), Decimal(0))
+    answer = sum(
+        (row.cost_usd for row in attempted if row.outcome == "ok" and row.cost_usd and record.success), Decimal(0)
+    )
     waste = total - answer
     assert (record.estimated_cost, record.waste_cost) == (answer, waste)
     if met.response is not None:
@@ -375,15 +414,21 @@ def check_money(run: Run, met: Met) -> None:
         assert (outcome.cost_usd, outcome.waste_usd) == (answer, waste)
 
 
-def billed(call: Upstream, row: AttemptRecord, met: Met) -> Decimal | None:
-    """What the vendor charges for a call: its own count where it sent one, else what had come of the answer."""
+def passed_on(run: Run, met: Met) -> str:
+    """The text of the last attempt that reached the caller's side."""
+    events = run.of(met)
+    last = max(i for i, e in enumerate(events) if isinstance(e, AttemptStarted))
+    return "".join(e.text for e in events[last:] if isinstance(e, ChunkReceived))
+
+
+def billed(call: Upstream, text: str, met: Met) -> Decimal | None:
+    """What the vendor charges for a call: its own count where it sent one, else the question and what had come."""
     usage = call.billed
     if usage is None:
-        text = "".join(call.text)
-        if not text:
+        if not call.text:
             return None
         usage = TokenUsage(foreseen_tokens(GenerationRequest(prompt=met.question)), estimate_tokens(text))
-    price = PRICES.price(call.provider, MODELS[call.provider], usage)
+    price = PRICES.price(call.provider, MODELS[call.provider], usage, at=call.ended)
     assert price is not None
     return price.total
 
@@ -420,9 +465,12 @@ def check_final_error(run: Run, met: Met) -> None:
     else:
         skips = [e for e in run.of(met) if isinstance(e, CandidateSkipped)]
         refused = [e.retry_after_s for e in skips if e.reason == "breaker_open"]
-        assert type(error) is (CircuitBreakerOpenError if refused else AuthenticationError)
-        if refused:
-            assert error.retry_after == min(wait for wait in refused if wait is not None)
+        throttled = [e.retry_after_s for e in skips if e.reason == "throttled"]
+        assert type(error) is (
+            CircuitBreakerOpenError if refused else RateLimitError if throttled else AuthenticationError
+        )
+        if refused or throttled:
+            assert error.retry_after == min(wait for wait in refused or throttled if wait is not None)
 
 
 def check_stream(run: Run, met: Met) -> None:
@@ -447,7 +495,7 @@ def check_stream(run: Run, met: Met) -> None:
     if met.ask.stream in ("fail", "buffer"):
         assert not restarts
     if met.ask.stream == "buffer" and texts:
-        assert run.record(met).success
+        assert run.record(met).success or met.how in ("cancelled", "left")
 
 
 def check_breakers(run: Run) -> None:
@@ -562,11 +610,147 @@ POLICIES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(POLICIES, SCRIPTS, ASKS)
-def test_whatever_happens(policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]) -> None:
+PER_MINUTE = st.dictionaries(st.sampled_from(sorted(MODELS)), st.integers(1, 4), max_size=2)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+@given(POLICIES, SCRIPTS, ASKS, PER_MINUTE)
+def test_whatever_happens(
+    policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask], per_minute: dict[str, int]
+) -> None:
     @virtual
     async def body() -> None:
-        check_everything(await play(policy, scripts, asks))
+        check_everything(await play(policy, scripts, asks, per_minute=per_minute))
 
     body()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+@given(POLICIES, SCRIPTS, ASKS)
+def test_the_same_seed_tells_the_same_story(
+    policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]
+) -> None:
+    stories = []
+
+    @virtual
+    async def body() -> None:
+        run = await play(policy, scripts, asks)
+        stories.append((run.bench.events, run.bench.records, [(m.how, m.ended, repr(m.error)) for m in run.met]))
+
+    body()
+    body()
+    assert stories[0] == stories[1]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+@given(POLICIES, SCRIPTS, ASKS)
+def test_one_outcome_each_when_all_ask_the_same(
+    policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]
+) -> None:
+    """Hits, followers and leaders: one outcome and one record for each, and money only where a call was made."""
+
+    @virtual
+    async def body() -> None:
+        # A caller that goes away at once would do so before its request has begun.
+        run = await play(
+            policy, scripts, [replace(a, cancel_after=a.cancel_after and 0.3) for a in asks], shared_question=True
+        )
+        assert len(run.bench.records) == len(run.met)
+        for met in run.met:
+            check_one_outcome(run, met)
+            record = run.record(met)
+            if met.response is not None and (met.response.cached or met.response.coalesced):
+                assert (record.estimated_cost, record.attempts) == (0, 0)
+        paid = sum((r.estimated_cost or 0) + r.waste_cost for r in run.bench.records)
+        told = [row for r in run.bench.records for row in r.story["attempts"] if row.cost_usd is not None]
+        assert paid == sum((row.cost_usd for row in told), Decimal(0))
+        assert all(u.ended >= 0 for u in run.upstream)
+        assert len(run.upstream) >= sum(r.attempts for r in run.bench.records)
+
+    body()
+
+
+# --- breakers --------------------------------------------------------------------------------------------------------
+
+PLAIN_ASKS = st.lists(
+    st.builds(
+        Ask,
+        gap=st.sampled_from([0.0, 0.0, 0.25, 1.0, 3.0]),
+        stream=st.none(),
+        cancel_after=st.sampled_from([None, None, None, 0.5]),
+    ),
+    min_size=5,
+    max_size=15,
+)
+TOUCHY = st.builds(
+    BreakerPolicy,
+    mode=st.sampled_from(["consecutive", "window", "rate"]),
+    failure_threshold=st.integers(1, 3),
+    window=st.sampled_from([2.0, 60.0]),
+    minimum_calls=st.integers(1, 3),
+    recovery_timeout=st.sampled_from([0.25, 3.0]),
+    backoff_multiplier=st.sampled_from([1.0, 2.0]),
+    half_open_permits=st.integers(1, 2),
+    success_threshold=st.integers(1, 2),
+    slow_call_seconds=st.sampled_from([None, 1.0]),
+)
+COUNTED = {
+    "RateLimitError",
+    "ProviderTimeoutError",
+    "ConnectionFailedError",
+    "ServiceUnavailableError",
+    "MalformedResponseError",
+    "StreamInterruptedError",
+}
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+@given(POLICIES, TOUCHY, SCRIPTS, PLAIN_ASKS)
+def test_every_breaker_goes_the_way_its_attempts_say(
+    policy: Policy, touchy: BreakerPolicy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]
+) -> None:
+    """What the events tell of attempts, put into the naive breaker, gives the transitions that the events tell."""
+
+    @virtual
+    async def body() -> None:
+        run = await play(replace(policy, breaker=touchy), scripts, asks)
+        for name in scripts:
+            retell(run, touchy, name)
+
+    body()
+
+
+def retell(run: Run, policy: BreakerPolicy, name: str) -> None:
+    naive, permits = NaiveBreaker(policy), dict[tuple[str, int], Permit]()
+    calls = {run.request_id(met): run.calls(met) for met in run.met}
+    told: list[tuple[str, str, int | None]] = []
+    start = run.met[0].began
+    for event in run.bench.events:
+        naive.now = event.t_us - start
+        if isinstance(event, RequestCancelled):
+            for key in [key for key in permits if key[0] == event.request_id]:
+                naive.finish(permits.pop(key), "neutral", 0.0, None)
+        if getattr(event, "provider", None) != name:
+            continue
+        if isinstance(event, BreakerChanged):
+            to = {"BreakerOpened": "open", "BreakerHalfOpened": "half_open"}.get(type(event).__name__, "closed")
+            told.append((event.from_state, to, None if event.until_us is None else event.until_us - start))
+        elif isinstance(event, CandidateSkipped) and event.reason == "breaker_open":
+            assert not naive.would_admit()
+            assert event.retry_after_s is not None
+            assert micros(event.retry_after_s) == naive.retry_after()
+        elif isinstance(event, AttemptStarted):
+            permit = naive.admit()
+            assert permit is not None
+            permits[event.request_id, event.attempt] = permit
+        elif isinstance(event, AttemptSucceeded):
+            permit = permits.pop((event.request_id, event.attempt))
+            naive.finish(permit, "success", event.latency_ms / 1000, None)
+        elif isinstance(event, AttemptFailed):
+            by_deadline = event.message.startswith("the request's deadline")
+            outcome = "failure" if event.error_type in COUNTED and not by_deadline else "neutral"
+            retry_after = calls[event.request_id][event.attempt].retry_after
+            permit = permits.pop((event.request_id, event.attempt))
+            naive.finish(permit, outcome, event.latency_ms / 1000, retry_after)
+    assert told == naive.transitions
+    assert not permits
