@@ -9,9 +9,20 @@ TYPE_CHECKING = False  # typing's own constant, without the 10 ms of importing t
 if TYPE_CHECKING:
     from typing import Any
 
+    from sandbox.compat.cost_calculator import LLMCostCalculator
+    from sandbox.compat.provider_factory import LLMProviderFactory
+    from sandbox.compat.router import LLMRouter
+    from sandbox.gateway.call import CallOptions
+    from sandbox.gateway.gateway import Gateway
+    from sandbox.gateway.strategies import RoutingStrategy
+    from sandbox.runtime import Runtime
+    from sandbox.settings.loading import load as load_settings
+    from sandbox.settings.model import Settings
+
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "CallOptions": "sandbox.gateway.call",
     "Gateway": "sandbox.gateway.gateway",
     "LLMCostCalculator": "sandbox.compat.cost_calculator",
     "LLMProviderFactory": "sandbox.compat.provider_factory",
@@ -22,7 +33,18 @@ _EXPORTS = {
     "load_settings": "sandbox.settings.loading:load",
 }
 
-__all__ = ["__version__", *_EXPORTS]
+__all__ = [
+    "CallOptions",
+    "Gateway",
+    "LLMCostCalculator",
+    "LLMProviderFactory",
+    "LLMRouter",
+    "RoutingStrategy",
+    "Runtime",
+    "Settings",
+    "__version__",
+    "load_settings",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -186,6 +186,20 @@ def body_then_reset() -> Behaviour:
     return behave
 
 
+def stream_that_lingers() -> Behaviour:
+    """A whole stream, whose body ends only when the test opens the gate."""
+
+    async def behave(vendor: FakeVendor, request: web.Request, body: bytes) -> web.StreamResponse:
+        spoken = dialect_for(request.path)
+        response = await _started(request, spoken)
+        await response.write(b"".join(stream_bytes(spoken, PIECES)))
+        await vendor.gate.wait()
+        await response.write_eof()
+        return response
+
+    return behave
+
+
 def silence() -> Behaviour:
     async def behave(vendor: FakeVendor, request: web.Request, body: bytes) -> web.StreamResponse:
         await vendor.gate.wait()

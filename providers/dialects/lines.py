@@ -31,10 +31,8 @@ class PieceSplitter:
             # What a server flushes are mostly whole pieces.
             return data[: -len(self._separator)].split(self._separator)
         if data[:1] == b"\n" and self._kept and self._kept[-1][-1:] == b"\n":
-            # The separator itself was cut.
-            last = self._kept.pop()
-            self._size -= len(last)
-            data = last + data
+            # The separator itself was cut, so that it is found below.
+            data = self._kept.pop() + data
         head, found, tail = data.rpartition(self._separator)
         if not found:
             self._keep(data)

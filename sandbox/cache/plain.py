@@ -133,8 +133,8 @@ def _prepared(path: Path) -> sqlite3.Connection:
 
 
 def cause(error: BaseException) -> BaseException:
-    """The error of SQLite behind diskcache's Timeout, which stands for whatever a transaction failed of."""
-    while isinstance(error, diskcache.Timeout) and error.__context__ is not None:
+    """The first error, behind diskcache's Timeout for whatever else it was, or behind a rollback that failed too."""
+    while isinstance(error.__context__, FAILURES):
         error = error.__context__
     return error
 

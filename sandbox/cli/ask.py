@@ -147,14 +147,17 @@ def _read_stdin() -> str:
 
 def _provoke(runtime: Runtime, faults: list[str]) -> None:
     """Make providers fail as asked. Raises InputError for an unknown provider or kind."""
-    from providers.faults import parse_fault
+    from providers.faults import Fault, parse_fault
 
+    chosen: dict[str, list[Fault]] = {}
     for text in faults:
         name, separator, kind = text.partition("=")
         if not separator or not name or not kind:
             raise InputError(f"--fail {text!r} is not of the form PROVIDER=KIND[:ARG], such as openai=503")
         runtime.gateway.registry.get(name)
-        runtime.faults.set(name, parse_fault(kind))
+        chosen.setdefault(name, []).append(parse_fault(kind))
+    for name, several in chosen.items():
+        runtime.faults.set(name, several)
 
 
 def _trace(stack: AsyncExitStack, runtime: Runtime, session: Session, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -21,4 +22,16 @@ def completion(
     """
     from sandbox.cli.app import build
 
-    session.output.out.line(build().generate_completion(prog_name="sandbox", shell=shell).rstrip())
+    app = build()
+    app.default(_before_a_command)
+    session.output.out.line(app.generate_completion(prog_name="sandbox", shell=shell).rstrip())
+
+
+def _before_a_command(
+    *,
+    mode: Literal["mock", "replay", "record", "live"] | None = None,
+    preset: str | None = None,
+    config: Path | None = None,
+    debug: bool = False,
+) -> None:
+    """The options that the program reads by itself, told to the parser so that they are completed too."""

@@ -83,7 +83,7 @@ async def prune(
         async with session.usage() as usage:
             records = await usage.prune(before_us=max(0, SYSTEM_CLOCK.time_us() - round(age * 1e6)))
     if cache:
-        async with session.runtime() as runtime:
+        async with session.runtime(stores_only=True) as runtime:
             if runtime.cache is not None:
                 entries = await runtime.cache.clear()
     if json:

@@ -109,11 +109,11 @@ def _happened(row: dict[str, Any], simulated: bool) -> str:
     shown = ("provider", "model", "outcome", "error_type", "status", "latency_ms", "retry")
     record = AttemptRecord(**{name: row[name] for name in shown})
     record.cost_usd = None if row["cost_usd"] is None else Decimal(row["cost_usd"])
-    told = f"{row['started_ms']:.0f} ms in, {story.attempt_outcome(record, simulated=simulated)}"
+    told = f"{duration_ms(row['started_ms'])} in, {story.attempt_outcome(record, simulated=simulated)}"
     breaker = row.get("breaker")
     told += f", breaker {breaker}" if breaker and breaker != "closed" else ""
     message = row.get("error_message")
-    return f"{told} ({message})" if message else told
+    return f"{told} ({message.rstrip('.')})" if message else told
 
 
 def _money(record: UsageRecord, simulated: bool) -> str:

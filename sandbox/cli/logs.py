@@ -28,12 +28,20 @@ class Redaction(logging.Filter):
         return True
 
 
+class _Line(logging.Formatter):
+    """One line as the program's other narration looks; who said it matters only when looking closely."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        source = f"{record.name}: " if record.levelno < logging.WARNING else ""
+        return f"sandbox: {record.levelname.lower()}: {source}{record.message}"
+
+
 def configure(level: str, file: IO[str], secrets: Iterable[str] = ()) -> None:
     """Send log lines of `level` and above to `file`; replaces what an earlier call configured."""
     handler = logging.StreamHandler(file)
     handler.name = _HANDLER
     handler.addFilter(Redaction(secrets))
-    handler.setFormatter(logging.Formatter("sandbox: %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Line())
     root = logging.getLogger()
     root.handlers = [h for h in root.handlers if h.name != _HANDLER] + [handler]
     root.setLevel(level)

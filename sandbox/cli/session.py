@@ -41,11 +41,16 @@ class Session:
         return self.loaded.settings
 
     @asynccontextmanager
-    async def runtime(self) -> AsyncIterator[Runtime]:
-        """The wired engine for as long as it is needed. Raises ConfigError for what is not available."""
+    async def runtime(self, *, stores_only: bool = False) -> AsyncIterator[Runtime]:
+        """The wired engine for as long as it is needed. Raises ConfigError for what is not available.
+
+        `stores_only`: for looking at what is kept, which needs no provider and so no key in any mode.
+        """
         settings = self.settings
         from sandbox.runtime import Runtime
 
+        if stores_only:
+            settings = settings.model_copy(update={"mode": "mock", "chain": None})
         runtime = await Runtime.open(settings)
         # The start is over and the work may be long; what the start made stays for good and need not be looked at.
         gc.freeze()
@@ -60,7 +65,7 @@ class Session:
         """The usage records. Raises UsageUnavailable where there are none to read."""
         from sandbox.usage.base import UsageUnavailable
 
-        async with self.runtime() as runtime:
+        async with self.runtime(stores_only=True) as runtime:
             if runtime.usage is None:
                 raise UsageUnavailable("; ".join(runtime.notes) or "usage is not recorded")
             yield runtime.usage

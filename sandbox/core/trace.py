@@ -42,7 +42,7 @@ def decode(line: bytes | str) -> Event:
         if "candidates" in body:
             body["candidates"] = tuple(PlannedCandidate(**c) for c in body["candidates"])
         return cls(**body)
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
         raise InputError(f"not a trace event ({type(error).__name__}): {str(line)[:80]!r}") from None
 
 

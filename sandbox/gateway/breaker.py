@@ -135,7 +135,7 @@ class CircuitBreaker:
         return state != "forced_open"
 
     def retry_after(self) -> float | None:
-        """Seconds until a probe may be admitted; 0: one is under way; None: it admits, or is held open by hand."""
+        """Seconds until a probe may go; 0: now, or when the one under way ends; None: closed, or held open by hand."""
         if self.state == "open":
             return max(0.0, self._until - self._monotonic())
         return 0.0 if self.state == "half_open" else None

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 class AttemptWatch:
     """Around the attempts on one candidate: breaker, limits, story and events."""
 
-    __slots__ = ("_breaker", "_candidate", "_foreseen", "_walk", "attempt", "began", "permit", "record")
+    __slots__ = ("_breaker", "_candidate", "_walk", "attempt", "began", "permit", "record")
 
     def __init__(self, walk: Walk, candidate: Candidate, permit: int) -> None:
         self._walk = walk
         self._candidate = candidate
         self._breaker = candidate.deployment.breaker
-        self._foreseen = 0
         self.permit = permit
         self.began = 0.0
         self.attempt = 0

@@ -30,6 +30,8 @@ def open_for_writing(path: Path, *, clock: Clock, sync: bool) -> sqlite3.Connect
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         if not migrations.is_current(connection):
+            # Before anything of the file is changed.
+            migrations.check(connection, path)
             _prepare(connection)
             migrations.bring_up_to_date(connection, path, clock)
         # NORMAL in WAL mode: a commit is in the operating system's hands, so the death of this process loses nothing;

@@ -133,9 +133,8 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path, clock: Clock, s
     try:
         # Read again under the lock: another process may have done it meanwhile.
         if not is_current(connection, steps):
-            version = _number(connection, "user_version")
-            _check(connection, path, version, len(steps))
-            if version == 0:
+            check(connection, path, steps)
+            if _number(connection, "user_version") == 0:
                 _create(connection, steps, clock)
             else:
                 _upgrade(connection, steps)
@@ -153,7 +152,9 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
     return value
 
 
-def _check(connection: sqlite3.Connection, path: Path, version: int, known: int) -> None:
+def check(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...] = STEPS) -> None:
+    """Raise UsageUnavailable for a database of a newer version of this program, or of another program."""
+    version, known = _number(connection, "user_version"), len(steps)
     ours = _number(connection, "application_id") == APPLICATION_ID
     if not ours and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise UsageUnavailable(f"{path} is a database of another program; name another file for the usage database")

@@ -295,7 +295,8 @@ class UsageWriter:
                 ).rowcount
         if deleted:
             # A little each time: giving back the pages of a million rows at once would hold up the records meanwhile.
-            connection.execute(f"PRAGMA incremental_vacuum({PRUNE_CHUNK})").fetchall()
+            # As a script, because this statement gives back one page at each step, and execute() takes one step.
+            connection.executescript(f"PRAGMA incremental_vacuum({PRUNE_CHUNK})")
         return deleted
 
 
@@ -321,4 +322,4 @@ def _insert(connection: sqlite3.Connection, batch: Sequence[UsageRecord]) -> lis
     if connection.total_changes - before == len(rows):
         return rows
     fresh = {number for (number,) in connection.execute("SELECT id FROM usage WHERE id >= ?", [first])}
-    return [row for row in rows if row[0] in fresh]
+    return rows

@@ -294,6 +294,29 @@ async def test_one_connection_serves_answers_streams_and_errors(kind, transport)
         assert len(server.connections) == 1
 
 
+@pytest.mark.parametrize(("kind", "transport"), ON_THE_WIRE)
+async def test_a_body_that_ends_a_moment_after_its_last_event_keeps_the_connection(kind, transport):
+    async with acting(kind, transport) as (provider, server):
+        server.script = [fake_vendor.stream_that_lingers(), fake_vendor.answer()]
+        server.gate.clear()
+        async for event in provider.stream_attempt(ASK, provider.model_id):
+            if isinstance(event, StreamFinished):
+                server.gate.set()
+        await provider.attempt(ASK, provider.model_id)
+        assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize(("kind", "transport"), ON_THE_WIRE)
+async def test_a_body_that_never_ends_holds_nobody_up(kind, transport):
+    async with acting(kind, transport) as (provider, server):
+        server.script = [fake_vendor.stream_that_lingers()]
+        server.gate.clear()
+        texts, events = await streamed(provider)
+        assert isinstance(events[-1], StreamFinished)
+        assert "".join(texts) == TEXT
+        await asyncio.wait_for(server.left.wait(), 5)
+
+
 # --- errors -------------------------------------------------------------------------------------------------------
 
 ERRORS = [

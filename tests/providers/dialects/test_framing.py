@@ -45,6 +45,13 @@ def test_events(body: bytes, expected: list[SseEvent]) -> None:
     assert events(*(bytes([b]) for b in body)) == expected
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_cut_within_a_line_end_ends_one_line_only(end: bytes) -> None:
+    body = end.join([b"event: e", b"data: a", b"data: b", b"", b"data: c", b"", b""])
+    for place in range(len(body) + 1):
+        assert events(body[:place], body[place:]) == [(b"e", b"a\nb"), (b"", b"c")]
+
+
 LINES = st.lists(
     st.sampled_from([b"data: a", b"data: \xc3\xa9", b"data:", b"event: e", b": c", b"", b"x: y"]), max_size=12
 )

@@ -202,6 +202,14 @@ def test_a_sequence_beside_a_recording_for_every_turn(shelf: Shelf) -> None:
     assert [shelf.ask(chat("Hi"), counts) for _ in range(3)] == ["always", "second", "always"]
 
 
+def test_a_sequence_under_a_looser_rule_waits_for_the_stricter(shelf: Shelf) -> None:
+    shelf.put("exact", chat("Hi"))
+    shelf.put("first-of-any", chat("Ho"), match="any", sequence=1)
+    counts: dict[str, int] = {}
+    assert shelf.ask(chat("Hi"), counts) == "exact"
+    assert shelf.ask(chat("Ho"), counts) == "first-of-any"
+
+
 def test_a_lone_later_turn_waits_for_it(shelf: Shelf) -> None:
     shelf.put("second", chat("Hi"), sequence=2)
     counts: dict[str, int] = {}

@@ -62,6 +62,13 @@ def test_what_is_asked_and_who_answers_decide_the_answer(changed):
     assert texts != {write().text}
 
 
+def test_providers_without_a_voice_of_their_own_still_differ():
+    answers = {
+        write(f"Explain {matter}.", provider=p).text for matter in ("bees", "rain", "rust") for p in ("one", "two")
+    }
+    assert len(answers) > 3
+
+
 def test_the_requests_own_seed_counts():
     asked = [GenerationRequest(prompt="Explain circuit breakers to a cook.", seed=seed) for seed in range(8)]
     texts = {SyntheticWriter().write(request, provider="openai", model="m").completion.text for request in asked}
@@ -124,8 +131,8 @@ def test_a_limit_that_is_not_reached_changes_nothing():
 
 def test_a_stop_sequence_ends_the_answer_before_it():
     whole = write().text
-    end = whole.split()[4]
-    answer = write(stop=["nowhere in it", end])
+    end, later = whole.split()[4], whole.split()[9]
+    answer = write(stop=["nowhere in it", later, end])
     assert answer.stop == "stop"
     assert answer.text == whole[: whole.index(end)]
     assert answer.usage.output_tokens == len(pieces_of(answer.text))

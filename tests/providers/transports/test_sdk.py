@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 
 import httpx2
@@ -75,6 +76,15 @@ async def test_a_bad_status_is_handed_over_and_not_retried(sdk, vendor, status):
     assert (response.status, response.headers["retry-after"]) == (status, "3")
     assert await response.read() == b'{"error":{"message":"no"}}'
     assert len(vendor.seen) == 1
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_compressed_body_is_handed_over_plain(sdk, vendor, status):
+    _, transport, path = sdk
+    packed = gzip.compress(b'{"error":{"message":"no"}}')
+    vendor.script = [fake_vendor.raw(status, packed, content_encoding="gzip")]
+    response = await transport.send(WireRequest(path, BODY))
+    assert await response.read() == b'{"error":{"message":"no"}}'
 
 
 async def test_chunks_arrive_as_they_are_sent(sdk, vendor):

@@ -131,5 +131,5 @@ def test_a_defect_is_one_sentence_unless_asked_for_more(cli: Cli, monkeypatch: p
 def test_completion_knows_commands_and_options(cli: Cli, shell: str) -> None:
     ran = cli("completion", shell)
     assert ran.code == 0
-    for word in ("explain", "prune", "max-tokens"):
+    for word in ("explain", "prune", "max-tokens", "preset"):
         assert word in ran.out

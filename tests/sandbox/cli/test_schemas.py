@@ -122,6 +122,13 @@ def test_an_explanation(cli: Cli) -> None:
     assert shown["cost_usd"] == asked["cost_usd"]
 
 
+def test_a_replayed_fixture(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("[]")
+    fixtures = Path(__file__).parents[3] / "fixtures"
+    for line in cli("fixtures", "replay", str(fixtures), str(tmp_path / "broken.json"), "--json").out.splitlines():
+        check("fixtures-replay", json.loads(line))
+
+
 def test_every_event_of_a_stream_has_its_shape() -> None:
     events = [
         StreamStarted("openai", "gpt-4"),

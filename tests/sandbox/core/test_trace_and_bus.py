@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
@@ -204,8 +205,10 @@ def test_a_failing_observer_disturbs_neither_the_publisher_nor_the_others(caplog
 def test_each_observer_hears_what_is_published_while_it_listens(steps: list[str], choice: Any) -> None:
     logging.disable(logging.CRITICAL)
     try:
-        bus, listening, expected = Bus(), {}, {}
+        bus = Bus()
+        listening: dict[int, Callable[[], None]] = {}
         heard: dict[int, list[Event]] = {}
+        expected: dict[int, list[Event]] = {}
         for number, step in enumerate(steps):
             if step in ("subscribe", "break"):
                 heard[number], expected[number] = [], []

@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -316,15 +317,16 @@ def check_one_outcome(run: Run, met: Met) -> None:
     events = run.of(met)
     assert isinstance(events[0], RequestReceived)
     [outcome] = [e for e in events if isinstance(e, OUTCOMES)]
-    assert events[-1] is outcome
     assert sum(isinstance(e, UsageRecorded) for e in events) == 1
     record = run.record(met)
+    # A kept answer is booked before it is read out.
+    assert events[-1] is outcome or record.cached
     assert met.how in ("answered", "failed", "cancelled", "left")
     if isinstance(outcome, RequestCompleted):
         assert met.how in ("answered", "left")
-        assert met.response is not None
+        assert met.response is not None or record.cached
         assert (record.success, record.error_type) == (True, None)
-        assert sum(isinstance(e, CostComputed) for e in events) == 1
+        assert sum(isinstance(e, CostComputed) for e in events) == bool(record.attempts)
     elif isinstance(outcome, RequestFailed):
         assert met.how in ("failed", "left")
         assert (record.success, record.error_type) == (False, outcome.error_type)
@@ -537,7 +539,7 @@ def check_breakers(run: Run) -> None:
 
 # --- the worlds ------------------------------------------------------------------------------------------------------
 
-DELAYS = st.sampled_from([0.0, 0.000001, 0.2, 0.7, 1.1, 4.9, 9.999999, 12.0])
+DELAYS = st.sampled_from([0.0, 0.0, 0.000001, 0.2, 0.2, 0.7, 0.7, 1.1, 4.9, 9.999999, 12.0])
 ERRORS = st.sampled_from(
     [
         ServiceUnavailableError("down", status=503),
@@ -562,6 +564,8 @@ STEPS = st.one_of(
     st.tuples(DELAYS, TEXTS, DELAYS, ERRORS),
     st.tuples(DELAYS, TEXTS, DELAYS, st.sampled_from(["<cut>", "<end>"])),
     st.tuples(DELAYS, TEXTS, DELAYS, TEXTS, st.just(1000.0), TEXTS),
+    st.tuples(DELAYS, TEXTS),
+    st.tuples(DELAYS, ERRORS),
     st.just((1000.0, "too late")),
 )
 SCRIPTS = st.integers(1, 4).flatmap(
@@ -574,12 +578,12 @@ ASKS = st.lists(
         Ask,
         gap=st.sampled_from([0.0, 0.0, 0.3, 5.0, 31.0]),
         stream=st.sampled_from([None, None, None, "fail", "restart", "continue", "buffer"]),
-        timeout=st.sampled_from([None, None, None, 0.5, 8.0]),
-        cancel_after=st.sampled_from([None, None, None, None, 0.000001, 0.5, 3.3]),
-        leave_after=st.sampled_from([None, None, None, None, 0, 1, 2, 3]),
+        timeout=st.sampled_from([None] * 8 + [0.5, 8.0]),
+        cancel_after=st.sampled_from([None] * 12 + [0.000001, 0.5, 3.3]),
+        leave_after=st.sampled_from([None] * 8 + [0, 1, 2, 3]),
     ),
     min_size=1,
-    max_size=8,
+    max_size=10,
 )
 POLICIES = st.builds(
     Policy,
@@ -591,9 +595,9 @@ POLICIES = st.builds(
     ),
     breaker=st.builds(
         BreakerPolicy,
-        mode=st.sampled_from(["off", "consecutive", "window", "rate"]),
-        failure_threshold=st.integers(1, 3),
-        minimum_calls=st.integers(1, 3),
+        mode=st.sampled_from(["consecutive", "window", "rate", "consecutive", "window", "rate", "off"]),
+        failure_threshold=st.integers(1, 4),
+        minimum_calls=st.integers(1, 4),
         recovery_timeout=st.sampled_from([0.25, 3.0, 30.0]),
         half_open_permits=st.integers(1, 2),
         success_threshold=st.integers(1, 2),
@@ -610,10 +614,12 @@ POLICIES = st.builds(
 )
 
 
+# Without shrinking: each example is a whole run of a gateway, and a failure would be shrunk for minutes.
+QUICK = settings(deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 PER_MINUTE = st.dictionaries(st.sampled_from(sorted(MODELS)), st.integers(1, 4), max_size=2)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+@settings(QUICK, max_examples=300)
 @given(POLICIES, SCRIPTS, ASKS, PER_MINUTE)
 def test_whatever_happens(
     policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask], per_minute: dict[str, int]
@@ -625,7 +631,7 @@ def test_whatever_happens(
     body()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+@settings(QUICK, max_examples=60)
 @given(POLICIES, SCRIPTS, ASKS)
 def test_the_same_seed_tells_the_same_story(
     policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]
@@ -642,7 +648,7 @@ def test_the_same_seed_tells_the_same_story(
     assert stories[0] == stories[1]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+@settings(QUICK, max_examples=100)
 @given(POLICIES, SCRIPTS, ASKS)
 def test_one_outcome_each_when_all_ask_the_same(
     policy: Policy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]
@@ -651,14 +657,15 @@ def test_one_outcome_each_when_all_ask_the_same(
 
     @virtual
     async def body() -> None:
-        # A caller that goes away at once would do so before its request has begun.
-        run = await play(
-            policy, scripts, [replace(a, cancel_after=a.cancel_after and 0.3) for a in asks], shared_question=True
-        )
+        run = await play(policy, scripts, asks, shared_question=True)
         assert len(run.bench.records) == len(run.met)
         for met in run.met:
-            check_one_outcome(run, met)
             record = run.record(met)
+            if met.how == "cancelled" and record.success:
+                # Its caller went away; the call that it began went on for those who had joined it.
+                assert [type(e) for e in run.of(met) if isinstance(e, OUTCOMES)] == [RequestCompleted]
+                continue
+            check_one_outcome(run, met)
             if met.response is not None and (met.response.cached or met.response.coalesced):
                 assert (record.estimated_cost, record.attempts) == (0, 0)
         paid = sum((r.estimated_cost or 0) + r.waste_cost for r in run.bench.records)
@@ -704,7 +711,7 @@ COUNTED = {
 }
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+@settings(QUICK, max_examples=150)
 @given(POLICIES, TOUCHY, SCRIPTS, PLAIN_ASKS)
 def test_every_breaker_goes_the_way_its_attempts_say(
     policy: Policy, touchy: BreakerPolicy, scripts: dict[str, tuple[Any, ...]], asks: list[Ask]
@@ -754,3 +761,160 @@ def retell(run: Run, policy: BreakerPolicy, name: str) -> None:
             naive.finish(permit, outcome, event.latency_ms / 1000, retry_after)
     assert told == naive.transitions
     assert not permits
+
+
+# --- cases worked out by hand ----------------------------------------------------------------------------------------
+
+ONE_SHOT = Policy(retry=RetryPolicy("last_candidate", retries=0))
+
+
+def stream_of(bench: Bench, policy: str, **request: Any) -> AsyncGenerator[StreamEvent]:
+    return bench.gateway.stream(GenerationRequest(prompt="hello", **request), CallOptions(stream_policy=policy))  # type: ignore[arg-type]
+
+
+@virtual
+async def test_going_away_at_a_restart_closes_the_new_stream_at_once() -> None:
+    bench = Bench(ONE_SHOT)
+    bench.add("openai", ("one", "<cut>"))
+    second = bench.add("anthropic", ("two", 30.0, "three"))
+    stream = stream_of(bench, "restart")
+    async for event in stream:
+        if isinstance(event, StreamRestarted):
+            break
+    await stream.aclose()
+    assert second.closed == 1
+    assert bench.names()[-1] == "RequestCancelled"
+
+
+@virtual
+async def test_going_away_from_a_continued_stream_pays_for_its_own_text_only() -> None:
+    """openai's text of 20 words is its own waste; anthropic had sent one word when its reader left."""
+    bench = Bench(ONE_SHOT)
+    words = " ".join(["word"] * 20)
+    bench.add("openai", (words, "<cut>"), model="gpt-4")
+    bench.add("anthropic", (" last", 30.0, "never"), model="claude-3-opus-20240229", prefills=True)
+    stream = stream_of(bench, "continue")
+    async for event in stream:
+        if isinstance(event, TextDelta) and event.text.endswith("last"):
+            break
+    await stream.aclose()
+    first, second = bench.records[0].story["attempts"]
+    prompt = foreseen_tokens(GenerationRequest(prompt="hello"))
+    for row, kind, text in ((first, "openai", words), (second, "anthropic", " last")):
+        price = PRICES.price(kind, MODELS[kind], TokenUsage(prompt, estimate_tokens(text)))
+        assert price is not None
+        assert row.cost_usd == price.total
+    assert bench.records[0].waste_cost == first.cost_usd + second.cost_usd
+
+
+@pytest.mark.parametrize("policy", ["fail", "buffer"])
+def test_a_silent_stream_ends_when_the_longest_time_is_over(policy: str) -> None:
+    """Text at 0, 8 and 16 s, then nothing: silence alone would end it at 31 s, the longest time is 20 s."""
+
+    @virtual
+    async def body() -> None:
+        bench = Bench(ONE_SHOT, streaming=StreamLimits(max_stream=20.0))
+        bench.add("openai", ("a", 8.0, "b", 8.0, "c", 100.0, "d"))
+        with pytest.raises(StreamInterruptedError, match="longer than 20 s"):
+            async for _ in stream_of(bench, policy):
+                pass
+        assert bench.clock.monotonic() == 20.0
+        assert bench.records[0].waste_cost > 0
+
+    body()
+
+
+@virtual
+async def test_a_buffered_stream_that_breaks_after_the_deadline_still_fails_over_unseen() -> None:
+    """The deadline of 10 s ran to the first text at 1 s. The cut comes at 13 s; the next has a first text at 13.5 s."""
+    bench = Bench(ONE_SHOT, deadline=10.0)
+    bench.add("openai", (1.0, "one", 12.0, "<cut>"))
+    bench.add("anthropic", (0.5, "whole"))
+    events = [event async for event in stream_of(bench, "buffer")]
+    assert [e.text for e in events if isinstance(e, TextDelta)] == ["whole"]
+    assert bench.clock.monotonic() == 13.5
+
+
+@virtual
+async def test_a_buffered_stream_keeps_its_deadline_and_blames_nobody_for_it() -> None:
+    """Deadline 15 s, first text within 10 s: openai is given up at 10 s (its failure), anthropic at 15 s (nobody's),
+    deepseek is not asked. With one candidate that fails at 3 s of 4 s, a backoff of 1 s would end at the deadline."""
+    bench = Bench(ONE_SHOT, deadline=15.0)
+    for name in ("openai", "anthropic", "deepseek"):
+        bench.add(name, (1000.0, "never"))
+    with pytest.raises(ProviderError, match="the request's deadline of 15 s passed"):
+        async for _ in stream_of(bench, "buffer"):
+            pass
+    assert bench.clock.monotonic() == 15.0
+    assert [bench.gateway.breaker(n).snapshot().failures for n in ("openai", "anthropic", "deepseek")] == [1, 0, 0]
+    assert bench.records[0].attempts == 2
+    bench = Bench(deadline=4.0)
+    bench.add("openai", (3.0, ServiceUnavailableError("down", status=503)))
+    began = bench.clock.monotonic()
+    with pytest.raises(ServiceUnavailableError):
+        async for _ in stream_of(bench, "buffer"):
+            pass
+    assert bench.clock.monotonic() - began == 3.0
+
+
+@virtual
+async def test_what_a_buffered_stream_had_held_is_paid_for_when_its_reader_leaves() -> None:
+    """Left while it was held: the question and one word. Left while it was read out: all that the vendor counted."""
+    prompt = foreseen_tokens(GenerationRequest(prompt="hello"))
+    for leave_at, usage in ((1.0, TokenUsage(prompt, estimate_tokens("one"))), (None, TokenUsage(100, 50))):
+        bench = Bench(ONE_SHOT)
+        openai = bench.add("openai", ("one", 2.0, " two"), model="gpt-4")
+        stream = stream_of(bench, "buffer")
+        if leave_at is None:
+            async for event in stream:
+                if isinstance(event, TextDelta):
+                    break
+            await stream.aclose()
+        else:
+            task = asyncio.ensure_future(anext(stream))
+            await bench.clock.sleep(leave_at)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        price = PRICES.price("openai", "gpt-4", usage)
+        assert price is not None
+        [record] = bench.records
+        assert (record.waste_cost, record.error_type, openai.closed) == (price.total, "Cancelled", 1)
+
+
+@pytest.mark.xfail(strict=True, reason="a reader that leaves at the last event is booked a second time, as cancelled")
+@pytest.mark.parametrize("policy", ["fail", "buffer"])
+def test_going_away_at_the_last_event_is_no_cancelling(policy: str) -> None:
+    @virtual
+    async def body() -> None:
+        bench = Bench(ONE_SHOT)
+        bench.add("openai", "one two")
+        stream = stream_of(bench, policy)
+        async for event in stream:
+            if isinstance(event, StreamFinished):
+                break
+        await stream.aclose()
+        assert [type(e) for e in bench.events if isinstance(e, OUTCOMES)] == [RequestCompleted]
+        assert [(r.success, r.error_type) for r in bench.records] == [(True, None)]
+
+    body()
+
+
+@pytest.mark.xfail(strict=True, reason="a caller that leaves during the look into the cache is not booked")
+@pytest.mark.parametrize("stream", [False, True])
+def test_going_away_during_the_look_into_the_cache_is_booked(stream: bool) -> None:
+    @virtual
+    async def body() -> None:
+        bench = Bench(ONE_SHOT, cache=Shelf())
+        openai = bench.add("openai", "one two")
+        asked = anext(stream_of(bench, "fail")) if stream else bench.gateway.generate("hello")
+        task = asyncio.ensure_future(asked)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert openai.times == []
+        assert [type(e) for e in bench.events if isinstance(e, OUTCOMES)] == [RequestCancelled]
+        assert [(r.success, r.error_type) for r in bench.records] == [(False, "Cancelled")]
+
+    body()

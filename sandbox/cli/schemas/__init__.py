@@ -1,0 +1,87 @@
+"""The shapes of everything that is printed as JSON, as types; `sandbox schema` turns them into JSON Schema.
+
+Loaded only there: commands build plain dictionaries, and the tests hold what they print against these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from sandbox.cli.schemas.reports import (
+    ConfigShow,
+    Costs,
+    DataPrune,
+    DataSize,
+    Doctor,
+    FixtureReplay,
+    Health,
+    Models,
+    Place,
+    Schemas,
+    Selftest,
+)
+from sandbox.cli.schemas.requests import Ask, AskEvent, Explain, Failure, Plan
+from sandbox.core.events import EVENT_TYPES
+
+_SHAPES: dict[str, Any] = {
+    "ask": Ask,
+    "ask-event": AskEvent,
+    "plan": Plan,
+    "failure": Failure,
+    "explain": Explain,
+    "costs": Costs,
+    "models": Models,
+    "health": Health,
+    "config-show": ConfigShow,
+    "path": Place,
+    "data-size": DataSize,
+    "data-prune": DataPrune,
+    "doctor": Doctor,
+    "fixtures-replay": FixtureReplay,
+    "selftest": Selftest,
+    "schemas": Schemas,
+}
+
+NAMES: tuple[str, ...] = (*_SHAPES, "settings", "trace")
+
+
+_SENTENCES = {
+    "ask-event": "One line of `ask --stream --json`; the last line is the whole result (`ask`).",
+    "settings": "Everything that can be set, as the settings file nests it.",
+    "trace": "One line of a trace after its header.",
+}
+"""What the shapes are that have no docstring of their own to say it."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of one of `NAMES`."""
+    if name == "settings":
+        from sandbox.settings.model import Settings
+
+        body = Settings.model_json_schema()
+    elif name == "trace":
+        body = _trace_line()
+    else:
+        body = TypeAdapter(_SHAPES[name]).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **body, "description": describe(name)}
+
+
+def _trace_line() -> dict[str, Any]:
+    """Any event of a trace: its fields and, as traces have it, its name."""
+    shapes: list[dict[str, Any]] = []
+    parts: dict[str, Any] = {}
+    for name, event in EVENT_TYPES.items():
+        shape = TypeAdapter(event).json_schema(mode="serialization")
+        parts |= shape.pop("$defs", {})
+        shape["properties"]["event"] = {"const": name}
+        shape["required"] = [*shape["required"], "event"]
+        shape["additionalProperties"] = False
+        shapes.append(shape)
+    return {"oneOf": shapes, "$defs": parts}
+
+
+def describe(name: str) -> str:
+    """One sentence about a shape."""
+    return _SENTENCES.get(name) or str(_SHAPES[name].__doc__).partition("\n")[0]

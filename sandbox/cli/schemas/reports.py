@@ -1,0 +1,232 @@
+"""The shapes of the reading commands."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from sandbox.cli.schemas.common import STRICT, Dollars, Milliseconds, Mode, Timestamp, Tokens
+from sandbox.cli.schemas.requests import Usage
+
+
+@with_config(STRICT)
+class Totals(TypedDict):
+    requests: Tokens
+    succeeded: Tokens
+    failed: Tokens
+    cached: Tokens
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+    tokens: Tokens
+    cost_usd: Dollars
+    waste_usd: Dollars
+    saved_usd: Dollars
+    unpriced: Tokens
+    failovers: Tokens
+    average_latency_ms: Milliseconds
+
+
+class CostsItem(Totals, total=False):
+    """The sums of one value of the dimension, under the dimension's own name."""
+
+    provider: str
+    model: str
+    tenant: str
+    agent: str
+    day: str
+    hour: str
+    month: str
+
+
+@with_config(STRICT)
+class Costs(TypedDict):
+    """What `costs --json` prints."""
+
+    mode: Mode
+    since: Timestamp
+    until: Timestamp
+    tenant: str | None
+    by: Literal["provider", "model", "tenant", "agent", "day", "hour", "month"]
+    items: list[CostsItem]
+    total: Totals
+
+
+@with_config(STRICT)
+class PriceTier(TypedDict):
+    above_tokens: Tokens
+    input_usd: Dollars | None
+    output_usd: Dollars | None
+
+
+@with_config(STRICT)
+class Model(TypedDict):
+    """Prices are USD per million tokens; null where there is no such rate."""
+
+    provider: str
+    model: str
+    input_usd: Dollars | None
+    output_usd: Dollars | None
+    cached_input_usd: Dollars | None
+    cache_write_usd: Dollars | None
+    hourly_usd: Dollars | None
+    local: bool
+    tiers: list[PriceTier]
+    context_window: int | None
+    since: str | None
+    source: str
+
+
+@with_config(STRICT)
+class Models(TypedDict):
+    """What `models --json` prints."""
+
+    catalogue: str
+    items: list[Model]
+
+
+@with_config(STRICT)
+class ProviderHealth(TypedDict):
+    provider: str
+    kind: str
+    model: str
+    is_healthy: bool
+    latency_ms: Milliseconds | None
+    last_error: str | None
+    breaker: str
+    disabled: str | None
+
+
+@with_config(STRICT)
+class Health(TypedDict):
+    """What `health --json` prints."""
+
+    mode: Mode
+    items: list[ProviderHealth]
+
+
+@with_config(STRICT)
+class Setting(TypedDict):
+    key: str
+    value: str | int | float | bool | list[str] | None
+    source: Literal["default", "file", ".env", "environment", "flag"]
+    where: str | None
+    variable: str
+    description: str | None
+
+
+@with_config(STRICT)
+class ConfigShow(TypedDict):
+    """What `config show --json` prints; a credential's value is `set` or null."""
+
+    config_file: str
+    exists: bool
+    items: list[Setting]
+
+
+@with_config(STRICT)
+class Place(TypedDict):
+    """What `config path --json` and `data path --json` print."""
+
+    path: str
+    exists: bool
+
+
+@with_config(STRICT)
+class DataPart(TypedDict):
+    name: str
+    bytes: int
+
+
+@with_config(STRICT)
+class DataSize(TypedDict):
+    """What `data size --json` prints."""
+
+    path: str
+    items: list[DataPart]
+    total_bytes: int
+
+
+@with_config(STRICT)
+class DataPrune(TypedDict):
+    """What `data prune --json` prints."""
+
+    deleted_records: int
+    deleted_cache_entries: int
+
+
+@with_config(STRICT)
+class DoctorCheck(TypedDict):
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+
+
+@with_config(STRICT)
+class Doctor(TypedDict):
+    """What `doctor --json` prints."""
+
+    items: list[DoctorCheck]
+
+
+@with_config(STRICT)
+class SelftestCheck(TypedDict):
+    ok: bool
+    text: str
+
+
+@with_config(STRICT)
+class Selftest(TypedDict):
+    """What `selftest --json` prints."""
+
+    ok: bool
+    items: list[SelftestCheck]
+
+
+@with_config(STRICT)
+class ToolCall(TypedDict):
+    """`arguments` are parsed where they are JSON, else the text as sent."""
+
+    name: str
+    arguments: Any
+
+
+@with_config(STRICT)
+class FixtureReplay(TypedDict):
+    """One line of `fixtures replay --json`: token numbers are the vendor's own, `usage` is normalised."""
+
+    file: str
+    ok: bool
+    text: str | None
+    reasoning_text: str | None
+    finish_reason: str | None
+    stop: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    usage: Usage | None
+    tool_calls: list[ToolCall]
+    model: str | None
+    error_type: str | None
+    error_code: str | None
+    error_class: str | None
+    error_message: str | None
+    retryable: bool | None
+    retry_after: float | None
+    deltas: int
+
+
+@with_config(STRICT)
+class SchemaName(TypedDict):
+    name: str
+    description: str
+
+
+@with_config(STRICT)
+class Schemas(TypedDict):
+    """What `schema --json` prints."""
+
+    items: list[SchemaName]

@@ -1,0 +1,83 @@
+"""What the README promises is run as it is written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.settings import keys, load
+
+from .cli.conftest import Cli, cli, home
+
+__all__ = ["cli", "home"]
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_the_test_line_is_the_one_that_ci_runs() -> None:
+    start, tests = (block.strip() for block in blocks("sh"))
+    assert start.endswith("&& .venv/bin/sandbox")
+    assert f"\n  {tests}\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_constraints_are_exact_and_name_no_index() -> None:
+    lines = (ROOT / ".ci" / "constraints.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"#[^:]*|[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.!+]*", line) for line in lines)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_works(cli: Cli, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "|" in line:
+        given, _, line = line.partition(" | ")
+        monkeypatch.setattr("sandbox.cli.ask._read_stdin", lambda: shlex.split(given)[1])
+    program, *arguments = shlex.split(line)
+    assert program == "sandbox"
+    ran = cli(*arguments)
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize("code", blocks("python"), ids=range(len(blocks("python"))))
+def test_an_example_works(home: Path, code: str) -> None:
+    example = home / "example.py"
+    example.write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(example)],
+        env={
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(home),
+            "SANDBOX_CONFIG_DIR": str(home / "config"),
+            "SANDBOX_DATA_DIR": str(home / "data"),
+        },
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("toml", blocks("toml"))
+def test_the_settings_file_is_valid(home: Path, toml: str) -> None:
+    file = home / "example.toml"
+    file.write_text(toml, encoding="utf-8")
+    loaded = load(file, environ={}, folder=home)
+    assert loaded.settings.deadline == 45
+    assert loaded.settings.cache.size_limit == 500_000_000
+
+
+def test_every_shared_variable_is_listed() -> None:
+    assert [name for name in keys.FOREIGN_VARIABLES if f"`{name}`" not in TEXT] == []

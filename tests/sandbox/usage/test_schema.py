@@ -1,0 +1,138 @@
+"""The schema: made by two ways that must agree, upgraded, shared, refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database, Migrations
+
+from sandbox.usage import migrations
+from sandbox.usage.base import UsageFilter, UsageUnavailable
+from sandbox.usage.sqlite import SqliteUsageStore
+from tests.contract.usage_records import a_record
+from tests.fake_clock import FakeClock
+
+STEPS = migrations.STEPS
+NEXT = migrations.Step(
+    "m999_note", ("ALTER TABLE usage ADD COLUMN note TEXT", "CREATE INDEX usage_note ON usage (note)")
+)
+
+
+def tables(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+    return [tuple(" ".join(str(value).split()).replace("( ", "(").replace(" )", ")") for value in row) for row in rows]
+
+
+def names(connection: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id")]
+
+
+def connect(path: Path | str = ":memory:") -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def test_a_new_database_is_what_sqlite_utils_makes_of_the_same_steps() -> None:
+    direct, upgraded = connect(), connect()
+    migrations.bring_up_to_date(direct, Path("x"), FakeClock(), steps=(*STEPS, NEXT))
+    theirs = Migrations(migrations.SET)
+    for step in (*STEPS, NEXT):
+        theirs(name=step.name)(lambda db, step=step: [db.execute(statement) for statement in step.statements])
+    theirs.apply(Database(upgraded))
+    assert tables(direct) == tables(upgraded)
+    assert names(direct) == names(upgraded)
+    assert [step.name for step in theirs.applied(Database(direct))] == names(direct)
+    assert theirs.pending(Database(direct)) == []
+    direct.close()
+    upgraded.close()
+
+
+def test_an_older_database_is_upgraded_and_keeps_its_rows() -> None:
+    connection = connect()
+    migrations.bring_up_to_date(connection, Path("x"), FakeClock())
+    connection.execute("INSERT INTO fact VALUES ('kept', 7)")
+    migrations.bring_up_to_date(connection, Path("x"), FakeClock(), steps=(*STEPS, NEXT))
+    assert connection.execute("SELECT value FROM fact").fetchall() == [(7,)]
+    assert names(connection) == [*(step.name for step in STEPS), NEXT.name]
+    assert "note" in Database(connection)["usage"].columns_dict
+    migrations.bring_up_to_date(connection, Path("x"), FakeClock(), steps=(*STEPS, NEXT))
+    assert len(names(connection)) == len(STEPS) + 1
+    connection.close()
+
+
+def test_a_step_that_fails_leaves_the_database_as_it_was() -> None:
+    connection = connect()
+    migrations.bring_up_to_date(connection, Path("x"), FakeClock())
+    before = tables(connection)
+    broken = migrations.Step("m999_broken", ("CREATE TABLE half (a)", "CREATE TABLE usage (again)"))
+    with pytest.raises(sqlite3.OperationalError):
+        migrations.bring_up_to_date(connection, Path("x"), FakeClock(), steps=(*STEPS, broken))
+    assert tables(connection) == before
+    assert migrations.is_current(connection)
+    connection.close()
+
+
+async def test_a_newer_schema_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "usage.db"
+    with connect(path) as connection:
+        migrations.bring_up_to_date(connection, path, FakeClock(), steps=(*STEPS, NEXT))
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(UsageUnavailable) as refused:
+        SqliteUsageStore(path, clock=FakeClock())
+    assert str(refused.value) == (
+        f"the usage database {path} has schema {len(STEPS) + 1}, of a newer version of this program; "
+        f"this one knows up to {len(STEPS)}: update the program or name another file"
+    )
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("version", [0, len(STEPS), 99])
+async def test_another_programs_database_is_left_alone(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "theirs.db"
+    with connect(path) as connection:
+        connection.execute("CREATE TABLE precious (a)")
+        connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    with pytest.raises(UsageUnavailable, match="another program"):
+        SqliteUsageStore(path, clock=FakeClock())
+    with connect(path) as connection:
+        assert [name for _, name, _ in tables(connection)] == ["precious"]
+    connection.close()
+
+
+async def test_the_store_keeps_its_file_and_folder_private(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "usage.db"
+    store = SqliteUsageStore(path, clock=FakeClock())
+    store.record(a_record())
+    await store.flush()
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert {part.stat().st_mode & 0o777 for part in path.parent.iterdir()} == {0o600}
+    await store.close()
+
+
+async def test_the_description_counts_what_is_there(tmp_path: Path) -> None:
+    store = SqliteUsageStore(tmp_path / "usage.db", clock=FakeClock())
+    for number in range(3):
+        store.record(a_record(number))
+    described = await store.describe()
+    assert described["records"] == 3
+    assert described["rollup_rows"] > 0
+    assert described["bytes"] > described["free_bytes"] >= 0
+    await store.close()
+
+
+async def test_pruning_gives_room_back_to_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "usage.db"
+    store = SqliteUsageStore(path, clock=FakeClock())
+    for number in range(3000):
+        store.record(a_record(number, story={"answer": "x" * 500}))
+    await store.flush()
+    full = (await store.describe())["bytes"]
+    assert await store.prune(before_us=a_record(3000).timestamp_us) == 3000
+    described = await store.describe()
+    assert described["records"] == 0
+    assert described["bytes"] < full / 4
+    assert (await store.totals(UsageFilter())).requests == 3000
+    await store.close()
