@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
 from providers.base import BaseLLMProvider
 from providers.errors import ConfigError
+from providers.hints import did_you_mean
 
 KINDS: Final = {
     "azure_openai": ("providers.vendors.azure_openai", "AzureOpenAIProvider"),
@@ -30,9 +30,9 @@ def provider_class(kind: str) -> type[BaseLLMProvider]:
     if place is None:
         if kind in ABSENT:
             raise ConfigError(f"the provider kind {kind!r} is not available in this version; use one of {_listed()}")
-        near = get_close_matches(str(kind).lower(), KINDS, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"unknown provider kind {kind!r}: {hint}use one of {_listed()}")
+        raise ConfigError(
+            f"unknown provider kind {kind!r}: {did_you_mean(str(kind).lower(), KINDS)}use one of {_listed()}"
+        )
     module, name = place
     found: type[BaseLLMProvider] = getattr(import_module(module), name)
     return found
@@ -44,8 +44,7 @@ def create(kind: str, **settings: Any) -> BaseLLMProvider:
     known = keywords(cls)
     for name in settings:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(name, known)
             raise ConfigError(f"{kind} has no setting {name!r}: {hint}it takes {', '.join(sorted(known))}")
     return cls(**settings)
 

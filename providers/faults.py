@@ -59,7 +59,8 @@ def parse_fault(text: str) -> Fault:
     if kind.isdigit():
         kind, argument = ("rate_limit", argument) if kind == "429" else ("http_error", kind)
     if kind not in KINDS:
-        raise InputError(f"unknown fault {text!r}: {did_you_mean(kind, KINDS)}use an HTTP status such as 503, or one of {', '.join(KINDS)}")
+        hint = did_you_mean(kind, KINDS)
+        raise InputError(f"unknown fault {text!r}: {hint}use an HTTP status such as 503, or one of {', '.join(KINDS)}")
     if not argument:
         return Fault(kind)
     name = _ARGUMENT.get(kind)

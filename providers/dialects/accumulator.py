@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from hashlib import blake2s
 from typing import Any
 
 from providers.types import (
@@ -125,4 +124,6 @@ def events_of(completion: Completion, split: Callable[[str], Iterable[str]] = _w
 
 def call_id(seed: str | None, index: int, name: str | None) -> str:
     """An id for a tool call whose vendor sends none: the same for the same answer, different from turn to turn."""
+    from hashlib import blake2s
+
     return "call_" + blake2s(f"{seed}|{index}|{name}".encode(), digest_size=8).hexdigest()

@@ -106,28 +106,27 @@ _STATUSES: Final[dict[int, ErrorClass]] = {
     429: RateLimitError,
 }
 
-_CONTEXT = re.compile(
+# Patterns stay text: they are compiled when the first error comes, not when a program that meets none starts.
+_CONTEXT: Final = (
     r"prompt (?:is|was) too long|maximum context length|context length is only"
     r"|context (?:length|window) (?:was |is |has been )?exceeded"
     r"|(?:exceed\w*|longer than|larger than|greater than)[^.]{0,80}"
     r"(?:context (?:length|window|limit|size)|maximum model length)"
     r"|input token count\b.{0,80}exceeds|reduce the length of (?:the |your )?(?:messages|input|prompt)"
 )
-_QUOTA = re.compile(
+_QUOTA: Final = (
     r"credit balance is too low|insufficient (?:balance|credits|funds)|reached your specified api usage limits"
 )
-_FILTERED = re.compile(
+_FILTERED: Final = (
     r"content filtering policy|content management policy|content exists risk|flagged as potentially violating"
 )
-_BAD_KEY = re.compile(
+_BAD_KEY: Final = (
     r"api key (?:is )?(?:not valid|invalid|expired)|invalid (?:x-)?api[- ]key|organization has been disabled"
 )
-_NO_MODEL = re.compile(
+_NO_MODEL: Final = (
     r"model not exist|is not a valid model|\bmodel\b[^.]{0,120}(?:not found|does not exist)|no such model"
 )
-
-_SPACES = re.compile(r"\s+")
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TITLE: Final = r"(?is)<title[^>]*>(.*?)</title>"
 
 
 @dataclass(slots=True)
@@ -196,15 +195,15 @@ def classify(status: int | None, facts: ErrorFacts) -> ErrorClass:
             return cls
     text = facts.message.lower()
     vague = status is None or by_status(status) is InvalidRequestError
-    if (vague or status in (402, 403, 429)) and _QUOTA.search(text):
+    if (vague or status in (402, 403, 429)) and re.search(_QUOTA, text):
         return QuotaExhaustedError
-    if (vague or status == 403) and _FILTERED.search(text):
+    if (vague or status == 403) and re.search(_FILTERED, text):
         return ContentFilterError
-    if (vague or status == 500) and _CONTEXT.search(text):
+    if (vague or status == 500) and re.search(_CONTEXT, text):
         return ContextLengthError
-    if vague and _BAD_KEY.search(text):
+    if vague and re.search(_BAD_KEY, text):
         return AuthenticationError
-    if vague and _NO_MODEL.search(text):
+    if vague and re.search(_NO_MODEL, text):
         return ModelNotFoundError
     if status is not None:
         return by_status(status)
@@ -293,7 +292,7 @@ def _collect_words(source: dict[str, Any], facts: ErrorFacts) -> None:
                 facts.retry_after = (
                     google_delay(detail.get("retryDelay")) if facts.retry_after is None else facts.retry_after
                 )
-    facts.words = [_SPACES.sub("_", word.strip().lower()) for word in words if isinstance(word, str)]
+    facts.words = ["_".join(word.lower().split()) for word in words if isinstance(word, str)]
 
 
 def _status(*candidates: object) -> int | None:
@@ -308,9 +307,9 @@ def _status(*candidates: object) -> int | None:
 def _plain_text(body: bytes) -> str:
     text = body[:65536].decode("utf-8", "replace")
     if "<" in text[:200]:
-        title = _TITLE.search(text)
+        title = re.search(_TITLE, text)
         text = f"an HTML page titled {title[1].strip()!r}" if title else text
-    return _SPACES.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def _dumped(value: object) -> str:

@@ -1,9 +1,8 @@
-"""One text for all spellings of a request, so that equal requests can be found by a hash and unequal ones compared."""
+"""One text for all spellings of a request, so that equal requests are found at once and unequal ones compared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
@@ -38,9 +37,9 @@ def canonical(body: Any, api: str, path: str = "", ignore: Sequence[str] = ()) -
     return body
 
 
-def digest(body: Any) -> bytes:
-    """A short hash of a canonical body."""
-    return blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS), digest_size=16).digest()
+def key(body: Any) -> bytes:
+    """One text for a canonical body: equal for equal bodies."""
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
 
 def _plain(value: Any) -> Any:

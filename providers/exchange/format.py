@@ -7,10 +7,9 @@ Version 1 on disk: `{version, provider, api, recorded, request, response, error,
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
@@ -224,6 +223,8 @@ class _Document:
     def check_keys(self) -> None:
         for key in self.raw:
             if key not in _KEYS:
+                from difflib import get_close_matches
+
                 near = get_close_matches(key, _KEYS, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(_KEYS)}"
                 raise FixtureError(f"{self.where}: unknown key {key!r}; {hint}")
@@ -290,7 +291,7 @@ class _Document:
         value, packed = self.raw.get(plain), self.raw.get(encoded)
         if packed is not None:
             try:
-                return b64decode(packed, validate=True)
+                return a2b_base64(packed, strict_mode=True)
             except (ValueError, TypeError):
                 raise self.wrong(encoded, packed, "base64 text") from None
         if value is None:
@@ -354,4 +355,4 @@ def _data(name: str, data: bytes, *, binary: bool = False) -> dict[str, str]:
         except UnicodeDecodeError:
             # A chunk may end inside a character.
             pass
-    return {f"{name}_base64": b64encode(data).decode()}
+    return {f"{name}_base64": b2a_base64(data, newline=False).decode()}

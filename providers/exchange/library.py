@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from providers.errors import FixtureError
-from providers.exchange.canonical import Difference, canonical, differences, digest, last_user_text
+from providers.exchange.canonical import Difference, canonical, differences, key, last_user_text
 from providers.exchange.format import Exchange, MatchRule, load
 
 _RANKS: Final[dict[MatchRule, int]] = {"exact": 0, "last_user_message": 1, "regex": 2, "any": 3}
@@ -48,13 +47,13 @@ class _Entry:
     exchange: Exchange
     body: Any
     """Canonical, without the fields that the fixture ignores."""
-    hash: bytes
+    key: bytes
     user_text: str
 
     def matches(self, asked: _Asked) -> bool:
         rule = self.exchange.match
         if rule == "exact":
-            return self.hash == asked.hash(self.exchange.ignore)
+            return self.key == asked.key(self.exchange.ignore)
         if rule == "any":
             return True
         if not asked.user_text:
@@ -67,21 +66,21 @@ class _Entry:
 class _Asked:
     """A query with what is worked out of it only when some fixture needs it."""
 
-    __slots__ = ("_hashes", "_query", "body", "user_text")
+    __slots__ = ("_keys", "_query", "body", "user_text")
 
     def __init__(self, query: Query) -> None:
         self._query = query
         self.body = _parsed(query.body)
         self.user_text = last_user_text(self.body)
-        self._hashes: dict[tuple[str, ...], bytes] = {}
+        self._keys: dict[tuple[str, ...], bytes] = {}
 
     def canonical(self, ignore: Sequence[str] = ()) -> Any:
         return canonical(self.body, self._query.api, self._query.path, ignore)
 
-    def hash(self, ignore: tuple[str, ...]) -> bytes:
-        found = self._hashes.get(ignore)
+    def key(self, ignore: tuple[str, ...]) -> bytes:
+        found = self._keys.get(ignore)
         if found is None:
-            found = self._hashes[ignore] = digest(self.canonical(ignore))
+            found = self._keys[ignore] = key(self.canonical(ignore))
         return found
 
 
@@ -137,6 +136,8 @@ class FixtureLibrary:
 
     def nearest(self, query: Query) -> Nearest | None:
         """The recording of the same API that differs in the fewest fields and asks the likest question."""
+        from difflib import SequenceMatcher
+
         asked = _Asked(query)
         best: tuple[float, Nearest] | None = None
         for entry in self._shelf(query.provider).get(query.api, ()):
@@ -206,7 +207,7 @@ def _entry(exchange: Exchange) -> _Entry:
                 f"{exchange.name}: match is 'regex', but the recorded message {text[:60]!r} is no regular expression: "
                 f"{error}"
             ) from None
-    return _Entry(exchange, body, digest(body), text)
+    return _Entry(exchange, body, key(body), text)
 
 
 def _parsed(body: bytes) -> Any:

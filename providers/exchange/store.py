@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +105,8 @@ def _free_name(shelf: Path, exchange: Exchange) -> Path:
 
 def _write(path: Path, data: bytes) -> None:
     """All or nothing: a reader or a crash never sees half a file."""
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:

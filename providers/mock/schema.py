@@ -236,8 +236,9 @@ def _sampled(parsed: Any) -> list[str]:
 _CATEGORIES = {"CATEGORY_DIGIT": "7", "CATEGORY_WORD": "a", "CATEGORY_SPACE": " ", "CATEGORY_NOT_DIGIT": "x"}
 
 
-def _covers(operator: Any, argument: Any, character: str) -> bool:
+def _covers(member: tuple[Any, Any], character: str) -> bool:
     """Whether one member of a character class stands for the character."""
+    operator, argument = member
     match str(operator):
         case "LITERAL":
             return bool(argument == ord(character))
@@ -263,7 +264,7 @@ def _sample(operator: Any, argument: Any) -> str:
             return "x" if argument != ord("x") else "y"
         case "IN":
             if str(argument[0][0]) == "NEGATE":
-                return next((c for c in "xX7-_ .é§" if not any(_covers(*each, c) for each in argument[1:])), "\0")
+                return next((c for c in "xX7-_ .é§" if not any(_covers(each, c) for each in argument[1:])), "\0")
             return _sample(*argument[0])
         case "RANGE":
             return chr(argument[0])

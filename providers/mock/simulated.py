@@ -6,7 +6,7 @@ An answer comes from a matching recorded exchange, else from the synthetic write
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from providers.clock import SYSTEM_CLOCK, Clock
@@ -38,7 +38,7 @@ class Simulation:
     """No match is an error: replay mode. Without a library the packaged recordings are meant."""
     window_of: Callable[[str, str], int | None] | None = None
     """The context window, in tokens, of a provider's model; None: prompts of any length are answered."""
-    writer: SyntheticWriter | None = field(default=None)
+    writer: SyntheticWriter | None = None
     """In place of one with `seed`."""
 
 

@@ -49,10 +49,14 @@ class Topic(NamedTuple):
     """A longer text was asked for."""
 
 
-@lru_cache(maxsize=512)
 def topic_of(text: str) -> Topic:
     """The matter of a prompt. Always finds something to talk about."""
-    head = text[:LOOKED_AT]
+    # Cut before it is remembered: the memory must not hold whole prompts.
+    return _topic_of(text[:LOOKED_AT])
+
+
+@lru_cache(maxsize=512)
+def _topic_of(head: str) -> Topic:
     phrases = _phrases(head)
     asked = _COUNT.search(head)
     count = None

@@ -24,6 +24,8 @@ from providers.transports.base import WireRequest
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to open a connection, TLS included. How long an answer may take is the caller's to limit."""
+MAX_URLS = 256
+"""Parsed addresses remembered; a path may hold a model's name, and callers may ask for any."""
 LARGE_BODY = 1 << 20
 """Bytes from which aiohttp wants a file object, which it sends in slices that leave the loop free in between."""
 
@@ -96,7 +98,8 @@ class AiohttpTransport:
         path = request.path
         url = self._urls.get(path)
         if url is None:
-            # Paths are few: one for each endpoint, or for each deployment.
+            if len(self._urls) >= MAX_URLS:
+                self._urls.clear()
             url = self._urls[path] = URL(self._base_url + path, encoded=True)
         return await self.send_to(url, request.method, request.headers or None, request.body)
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from difflib import get_close_matches
 from typing import Literal
 from urllib.parse import urlsplit
 
 from providers.errors import ConfigError
+from providers.hints import did_you_mean
 
 Mode = Literal["live", "mock", "replay"]
 
@@ -30,9 +30,9 @@ def mode_from_environment() -> Mode:
         return "live"
     mode = _MODES.get(named.lower())
     if mode is None:
-        near = get_close_matches(named.lower(), _MODES, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"SANDBOX_MODE is {named!r}: {hint}use mock, replay, record or live")
+        raise ConfigError(
+            f"SANDBOX_MODE is {named!r}: {did_you_mean(named.lower(), _MODES)}use mock, replay, record or live"
+        )
     return mode
 
 
@@ -48,7 +48,7 @@ def checked_base_url(url: str, *, source: str, plain_http: bool) -> str:
     except ValueError:
         host = None
         parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host or not text.isprintable() or " " in text:
         raise ConfigError(f"{source} is {shown(text)!r}; it must be an address such as https://api.example.com/v1")
     if parts.username or parts.password:
         raise ConfigError(f"{source} holds a user name or password; pass the credential as api_key instead")

@@ -24,6 +24,8 @@ TransportKind = Literal["sdk", "aiohttp"]
 
 END_GRACE = 0.02
 """Seconds to wait, after the last event of a stream, for the end of its body: then the connection can be used again."""
+MAX_QUIRKS = 256
+"""Models whose quirks are remembered; callers may ask for any."""
 USER_AGENT = "llm-failover-sandbox"
 
 
@@ -81,7 +83,7 @@ class WireProvider(BaseLLMProvider):
         super().__init__(
             model_id,
             model=model,
-            api_key=api_key or (environment(self.key_variable) if live else None),
+            api_key=(api_key or "").strip() or (environment(self.key_variable) if live else None),
             base_url=base_url or (environment(self.url_variable) if live else None) or self.default_base_url,
             timeout=timeout,
             max_retries=max_retries,
@@ -167,6 +169,14 @@ class WireProvider(BaseLLMProvider):
                 provider=self.kind,
                 model=model_id,
             )
+        for value in self.auth_headers(self.api_key or "").values():
+            if not (value.isascii() and value.isprintable()):
+                raise AuthenticationError(
+                    f"the API key of {self.kind} holds a character that no key has, such as a line break or a curly "
+                    f"quote; check {self.key_variable or 'api_key'}",
+                    provider=self.kind,
+                    model=model_id,
+                )
 
     def _connected(self) -> Transport:
         base_url, api_key = self.base_url or "", self.api_key or ""
@@ -180,9 +190,8 @@ class WireProvider(BaseLLMProvider):
     def _simulated(self) -> Transport:
         from providers.mock.simulated import SimulatedTransport, Simulation
 
-        return SimulatedTransport(
-            self.dialect, provider=self.kind, simulation=self.simulation or Simulation(), clock=self.clock
-        )
+        simulation = self.simulation or Simulation(fixtures_only=self.mode == "replay")
+        return SimulatedTransport(self.dialect, provider=self.kind, simulation=simulation, clock=self.clock)
 
     def _faulty(self, transport: Transport, faults: FaultSource) -> Transport:
         from providers.transports.faulty import FaultyTransport
@@ -250,6 +259,8 @@ class WireProvider(BaseLLMProvider):
         """An answer with a good status; raises what any other one means."""
         quirks = self._quirks.get(model_id)
         if quirks is None:
+            if len(self._quirks) >= MAX_QUIRKS:
+                self._quirks.clear()
             quirks = self._quirks[model_id] = self.quirks_of(model_id)
         body = self.dialect.encode_request(request, model=model_id, stream=stream, quirks=quirks)
         transport = self._transport or await self._open(model_id)

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sandbox.tui import actions
-from sandbox.tui.drawing import Line
+from sandbox.tui.pieces import Line
 
 if TYPE_CHECKING:
     from textual.widgets import Markdown

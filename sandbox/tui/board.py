@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from sandbox.core.events import (
     ProviderDisabled,
     ProviderEnabled,
 )
+from sandbox.tui.pieces import BAD, NAME, PLAIN, SHAPE_STYLES, SHAPES, WARN, Line
 from sandbox.tui.story import breaker_state
 
 Shape = Literal["closed", "half_open", "open", "disabled"]
@@ -103,3 +104,41 @@ class Board:
     def ticking(self) -> bool:
         """Whether a countdown is to be redrawn as time passes."""
         return any(light.shape == "open" and light.until_us is not None for light in self.lights.values())
+
+
+_STRIP_FORMS = (
+    (2, True, 99),
+    (2, False, 99),
+    (2, False, 9),
+    (1, False, 9),
+    (1, False, 6),
+    (1, False, 4),
+    (1, False, 2),
+)
+"""Blanks between providers, whether one follows the shape, and the longest name of one with nothing to report."""
+
+
+def strip_pieces(lights: Sequence[Light], now_us: int, width: int) -> list[tuple[str, Line]]:
+    """The provider strip as one line for each provider, in as much detail as fits into `width` columns.
+
+    What is healthy gives way first: separators, then the long names of providers with nothing to report.
+    """
+    for gap, spaced, longest in _STRIP_FORMS:
+        cells = [(light.id, _light(light, now_us, spaced, longest)) for light in lights]
+        used = sum(sum(len(text) for text, _ in line) for _, line in cells) + gap * max(0, len(cells) - 1)
+        if used <= width:
+            break
+    return [(id, [*line, (" " * gap, PLAIN)]) for id, line in cells]
+
+
+def _light(light: Light, now_us: int, spaced: bool, longest: int) -> Line:
+    shape = light.shape
+    note = light.note(now_us)
+    name = light.id
+    if longest < len(name) and not note and shape == "closed":
+        name = name.partition("_")[0][:longest]
+    line: Line = [(SHAPES[shape] + (" " if spaced else ""), SHAPE_STYLES[shape])]
+    line.append((name, PLAIN if shape == "closed" else NAME))
+    if note:
+        line.append((f" {note}", WARN if shape == "closed" else BAD))
+    return line

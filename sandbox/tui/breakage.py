@@ -1,19 +1,18 @@
-"""What can be provoked on a provider from the screen, and what to do about a failure. Data and sentences, no logic."""
+"""What can be provoked on a provider from the screen, and what a person can do about a failure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from providers.faults import Fault
+    from sandbox.tui.engine import Engine
 
 HEAL = "heal"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """One way to fail. `fault` is as `--fail` spells it."""
 
     fault: str
@@ -58,6 +57,21 @@ def fault_word(faults: Sequence[Fault]) -> str:
         str(fault.status) if fault.kind == "http_error" else _WORDS.get(fault.kind, fault.kind) for fault in faults
     ]
     return "+".join(words)
+
+
+def carry_out(engine: Engine, provider: str, what: str) -> tuple[str, str]:
+    """Do what was chosen (a fault, `heal` or a breaker's command); returns the feedback and its kind."""
+    from providers.faults import parse_fault
+
+    titles = {command: title for command, title, _ in COMMANDS}
+    if what == HEAL:
+        engine.provoke(provider, None)
+        return f"{provider} answers again", "done"
+    if what in titles:
+        engine.breaker(provider, what)
+        return f"{provider}: {titles[what]}", "done"
+    engine.provoke(provider, parse_fault(what))
+    return f"{provider} is broken: r sends again", "warning"
 
 
 def advice(error_type: str, *, broken: Sequence[str], retry_after_s: float | None, mode: str) -> str:

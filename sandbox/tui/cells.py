@@ -6,17 +6,16 @@ One widget for a whole row, because a widget for each piece would double the tim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
-from sandbox.tui.drawing import Line
+from sandbox.tui.pieces import Line
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """A piece of a row; a click on it runs `command`, an action as Textual spells it."""
 
     line: Line

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,18 +16,15 @@ from textual.widgets.option_list import Option
 
 from sandbox.tui.answer import ScrollKeys
 from sandbox.tui.breakage import COMMANDS, HEAL, KINDS
-from sandbox.tui.drawing import MUTED, Line
+from sandbox.tui.choices import Choice
 from sandbox.tui.history import Rows
+from sandbox.tui.pieces import MUTED, Line
+
+if TYPE_CHECKING:
+    from sandbox.tui.application import SandboxApp
 
 SEARCHED_FROM = 10
 """Choices from which on a list has a box to search in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    value: str
-    label: str
-    detail: str = ""
 
 
 class Chooser(ModalScreen[str | None]):
@@ -171,7 +167,6 @@ class Confirm(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
             box.border_title = self._title
-            box.border_subtitle = "[@click=screen.dismiss(True)]Enter "
             box.border_subtitle = (
                 f"[@click=screen.dismiss(True)]Enter {self._yes}[/] · [@click=screen.dismiss(False)]Esc no[/]"
             )
@@ -179,25 +174,50 @@ class Confirm(ModalScreen[bool]):
 
 
 class Reader(ModalScreen[None]):
-    """A text to read; y copies it."""
+    """A text to read, written for the width there is; y copies it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss(None)", "Close"),
         Binding("y", "copy", "Copy"),
     ]
 
-    def __init__(self, title: str, lines: Sequence[Line]) -> None:
+    def __init__(
+        self, title: str, write: Callable[[int], list[Line]], *, live: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`write` gets the columns; while `live` says so, it is asked again and again."""
         super().__init__()
         self._title = title
-        self._lines = list(lines)
+        self._write = write
+        self._live = live
+        self._was_live = live()
+        self._lines: list[Line] = []
 
     def compose(self) -> ComposeResult:
         with ScrollKeys(classes="dialog reader") as box:
             box.border_title = self._title
             box.border_subtitle = "j k scroll · y copy · Esc close"
-            yield Static(Content("\n").join(Content.assemble(*line) for line in self._lines))
+            yield Static()
+
+    def on_mount(self) -> None:
+        self.query_one(ScrollKeys).focus()
+        self.set_interval(0.25, self._follow)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw)
+
+    def _follow(self) -> None:
+        live, self._was_live = self._was_live, self._live()
+        if live:  # once more after the end
+            self._draw()
+
+    @property
+    def _width(self) -> int:
+        return max(40, self.query_one(ScrollKeys).scrollable_content_region.width)
+
+    def _draw(self) -> None:
+        self._lines = self._write(self._width)
+        self.query_one(Static).update(Content("\n").join(Content.assemble(*line) for line in self._lines))
 
     def action_copy(self) -> None:
         text = "\n".join("".join(piece for piece, _ in line) for line in self._lines)
-        self.app.run_action  # noqa: B018
-        self.app.copy_with_word(text, "the text")  # type: ignore[attr-defined]
+        cast("SandboxApp", self.app).copy_with_word(text, "the text")

@@ -1,36 +1,31 @@
-"""Turns a story into lines of styled text. Pure: a line is a list of (text, style) pairs, and widgets only show them.
-
-Shapes carry the meaning and colour repeats it; styles name theme variables only.
-"""
+"""Turns a story into lines of styled text. Pure: widgets only show them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-
-from rich.cells import cell_len, set_cell_size
 
 from sandbox.core.figures import dollars, duration_ms
-from sandbox.tui.board import Light
-from sandbox.tui.state import Entry
+from sandbox.tui.pieces import (
+    BAD,
+    CANCELLED,
+    DOT,
+    FAILED,
+    GOOD,
+    MUTED,
+    NAME,
+    OK,
+    PLAIN,
+    RESTART,
+    RETRY,
+    SHAPE_STYLES,
+    SHAPES,
+    SKIPPED,
+    SPINNER,
+    WARN,
+    Line,
+    clip,
+)
 from sandbox.tui.story import Attempt, BreakerMove, Disabled, RequestStory, Restart, Skip, Step, Wait
-
-Piece = tuple[str, str]
-Line = list[Piece]
-
-OK, FAILED, SKIPPED, CANCELLED = "✓", "✗", "»", "■"
-RETRY, FAILOVER, RESTART = "↺", "↷", "↻"
-SHAPES = {"closed": "●", "half_open": "◐", "open": "○", "disabled": "⊘"}
-SHAPE_STYLES = {"closed": "$success", "half_open": "$warning", "open": "$error", "disabled": "$error"}
-SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-DOT = " · "
-
-MUTED = "$foreground-muted"
-PLAIN = ""
-GOOD = "$text-success"
-BAD = "$text-error"
-WARN = "$text-warning"
-NAME = "bold"
 
 ERROR_WORDS = {
     "RateLimitError": "rate limit",
@@ -87,11 +82,25 @@ def _elapsed_ms(attempt: Attempt, now_us: int) -> float:
     return max(0, (attempt.ended_us or now_us) - attempt.started_us) / 1000.0
 
 
-def clip(text: str, width: int) -> str:
-    """`text` in at most `width` columns, the last one an ellipsis where something was cut."""
-    if cell_len(text) <= width:
-        return text
-    return set_cell_size(text, max(0, width - 1)).rstrip() + "…"
+def story_lines(
+    story: RequestStory, now_us: int, width: int, frame: int, notes: Sequence[str], *, roomy: bool
+) -> list[Line]:
+    """Everything the pane shows; with room, the message of each failure too."""
+    lines: list[Line] = [request_line(story, notes)]
+    if roomy:
+        lines.append([])
+    for step, line in step_lines(story, now_us, width, frame):
+        lines.append(line)
+        if roomy and isinstance(step, Attempt) and step.message:
+            lines.append([("   ", PLAIN), (clip(step.message, width - 3), MUTED)])
+    if roomy and story.steps:
+        lines.append([])
+    if story.status == "failed":
+        lines.append([(f"{FAILED} {story.error_type}", BAD)])
+    lines += [line for line in (time_line(story), cost_line(story)) if line]
+    for trouble in story.troubles:
+        lines.append([(f"passed over{DOT}{trouble}", MUTED)])
+    return lines
 
 
 def request_line(story: RequestStory, notes: Sequence[str] = ()) -> Line:
@@ -216,82 +225,16 @@ def counts(story: RequestStory) -> str:
     return {"failed": "failed", "cancelled": "cancelled"}.get(story.status, "")
 
 
-def activity(story: RequestStory | None, now_us: int, asked_us: int, frame: int) -> str:
+def activity(story: RequestStory, now_us: int, asked_us: int, frame: int) -> str:
     """What is going on, for the answer's edge: a spinner at once, the time after a second."""
     doing = "asking"
-    if story is not None:
-        running = story.running
-        if story.status == "writing":
-            doing = f"{story.provider} is writing"
-        elif running is not None:
-            doing = f"asking {running.provider}"
-        elif story.steps:
-            doing = "waiting to retry" if isinstance(story.steps[-1], Wait) else "choosing"
+    running = story.running
+    if story.status == "writing":
+        doing = f"{story.provider} is writing"
+    elif running is not None:
+        doing = f"asking {running.provider}"
+    elif story.steps:
+        doing = "waiting to retry" if isinstance(story.steps[-1], Wait) else "choosing"
     seconds = (now_us - asked_us) / 1e6
     clock = f"{DOT}{seconds:.1f} s" if seconds >= 1 else ""
     return f"{SPINNER[frame % len(SPINNER)]} {doing}{clock}"
-
-
-def history_line(entry: Entry, width: int) -> Line:
-    """One row of the history, in columns."""
-    mark, style = {"done": (OK, GOOD), "failed": (FAILED, BAD), "cancelled": (CANCELLED, WARN)}.get(
-        entry.status, ("·", MUTED)
-    )
-    moved = f"{FAILOVER}{entry.failovers}" if entry.failovers else ""
-    cost = "cached" if entry.cached else dollars(entry.cost, simulated=entry.mode != "live") if entry.cost_usd else ""
-    took = "" if entry.latency_ms is None else duration_ms(entry.latency_ms)
-    wide = width >= 100
-    line: Line = [(f"{local_time(entry.at_us)} ", MUTED), (f"{mark} ", style), (f"{entry.provider or '':<12} ", PLAIN)]
-    if wide:
-        line.append((f"{clip(entry.answered_model or '', 20):<20} ", MUTED))
-    line += [
-        (f"{moved:<3}", WARN),
-        (f"{took:>9} ", PLAIN),
-        (f"{cost:>10}  ", GOOD if entry.cached else PLAIN),
-    ]
-    used = sum(len(text) for text, _ in line)
-    line.append((clip(" ".join(entry.prompt.split()), max(8, width - used)), PLAIN))
-    return line
-
-
-def local_time(at_us: int) -> str:
-    """Hours, minutes and seconds in the machine's own zone."""
-    return datetime.fromtimestamp(at_us / 1e6).strftime("%H:%M:%S")  # noqa: DTZ006  a person's own clock is meant
-
-
-_STRIP_FORMS = (
-    (2, True, 99),
-    (2, False, 99),
-    (2, False, 9),
-    (1, False, 9),
-    (1, False, 6),
-    (1, False, 4),
-    (1, False, 2),
-)
-"""Blanks between providers, whether one follows the shape, and the longest name of one with nothing to report."""
-
-
-def strip_pieces(lights: Sequence[Light], now_us: int, width: int) -> list[tuple[str, Line]]:
-    """The provider strip as one line for each provider, in as much detail as fits into `width` columns.
-
-    What is healthy gives way first: separators, then the long names of providers with nothing to report.
-    """
-    for gap, spaced, longest in _STRIP_FORMS:
-        cells = [(light.id, _light(light, now_us, spaced, longest)) for light in lights]
-        used = sum(sum(len(text) for text, _ in line) for _, line in cells) + gap * max(0, len(cells) - 1)
-        if used <= width:
-            break
-    return [(id, [*line, (" " * gap, PLAIN)]) for id, line in cells]
-
-
-def _light(light: Light, now_us: int, spaced: bool, longest: int) -> Line:
-    shape = light.shape
-    note = light.note(now_us)
-    name = light.id
-    if longest < len(name) and not note and shape == "closed":
-        name = name.partition("_")[0][:longest]
-    line: Line = [(SHAPES[shape] + (" " if spaced else ""), SHAPE_STYLES[shape])]
-    line.append((name, PLAIN if shape == "closed" else NAME))
-    if note:
-        line.append((f" {note}", WARN if shape == "closed" else BAD))
-    return line

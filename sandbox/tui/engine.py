@@ -10,9 +10,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from providers.clock import SYSTEM_CLOCK, Clock, random_id
@@ -20,6 +18,18 @@ from providers.errors import InputError, ProviderError
 from providers.redaction import redact
 from sandbox.core.events import Event
 from sandbox.tui.board import Light
+from sandbox.tui.reports import (
+    Ask,
+    Estimated,
+    Opened,
+    ProviderInfo,
+    Provoked,
+    Refused,
+    Report,
+    Settled,
+    Spent,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from providers.faults import Fault
@@ -32,98 +42,6 @@ logger = logging.getLogger(__name__)
 
 CLOSE_WAIT_S = 5.0
 """How long leaving waits for requests under way to end and for their records to be written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One question as the screen asks it; the engine makes the request and the options of it."""
-
-    prompt: str
-    model: str | None = None
-    provider: str | None = None
-    strategy: str | None = None
-    no_cache: bool = False
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderInfo:
-    """What the screen may say about a provider."""
-
-    id: str
-    kind: str
-    model: str
-    provider: Any
-    """The provider itself, to be asked for names and addresses only."""
-
-
-# --- what the engine reports beside the bus's events ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The gateway is ready, or has been built anew for another preset or mode."""
-
-    mode: str
-    preset: str
-    presets: tuple[str, ...]
-    strategy: str
-    strategies: tuple[str, ...]
-    providers: tuple[ProviderInfo, ...]
-    lights: tuple[Light, ...]
-    models: tuple[str, ...]
-    deadline_s: float
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """The gateway could not be opened, or not as asked."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A request that never reached the gateway."""
-
-    request_id: str
-    error_type: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A request's task has ended; no event of it follows."""
-
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Estimated:
-    """What a question would cost at most on each candidate, in the order in which they would be asked."""
-
-    ask: Ask
-    candidates: tuple[tuple[str, str, Decimal | None], ...]
-    """Provider, model, USD; None is unpriced."""
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What this mode has cost since local midnight, waste included."""
-
-    usd: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Provoked:
-    """The faults that are switched on, by provider."""
-
-    faults: Mapping[str, tuple[Fault, ...]]
-
-
-Report = Opened | Unavailable | Refused | Settled | Estimated | Spent | Provoked
 
 
 async def open_runtime(settings: Settings) -> Runtime:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from sandbox.core.figures import dollars, duration_ms
-from sandbox.tui.drawing import (
-    BAD,
-    DOT,
-    GOOD,
-    MUTED,
-    NAME,
-    PLAIN,
-    SKIP_WORDS,
-    WARN,
-    Line,
-    counts,
-    local_time,
-    step_lines,
-)
+from sandbox.tui.drawing import SKIP_WORDS, counts, step_lines
+from sandbox.tui.pieces import BAD, DOT, GOOD, MUTED, NAME, PLAIN, WARN, Line, local_time
+from sandbox.tui.reports import Estimated
 from sandbox.tui.state import Entry
 from sandbox.tui.story import Attempt, BreakerMove, Disabled, RequestStory, Restart, Skip, Wait
 
-_WIDTH = 72
 _LABEL = 13
 
 
-def explain_lines(entry: Entry, story: RequestStory, now_us: int) -> list[Line]:
-    """Everything, as lines; every figure with its unit."""
+def explain_lines(entry: Entry, story: RequestStory, now_us: int, width: int) -> list[Line]:
+    """Everything, in lines of `width` columns; every figure with its unit."""
     lines: list[Line] = [*_facts(entry, story), [], _title("Plan"), *_plan(story), [], _title("What happened")]
-    lines += _happened(story, now_us)
+    lines += _happened(story, now_us, width)
     lines += [[], _title("Time"), *_times(story), [], _title("Money"), *_money(story)]
     if story.simulated:
         lines += [[], [("~ marks figures of simulated providers.", MUTED)]]
@@ -85,11 +73,11 @@ def _plan(story: RequestStory) -> list[Line]:
     return lines
 
 
-def _happened(story: RequestStory, now_us: int) -> list[Line]:
+def _happened(story: RequestStory, now_us: int, width: int) -> list[Line]:
     if not story.steps:
         return [[("the answer was in the cache" if story.cached else "nothing yet", MUTED)]]
     lines: list[Line] = []
-    for step, line in step_lines(story, now_us, _WIDTH):
+    for step, line in step_lines(story, now_us, width):
         lines.append(line)
         for detail in _details(step, story):
             lines.append([("     ", PLAIN), (detail, MUTED)])
@@ -129,11 +117,15 @@ def _times(story: RequestStory) -> list[Line]:
 
 def _money(story: RequestStory) -> list[Line]:
     simulated = story.simulated
-    lines = [_fact("cost", dollars(story.cost_usd, simulated=simulated) if story.priced else "nothing was billed", NAME)]
+    lines = [
+        _fact("cost", dollars(story.cost_usd, simulated=simulated) if story.priced else "nothing was billed", NAME)
+    ]
     if story.cached and story.saved_usd is not None:
         lines.append(_fact("saved", dollars(story.saved_usd, simulated=simulated), GOOD))
     if story.failovers:
-        premium = "unknown" if story.premium_usd is None else dollars(story.premium_usd, simulated=simulated, signed=True)
+        premium = (
+            "unknown" if story.premium_usd is None else dollars(story.premium_usd, simulated=simulated, signed=True)
+        )
         lines.append(
             _fact(
                 "premium",
@@ -144,3 +136,13 @@ def _money(story: RequestStory) -> list[Line]:
     if story.catalogue:
         lines.append(_fact("prices", story.catalogue))
     return lines
+
+
+def estimate_lines(estimated: Estimated) -> list[Line]:
+    """What a paid question may cost, for a person to agree to."""
+    lines: list[Line] = [[("This asks real providers, for real money. At most it costs:", PLAIN)], []]
+    for provider, model, usd in estimated.candidates[:4]:
+        lines.append([(f"  {provider:<14}", NAME), (f"{model:<28}", PLAIN), (f"{dollars(usd):>12}", WARN)])
+    if len(estimated.candidates) > 4:
+        lines.append([(f"  and {len(estimated.candidates) - 4} more, asked only if these fail", MUTED)])
+    return [*lines, [], [("You are asked once in a session.", MUTED)]]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.content import Content
 from textual.widgets import Static
 
 from sandbox.core.figures import dollars
 from sandbox.tui import actions
-from sandbox.tui.board import Board
 from sandbox.tui.cells import Cell, CellBar
-from sandbox.tui.drawing import DOT, MUTED, NAME, PLAIN, Line, strip_pieces
+from sandbox.tui.pieces import DOT, MUTED, PLAIN, Line
+
+if TYPE_CHECKING:
+    from sandbox.tui.board import Light
 
 MODE_STYLES = {"mock": "$text-success", "replay": "$text-primary", "record": "$text-warning", "live": "$text-error"}
 
@@ -66,7 +69,8 @@ class TopBar(CellBar):
         spent = "" if not facts.spent else f"today {dollars(facts.spent, simulated=facts.mode != 'live')}"
         preset = f"preset {facts.preset}" if facts.preset else ""
         for sentence, extras in (
-            (long, (preset, spent)), (long, (spent,)), (long, ()), (short, (spent,)), (short, ()), ("", (spent,)), ("", ()),
+            (long, (preset, spent)), (long, (spent,)), (long, ()),
+            (short, (spent,)), (short, ()), ("", (spent,)), ("", ()),
         ):  # fmt: skip
             line: Line = [(facts.mode.upper(), f"bold {MODE_STYLES.get(facts.mode, PLAIN)}")]
             if sentence:
@@ -81,17 +85,18 @@ class TopBar(CellBar):
 class ProviderStrip(CellBar):
     """Every provider of the chain with the state of its breaker; a click breaks or heals one."""
 
-    def __init__(self, board: Board, now_us: object) -> None:
+    def __init__(self, lights: Callable[[], Sequence[Light]], now_us: Callable[[], int]) -> None:
         super().__init__(id="strip")
-        self._board = board
+        self._lights = lights
         self._now_us = now_us
 
     def cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
-        lights = list(self._board.lights.values())
+        lights = self._lights()
         if not lights:
             return [Cell([(" getting the providers ready …", MUTED)])], []
-        now_us = self._now_us()  # type: ignore[operator]
-        pieces = strip_pieces(lights, now_us, width - 2)
+        from sandbox.tui.board import strip_pieces
+
+        pieces = strip_pieces(lights, self._now_us(), width - 2)
         return [Cell([(" ", PLAIN)]), *(Cell(line, f"app.provider({id!r})") for id, line in pieces)], []
 
 
@@ -117,8 +122,13 @@ class KeyBar(CellBar):
 class NoticeLine(Static):
     """One line for hints and for feedback on what was just done. Feedback passes; then the hint is back."""
 
-    STYLES = {"hint": "$text-accent", "done": "$text-success", "warning": "$text-warning", "error": "$text-error"}
-    MARKS = {"hint": "→ ", "done": "✓ ", "warning": "! ", "error": "✗ "}
+    STYLES: ClassVar[Mapping[str, str]] = {
+        "hint": "$text-accent",
+        "done": "$text-success",
+        "warning": "$text-warning",
+        "error": "$text-error",
+    }
+    MARKS: ClassVar[Mapping[str, str]] = {"hint": "→ ", "done": "✓ ", "warning": "! ", "error": "✗ "}
 
     def __init__(self) -> None:
         super().__init__(id="notice")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from textwrap import wrap
 
 from sandbox.tui import actions
-from sandbox.tui.drawing import MUTED, NAME, PLAIN, SHAPE_STYLES, SHAPES, Line
+from sandbox.tui.pieces import MUTED, NAME, PLAIN, SHAPE_STYLES, SHAPES, Line
 from sandbox.tui.rooms import ROOMS
 
 _SHAPES_TOLD = {
@@ -16,23 +17,32 @@ _SHAPES_TOLD = {
 }
 
 
-def help_lines(topic: str, text: str, room: str, facts: Collection[str], zone: str) -> list[Line]:
-    """`topic` and `text` are those of the focused widget."""
+_KEYS, _TITLE = 11, 34
+
+
+def help_lines(topic: str, text: str, room: str, facts: Collection[str], zone: str, width: int) -> list[Line]:
+    """`topic` and `text` are those of the focused widget; lines of `width` columns."""
     lines: list[Line] = [[(topic, "bold $text-accent")]]
-    lines += [[(line, PLAIN)] for line in text.splitlines()]
+    lines += [[(line, PLAIN)] for part in text.splitlines() for line in wrap(part, width)]
     titles = {entry.name: entry.title for entry in ROOMS}
     for place, title in ((room, titles.get(room, room)), (actions.APP, "Everywhere"), (actions.LIST, "In every list")):
         lines += [[], [(title, "bold $text-accent")]]
-        lines += [_row(action, facts) for action in actions.of(place)]
+        for action in actions.of(place):
+            lines += _rows(action, facts, width)
     rooms = "  ".join(f"{entry.key} {entry.title}" for entry in ROOMS)
     lines += [[], [("Rooms", "bold $text-accent")], [(rooms, PLAIN), ("  (with Alt from a text; F2 to F6 too)", MUTED)]]
     lines += [[], [("Providers", "bold $text-accent")]]
     lines += [[(f"{SHAPES[shape]}  ", SHAPE_STYLES[shape]), (told, PLAIN)] for shape, told in _SHAPES_TOLD.items()]
-    lines += [[], [(f"Times are local ({zone}). ~ marks simulated figures. Escape closes this.", MUTED)]]
-    return lines
+    return [*lines, [], [(f"Times are local ({zone}). ~ marks simulated figures.", MUTED)]]
 
 
-def _row(action: actions.Action, facts: Collection[str]) -> Line:
+def _rows(action: actions.Action, facts: Collection[str], width: int) -> list[Line]:
+    """Key and title, and beside them (or below, where it is narrow) what the action does."""
     keys = " ".join(actions.shown(key) for key in action.keys) or "palette"
     style = NAME if action.works(facts) else MUTED
-    return [(f"{keys:<10} ", "$text-accent"), (f"{action.title:<34} ", style), (action.help, MUTED)]
+    head: Line = [(f"{keys:<{_KEYS}}", "$text-accent"), (f"{action.title:<{_TITLE}}", style)]
+    beside = width - _KEYS - _TITLE
+    if beside >= 30:
+        first, *rest = wrap(action.help, beside) or [""]
+        return [[*head, (first, MUTED)], *([(" " * (_KEYS + _TITLE) + line, MUTED)] for line in rest)]
+    return [head, *([(" " * _KEYS + line, MUTED)] for line in wrap(action.help, width - _KEYS))]

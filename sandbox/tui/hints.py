@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from sandbox.tui.story import BreakerMove, RequestStory
+if TYPE_CHECKING:
+    from sandbox.tui.story import RequestStory
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(NamedTuple):
     name: str
     text: str
     when: frozenset[str]
@@ -63,6 +63,8 @@ class Guide:
 
 def milestones(story: RequestStory) -> set[str]:
     """What a story has taught, as facts for the guide."""
+    from sandbox.tui.story import BreakerMove
+
     facts = {"asked"}
     if story.status == "done":
         facts.add("answered")

@@ -13,8 +13,9 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from sandbox.core.figures import dollars, duration_ms
 from sandbox.tui import actions
-from sandbox.tui.drawing import Line, history_line
+from sandbox.tui.pieces import BAD, CANCELLED, FAILED, FAILOVER, GOOD, MUTED, OK, PLAIN, WARN, Line, clip, local_time
 from sandbox.tui.state import Entry
 
 
@@ -28,8 +29,9 @@ class HistoryPane(Vertical):
     """The newest first."""
 
     HELP = (
-        "What you asked before, the newest first: when, whether it was answered, by whom, ↷ how often it moved to another\n"
-        "provider, how long it took, what it cost. Enter or a click shows it again, `r` sends it again, `/` filters."
+        "What you asked before, the newest first: when, whether it was answered, by whom, ↷ how often it moved to "
+        "another provider, how long it took, what it cost. Enter or a click shows it again, `r` sends it again, "
+        "`/` filters."
     )
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave_filter", "Leave the filter", show=False)]
@@ -131,3 +133,25 @@ class HistoryPane(Vertical):
 
     def _by_id(self, request_id: str | None) -> Entry | None:
         return next((entry for entry in self._entries if entry.request_id == request_id), None)
+
+
+def history_line(entry: Entry, width: int) -> Line:
+    """One row of the history, in columns."""
+    mark, style = {"done": (OK, GOOD), "failed": (FAILED, BAD), "cancelled": (CANCELLED, WARN)}.get(
+        entry.status, ("·", MUTED)
+    )
+    moved = f"{FAILOVER}{entry.failovers}" if entry.failovers else ""
+    cost = "cached" if entry.cached else dollars(entry.cost, simulated=entry.mode != "live") if entry.cost_usd else ""
+    took = "" if entry.latency_ms is None else duration_ms(entry.latency_ms)
+    wide = width >= 100
+    line: Line = [(f"{local_time(entry.at_us)} ", MUTED), (f"{mark} ", style), (f"{entry.provider or '':<12} ", PLAIN)]
+    if wide:
+        line.append((f"{clip(entry.answered_model or '', 20):<20} ", MUTED))
+    line += [
+        (f"{moved:<3}", WARN),
+        (f"{took:>9} ", PLAIN),
+        (f"{cost:>10}  ", GOOD if entry.cached else PLAIN),
+    ]
+    used = sum(len(text) for text, _ in line)
+    line.append((clip(" ".join(entry.prompt.split()), max(8, width - used)), PLAIN))
+    return line

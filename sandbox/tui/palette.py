@@ -11,7 +11,7 @@ from sandbox.tui import actions
 from sandbox.tui.rooms import ROOMS
 
 if TYPE_CHECKING:
-    from sandbox.tui.app import SandboxApp
+    from sandbox.tui.application import SandboxApp
 
 
 class ActionCommands(Provider):

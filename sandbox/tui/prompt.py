@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from sandbox.tui.cells import Cell, CellBar
-from sandbox.tui.drawing import MUTED, PLAIN
+from sandbox.tui.pieces import MUTED, PLAIN
 
 SUGGESTIONS = (
     "Explain circuit breakers to a cook.",
@@ -24,8 +24,8 @@ SUGGESTIONS = (
 
 class PromptEditor(TextArea):
     HELP = (
-        "Type a question. Enter sends it, ^j (or Shift-Enter) begins a new line. An empty prompt sends the suggestion.\n"
-        "Up on the first line and Down on the last bring back earlier prompts. ^z takes back what you changed.\n"
+        "Type a question. Enter sends it, ^j (or Shift-Enter) begins a new line. An empty prompt sends the "
+        "suggestion. Up on the first line and Down on the last bring back earlier prompts. ^z takes back a change.\n"
         "Tab leaves the prompt: then the plain letters below work."
     )
 

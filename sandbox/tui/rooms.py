@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from textual.containers import Container
+
+from sandbox.tui import actions
 
 if TYPE_CHECKING:
     from textual.widget import Widget
 
     from sandbox.core.events import Event
-    from sandbox.tui.engine import Report
+    from sandbox.tui.application import SandboxApp
+    from sandbox.tui.reports import Report
     from sandbox.tui.state import UIState
 
 
-@dataclass(frozen=True, slots=True)
-class RoomEntry:
+class RoomEntry(NamedTuple):
     name: str
     key: str
     """The digit that opens it; its function key of the same number does too, except F1."""
@@ -35,8 +35,7 @@ class RoomEntry:
 ROOMS: tuple[RoomEntry, ...] = (RoomEntry("playground", "1", "Playground", "sandbox.tui.playground:Playground"),)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Something that jump mode can reach: a key, where its label stands, and the action to run."""
 
     key: str
@@ -52,6 +51,11 @@ class Room(Container):
     ROOM = ""
     """Its name, which is its place in the table of actions too."""
 
+    @property
+    def ui(self) -> SandboxApp:
+        """The application, by its own type."""
+        return cast("SandboxApp", self.app)
+
     def facts(self) -> set[str]:
         """What holds now, for the actions of the table."""
         return set()
@@ -65,22 +69,22 @@ class Room(Container):
     def on_report(self, report: Report) -> None:
         """Something else that the engine tells."""
 
-    def tick(self, now_us: int, frame: int) -> None:
+    def tick(self, now_us: int) -> None:
         """Draw what has changed; called at the rate of the screen, after the events."""
 
     def targets(self) -> list[Target]:
         """What jump mode reaches."""
         return []
 
+    def lay_out(self) -> None:
+        """The terminal's size has changed."""
+
     def remember(self, state: UIState) -> None:
         """Write what is to survive into the state."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        from sandbox.tui import actions
-
         known = [one for one in actions.of(self.ROOM) if one.name == action]
-        facts: Collection[str] = self.app.facts()  # type: ignore[attr-defined]
-        return not known or known[0].works(facts)
+        return not known or known[0].works(self.ui.facts())
 
     def __init__(self, **options: Any) -> None:
         super().__init__(id=self.ROOM, **options)

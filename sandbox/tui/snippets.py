@@ -1,4 +1,4 @@
-"""A request as something to paste elsewhere: a curl command, a Python program. A key is always a variable, never a value.
+"""A request as something to paste elsewhere: a curl command, a Python program. A key is a variable, never a value.
 
 Bodies are written by the provider's own dialect, so they are what the provider would be sent.
 """
@@ -14,7 +14,18 @@ from providers.errors import InputError
 if TYPE_CHECKING:
     from providers.types import GenerationRequest
     from providers.vendors.wire import WireProvider
-    from sandbox.tui.engine import ProviderInfo
+    from sandbox.tui.reports import ProviderInfo
+
+
+def write(form: str, info: ProviderInfo, prompt: str, asked: str | None, answered: str | None) -> str:
+    """The question in the form `curl` or `python`, for the model that answered, else the provider's own.
+
+    Raises InputError where that form is impossible.
+    """
+    from providers.types import GenerationRequest
+
+    request = GenerationRequest(prompt=prompt, model=asked)
+    return (curl if form == "curl" else python)(info, request, answered or info.model)
 
 
 def curl(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
@@ -25,7 +36,7 @@ def curl(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
     headers = {"content-type": "application/json"}
     if _variable(provider):
         headers |= provider.auth_headers(f"${_variable(provider)}")
-    lines = [f'curl "{_address(provider, shell=True)}{provider.path_of(model_id)}"']
+    lines = [f'curl "{_address(provider, or_variable=True)}{provider.path_of(model_id)}"']
     lines += [f'-H "{name}: {value}"' for name, value in headers.items()]
     pretty = json.dumps(json.loads(body), ensure_ascii=False, indent=2).replace("'", "'\\''")
     lines.append(f"-d '{pretty}'")
@@ -111,10 +122,10 @@ def _variable(provider: WireProvider) -> str | None:
     return provider.key_variable if provider.needs_key else None
 
 
-def _address(provider: WireProvider, *, shell: bool = False) -> str:
+def _address(provider: WireProvider, *, or_variable: bool = False) -> str:
     """The address without anything secret in it; one that only the user knows is a shell variable."""
     url = provider.complete_url(provider.base_url or provider.default_base_url)
     if not url:
-        return f"${provider.url_variable}" if shell else ""
+        return f"${provider.url_variable}" if or_variable else ""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))

@@ -7,14 +7,15 @@ import os
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from providers.clock import Clock
-from sandbox.core.events import ChunkReceived, Event
-from sandbox.core.trace import decode, encode
-from sandbox.tui.story import RequestStory, fold
+
+if TYPE_CHECKING:
+    from sandbox.core.events import Event
+    from sandbox.tui.story import RequestStory
 
 FILE_NAME = "tui-state.json"
 SCHEMA = 1
@@ -62,6 +63,9 @@ class Entry:
 
     def settle(self, story: RequestStory, events: list[Event]) -> None:
         """Take over what the story says in the end."""
+        from sandbox.core.events import ChunkReceived
+        from sandbox.core.trace import encode
+
         self.status, self.mode = story.status, story.mode or self.mode
         self.provider, self.answered_model = story.provider, story.model
         self.failovers, self.latency_ms, self.cached = story.failovers, story.latency_ms, story.cached
@@ -71,7 +75,10 @@ class Entry:
         self.events = [encode(event).decode() for event in events if not isinstance(event, ChunkReceived)]
 
     def story(self) -> RequestStory:
-        """The story told again; its text is the answer, where that is still known."""
+        """The story told again; its text is the answer, where that is still known. Raises InputError for bad lines."""
+        from sandbox.core.trace import decode
+        from sandbox.tui.story import fold
+
         story = fold((decode(line) for line in self.events), self.request_id)
         story.pieces = [self.answer] if self.answer else []
         return story

@@ -322,4 +322,4 @@ def _insert(connection: sqlite3.Connection, batch: Sequence[UsageRecord]) -> lis
     if connection.total_changes - before == len(rows):
         return rows
     fresh = {number for (number,) in connection.execute("SELECT id FROM usage WHERE id >= ?", [first])}
-    return rows
+    return [row for row in rows if row[0] in fresh]

@@ -285,7 +285,7 @@ async def test_the_request_is_the_vendors(kind, transport):
 @pytest.mark.parametrize(("kind", "transport"), ON_THE_WIRE)
 async def test_one_connection_serves_answers_streams_and_errors(kind, transport):
     acts = [Ok(), Fail(RateLimitError("slow down", status=429)), Ok(), Ok()]
-    async with acting(kind, transport, *acts) as (provider, server):
+    async with acting(kind, transport, *acts, clock=FakeClock()) as (provider, server):
         await provider.attempt(ASK, provider.model_id)
         with pytest.raises(RateLimitError):
             await provider.attempt(ASK, provider.model_id)
@@ -296,7 +296,7 @@ async def test_one_connection_serves_answers_streams_and_errors(kind, transport)
 
 @pytest.mark.parametrize(("kind", "transport"), ON_THE_WIRE)
 async def test_a_body_that_ends_a_moment_after_its_last_event_keeps_the_connection(kind, transport):
-    async with acting(kind, transport) as (provider, server):
+    async with acting(kind, transport, clock=FakeClock()) as (provider, server):
         server.script = [fake_vendor.stream_that_lingers(), fake_vendor.answer()]
         server.gate.clear()
         async for event in provider.stream_attempt(ASK, provider.model_id):
@@ -594,6 +594,20 @@ async def test_a_missing_key_names_its_variable_and_the_way_without_one(kind):
             with pytest.raises(AuthenticationError, match=f"{kind.upper()}_API_KEY.*mock_mode=True") as caught:
                 await attempt
             assert (caught.value.provider, caught.value.model) == (kind, provider.model_id)
+
+
+@pytest.mark.parametrize("key", ["canary\n6f0e1b7c2a", "“canary-6f0e1b7c2a”", "canary-\x00"])
+@pytest.mark.parametrize(("kind", "transport"), ON_THE_WIRE)
+async def test_a_key_that_no_header_can_carry_is_an_authentication_error(kind, transport, key):
+    address = "https://127.0.0.1:1"
+    async with create(kind, api_key=key, base_url=address, transport_kind=transport, mock_mode=False) as provider:
+        with pytest.raises(AuthenticationError, match="holds a character that no key has") as caught:
+            await provider.attempt(ASK, provider.model_id)
+        assert "6f0e" not in str(caught.value)
+
+
+async def test_space_around_a_key_is_not_part_of_it():
+    assert create("openai", api_key=f" {CANARY}\n", mock_mode=False).api_key == CANARY
 
 
 # --- by itself ----------------------------------------------------------------------------------------------------

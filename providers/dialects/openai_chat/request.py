@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import unquote
 
 from providers.dialects import forms
 from providers.dialects.base import DecodedRequest, Quirks
@@ -147,4 +146,8 @@ def _read_choice(data: Mapping[str, Any]) -> str | Mapping[str, Any] | None:
 def _deployment(path: str) -> str | None:
     """Azure names the model by the deployment in the path."""
     _, found, rest = path.partition("/deployments/")
-    return unquote(rest.partition("/")[0]) or None if found else None
+    if not found:
+        return None
+    from urllib.parse import unquote
+
+    return unquote(rest.partition("/")[0]) or None

@@ -32,18 +32,12 @@ class ChatDecoder(EventDecoder[SseEvent]):
 
     def _take(self, payload: SseEvent) -> None:
         name, data = payload
-        if data[:6] == b"[DONE]":
-            if self.answer.finish_reason is None:
-                raise StreamInterruptedError("the stream ended with [DONE] but without a finish reason")
-            self._finish()
-            return
         if name == b"error":
             raise embedded_error(json_or_text(data))
-        if not data:
+        if data[:1] != b"{":
+            self._other(data)
             return
         chunk = orjson.loads(data)
-        if type(chunk) is not dict:
-            raise MalformedResponseError(f"a stream event is not an object: {data[:80].decode('utf-8', 'replace')!r}")
         choices = chunk.get("choices")
         if chunk.get("error") or (choices is None and chunk.get("object") == "error"):
             raise embedded_error(chunk)
@@ -55,13 +49,30 @@ class ChatDecoder(EventDecoder[SseEvent]):
                 if not choice.get("index"):
                     self._choice(choice)
         usage = chunk.get("usage")
+        if self.answer.finish_reason is None:
+            if usage:
+                self._usage(usage)
+            return
         if usage is None and "x_groq" in chunk:
             usage = chunk["x_groq"].get("usage")
         if usage:
             self._usage(usage)
-            if not choices and self.answer.finish_reason is not None:
+            if not choices:
                 # Only the sentinel can follow, which some servers forget while they keep the connection open.
                 self._finish()
+
+    def _other(self, data: bytes) -> None:
+        """Read what does not begin like an object: the sentinel, nothing, or nonsense."""
+        data = data.strip()
+        if data.startswith(b"[DONE]"):
+            if self.answer.finish_reason is None:
+                raise StreamInterruptedError("the stream ended with [DONE] but without a finish reason")
+            self._finish()
+        elif data[:1] == b"{":
+            self._take((b"", data))
+        elif data:
+            orjson.loads(data)
+            raise MalformedResponseError(f"a stream event is not an object: {data[:80].decode('utf-8', 'replace')!r}")
 
     def _opened(self, chunk: Mapping[str, Any]) -> bool:
         """Whether the answer has begun: Azure's first chunk holds only the verdict on the prompt."""

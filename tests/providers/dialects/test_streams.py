@@ -257,6 +257,14 @@ def test_text_after_the_finish_reason_is_ignored() -> None:
     assert completion.text == "a"
 
 
+def test_white_space_around_the_data_means_nothing() -> None:
+    body = (chunk({"content": "a"}) + chunk({}, "stop") + b"data: [DONE] \n\n").replace(b"data: ", b"data: \t ")
+    decoder = dialect("openai_chat").decoder()
+    finished = decoder.feed(body)[-1]
+    assert isinstance(finished, StreamFinished)
+    assert finished.completion.text == "a"
+
+
 def test_a_finish_reason_that_says_error_is_one() -> None:
     _, error = drain(dialect("openai_chat").decoder(), [chunk({"content": "a"}) + chunk({}, "error")])
     assert type(error) is errors.ServiceUnavailableError

@@ -330,6 +330,15 @@ async def test_the_first_prompt_has_a_written_answer_in_both_forms(kind):
         assert 0.9 * len(response.text) / 5 < response.usage.output_tokens < 1.5 * len(response.text) / 4
 
 
+async def test_replay_by_the_environment_answers_from_what_comes_with_the_program(monkeypatch):
+    monkeypatch.setenv("SANDBOX_MODE", "replay")
+    async with create("anthropic") as provider:
+        response = await provider.generate(PROMPT)
+        assert (response.mode, response.finish_reason) == ("replay", "end_turn")
+        with pytest.raises(FixtureError, match="anthropic/circuit-breakers"):
+            await provider.generate("Something that nobody recorded")
+
+
 def test_no_two_vendors_say_the_same():
     texts = [PACKAGED.exchange(f"{kind}/circuit-breakers-plain.json").expected["text"] for kind in PACKAGED.providers()]
     assert len(set(texts)) == len(texts) >= 6

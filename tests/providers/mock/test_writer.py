@@ -164,6 +164,15 @@ def test_a_conversation_costs_more_than_its_texts():
     assert prompt_tokens([{"role": "user", "content": "hello"}, {"role": "assistant", "tool_calls": [call]}]) > one + 4
 
 
+def test_long_prompts_are_not_remembered():
+    import providers.mock.topic as topic
+
+    topic._topic_of.cache_clear()
+    for number in range(5):
+        topic.topic_of("bees and rain " * 200 + str(number))
+    assert topic._topic_of.cache_info().currsize == 1
+
+
 # --- JSON ---------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 from providers.errors import ConnectionFailedError, ProviderTimeoutError
-from providers.transports.aiohttp_client import LARGE_BODY, AiohttpTransport
+from providers.transports.aiohttp_client import LARGE_BODY, MAX_URLS, AiohttpTransport
 from providers.transports.base import WireRequest
 from tests import fake_vendor
 from tests.fake_vendor import serving
@@ -224,6 +224,14 @@ async def test_no_more_connections_than_allowed(vendor):
     await transport.close()
     assert most <= 2
     assert len(vendor.connections) <= 2
+
+
+async def test_many_different_paths_are_not_remembered_for_ever(transport, vendor):
+    vendor.script = [fake_vendor.raw(404, b"{}")]
+    for number in range(MAX_URLS + 10):
+        await (await transport.send(WireRequest(f"/deployments/{number}/chat", CHAT.body))).read()
+    assert vendor.seen[-1].path == f"/deployments/{MAX_URLS + 9}/chat"
+    assert len(transport._urls) <= MAX_URLS
 
 
 async def ask_once(transport: AiohttpTransport) -> int:

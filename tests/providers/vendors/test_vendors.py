@@ -209,6 +209,8 @@ def test_addresses_as_people_write_them(cls, given, used):
         ("api.openai.com", "must be an address"),
         ("https://", "must be an address"),
         ("http://[::1", "must be an address"),
+        ("https://api example.com", "must be an address"),
+        ("https://api.example.com/\x00", "must be an address"),
         ("https://user:secret@api.example.com", "user name or password"),
     ],
 )

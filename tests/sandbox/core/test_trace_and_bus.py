@@ -57,7 +57,7 @@ def digits(event: Event) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(EVENT_TYPES))
 def test_every_event_survives_a_trace(name: str) -> None:
-    @settings(max_examples=25, deadline=None, derandomize=True)
+    @settings(max_examples=15, deadline=None, derandomize=True)
     @given(events_of(EVENT_TYPES[name]))
     def check(event: Event) -> None:
         line = encode(event)
@@ -94,7 +94,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     st.binary(max_size=30)
     | st.text(max_size=30)

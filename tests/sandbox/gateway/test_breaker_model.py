@@ -264,13 +264,13 @@ STEPS = st.lists(STEP, min_size=50, max_size=100)
 HANDS = st.tuples(st.just("by_hand"), st.sampled_from(["force_open", "force_close", "disable", "reset", "reset"]))
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(POLICIES, STEPS)
 def test_every_step_agrees_with_the_model(policy: BreakerPolicy, steps: list[tuple[Any, ...]]) -> None:
     Pair(policy).run(steps)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(POLICIES, STEPS, st.lists(st.tuples(st.integers(0, 80), HANDS), min_size=1, max_size=6))
 def test_so_it_does_when_hands_interfere(
     policy: BreakerPolicy, steps: list[tuple[Any, ...]], hands: list[tuple[int, tuple[Any, ...]]]
@@ -280,7 +280,7 @@ def test_so_it_does_when_hands_interfere(
     Pair(policy).run(steps)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(STEPS)
 def test_switched_off_it_admits_everything_and_never_changes(steps: list[tuple[Any, ...]]) -> None:
     pair = Pair(BreakerPolicy("off", failure_threshold=1))

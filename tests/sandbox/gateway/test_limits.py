@@ -53,7 +53,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.sampled_from([1, 3, 7, 60, 1000, 90_000]), STEPS, st.integers(0, 10**12))
 def test_the_bucket_waits_as_long_as_the_naive_one(per_minute: int, steps: list[tuple[int, int]], began: int) -> None:
     """A negative take is a correction: less was used than foreseen."""
@@ -125,7 +125,8 @@ async def test_an_exhausted_provider_is_skipped_as_throttled_and_the_next_answer
     seen = [(await bench.gateway.generate(f"question {n}")).provider for n in range(3)]
     assert seen == ["openai", "openai", "anthropic"]
     [skipped] = [e for e in bench.events if isinstance(e, CandidateSkipped)]
-    assert (skipped.provider, skipped.reason, skipped.retry_after_s) == ("openai", "throttled", pytest.approx(30.0))
+    assert (skipped.provider, skipped.reason) == ("openai", "throttled")
+    assert skipped.retry_after_s == pytest.approx(30.0)
     await bench.clock.sleep(30.0)
     assert (await bench.gateway.generate("later")).provider == "openai"
     assert len(limited.times) == 3

@@ -272,7 +272,7 @@ def test_the_loop_does_what_the_model_does(policy: RetryPolicy, world: World, ji
     compare()
 
 
-@settings(max_examples=2000, deadline=None, derandomize=True)
+@settings(max_examples=1000, deadline=None, derandomize=True)
 @given(
     POLICIES,
     st.sampled_from(sorted(ERRORS)),

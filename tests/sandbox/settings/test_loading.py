@@ -127,6 +127,9 @@ def test_own_names_win_over_shared_ones_and_empty_means_unset(place: Place) -> N
     assert loaded.settings.budget_limit == 7
     assert loaded.settings.providers["openai"].api_key is None
     assert loaded.settings.mode == "mock"
+    place.dotenv.write_text("SANDBOX_MODE=\nBUDGET_LIMIT=''\n")
+    assert place.load().settings.mode == "mock"
+    assert place.load().origins == {}
 
 
 def test_the_file_in_full(place: Place) -> None:

@@ -1,0 +1,104 @@
+"""What the keys do that work in every room: help, jump, theme, mode, hints, a screenshot. Dialogs load when opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import App
+
+if TYPE_CHECKING:
+    from providers.clock import Clock
+    from sandbox.settings import Settings
+    from sandbox.tui.engine import Engine
+    from sandbox.tui.frame import FrameFacts
+    from sandbox.tui.rooms import Room
+    from sandbox.tui.state import UIState
+
+
+def keys_found(settings: Settings) -> tuple[str, ...]:
+    """The providers for which a credential is set."""
+    return tuple(id for id, one in settings.providers.items() if one.api_key is not None)
+
+
+class AppCommands(App[None]):
+    clock: Clock
+    settings: Settings
+    state: UIState
+    frame: FrameFacts
+
+    if TYPE_CHECKING:
+
+        @property
+        def room(self) -> Room: ...
+
+        @property
+        def engine(self) -> Engine: ...
+
+        def facts(self) -> set[str]: ...
+
+        def flash(self, text: str, kind: str = "done") -> None: ...
+
+        def save_state(self) -> None: ...
+
+    def action_jump(self) -> None:
+        from sandbox.tui.jump import JumpScreen
+
+        def chosen(action: str | None) -> None:
+            if action:
+                self.run_worker(self.run_action(action))
+
+        self.push_screen(JumpScreen(self.room.targets()), chosen)
+
+    def action_help(self) -> None:
+        from sandbox.tui.dialogs import Reader
+        from sandbox.tui.help import help_lines
+
+        topic, text = "Playground", ""
+        for node in self.focused.ancestors_with_self if self.focused is not None else ():
+            told = getattr(node, "HELP", None)
+            if isinstance(told, str) and node is not self:
+                topic, text = str(getattr(node, "border_title", None) or type(node).__name__), told
+                break
+        zone, facts = self._zone(), self.facts()
+        self.push_screen(Reader("Help", lambda width: help_lines(topic, text, self.room.ROOM, facts, zone, width)))
+
+    def _zone(self) -> str:
+        from datetime import datetime
+
+        return datetime.fromtimestamp(self.clock.time_us() / 1e6).astimezone().strftime("%Z, UTC%z")
+
+    def action_choose_theme(self) -> None:
+        self.search_themes()
+
+    def watch_theme(self, name: str) -> None:
+        if hasattr(self, "state") and self.state.theme != name and self.is_running:
+            self.state.theme = name
+            self.save_state()
+
+    def action_toggle_hints(self) -> None:
+        self.state.hints = not self.state.hints
+        self.flash(f"hints are {'on' if self.state.hints else 'off'}", "done")
+
+    def action_choose_mode(self) -> None:
+        from sandbox.tui.choices import Choice
+        from sandbox.tui.dialogs import Chooser
+        from sandbox.tui.frame import mode_sentences
+
+        keys = keys_found(self.engine.settings)
+        choices = [Choice(mode, mode.upper(), mode_sentences(mode, keys)[0]) for mode in ("mock", "replay", "live")]
+
+        def chosen(mode: str | None) -> None:
+            if mode is not None and mode != self.frame.mode:
+                self.engine.reopen(self.engine.settings.model_copy(update={"mode": mode}))
+
+        self.push_screen(Chooser("Mode", choices, self.frame.mode), chosen)
+
+    def action_screenshot_svg(self) -> None:
+        from sandbox.tui.engine import sentence
+
+        try:
+            path = self.save_screenshot(path=str(self.settings.data_dir))
+        except OSError as error:
+            self.flash(sentence(error), "error")
+        else:
+            self.flash(f"saved {path}", "done")

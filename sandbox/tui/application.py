@@ -1,0 +1,366 @@
+"""The application: the frame, the rooms, one timer that empties the engine's outbox, and what is remembered.
+
+What the first paint does not need is imported after it: half of the program's modules, a fifth of its start.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Input, Static, TextArea
+
+from providers.clock import SYSTEM_CLOCK, Clock
+from providers.redaction import redact
+from sandbox.tui import actions, state
+from sandbox.tui.app_commands import AppCommands, keys_found
+from sandbox.tui.frame import FrameFacts, KeyBar, NoticeLine, ProviderStrip, TopBar
+from sandbox.tui.hints import Guide
+from sandbox.tui.keeper import Keeper
+from sandbox.tui.rooms import ROOMS, Room
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+    from textual.filter import LineFilter
+
+    from sandbox.runtime import Runtime
+    from sandbox.settings import Settings
+    from sandbox.tui.board import Board, Light
+    from sandbox.tui.engine import Engine
+    from sandbox.tui.reports import Report
+
+DRAIN_HZ = 30
+DRAIN_LIMIT = 5_000
+"""Events taken in at one tick: what is beyond waits for the next, so that a flood cannot hold the screen."""
+FLASH_US = 4_000_000
+WIDE = 100
+"""Columns from which the route stands beside the answer."""
+SMALLEST = (60, 16)
+"""Columns and rows below which nothing useful fits."""
+
+
+def _palette() -> type[Provider]:
+    from sandbox.tui.palette import ActionCommands
+
+    return ActionCommands
+
+
+class SandboxApp(AppCommands):
+    TITLE = "sandbox"
+    CSS_PATH = "style.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *actions.bindings(actions.APP),
+        *(
+            Binding(f"{room.key},alt+{room.key}" + (f",f{room.key}" if room.key != "1" else ""), f"room({room.name!r})")
+            for room in ROOMS
+        ),
+    ]
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        notes: Sequence[str] = (),
+        secrets: Sequence[str] = (),
+        clock: Clock = SYSTEM_CLOCK,
+        opener: Callable[[Settings], Awaitable[Runtime]] | None = None,
+    ) -> None:
+        """`opener` makes the runtime, on the engine's thread; None: the real one."""
+        super().__init__()
+        self.settings = at_reading_pace(settings)
+        self.clock = clock
+        self._opener = opener
+        self.failure: str | None = None
+        """Why the program had to end, in one sentence."""
+        self._secrets = tuple(secrets)
+        self._notes = list(notes)
+        file = settings.data_dir / state.FILE_NAME
+        self.state, notice = state.load(file, clock)
+        self._keeper = Keeper(file, self._encoded, lambda problem: self.flash(problem, "warning"))
+        if notice:
+            self._notes.append(notice)
+        self.guide = Guide(self.state.hints_seen)
+        self.frame = FrameFacts(
+            rooms=[(room.name, room.key, room.title) for room in ROOMS],
+            mode=settings.mode,
+            keys=keys_found(settings),
+            preset=settings.preset,
+        )
+        self._rooms: dict[str, Room] = {}
+        self._plain: LineFilter | None = None
+        if settings.ui.ascii:
+            from sandbox.tui.plain import PlainCharacters
+
+            self._plain = PlainCharacters()
+        self._opened = False
+        names = {room.name for room in ROOMS}
+        self.frame.room = self.state.room if self.state.room in names else ROOMS[0].name
+        theme = settings.ui.theme or self.state.theme
+        if theme in self.available_themes:
+            self.theme = theme or self.theme
+
+    @cached_property
+    def engine(self) -> Engine:
+        from sandbox.tui.engine import Engine, open_runtime
+
+        return Engine(self.settings, clock=self.clock, opener=self._opener or open_runtime)
+
+    @cached_property
+    def board(self) -> Board:
+        from sandbox.tui.board import Board
+
+        return Board()
+
+    # --- the frame ------------------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(self.frame)
+        with Container(id="room"):
+            yield self._make(self.frame.room)
+        yield NoticeLine()
+        yield ProviderStrip(self._lights, self.clock.time_us)
+        yield KeyBar()
+        yield Static(id="too-small")
+
+    def _make(self, name: str) -> Room:
+        entry = next(room for room in ROOMS if room.name == name)
+        room = entry.load()(self.state)  # type: ignore[call-arg]
+        self._rooms[name] = room
+        return room
+
+    def _lights(self) -> list[Light]:
+        return list(self.board.lights.values()) if self._opened else []
+
+    @property
+    def room(self) -> Room:
+        return self._rooms[self.frame.room]
+
+    def on_mount(self) -> None:
+        self.room.enter()
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """After the first paint: everything that takes time to load."""
+        self.engine.start()
+        self.set_interval(1 / DRAIN_HZ, self._drain)
+        for note in self._notes:
+            self.flash(note, "warning")
+        # What was made so far stays for good; leaving it out makes every later collection shorter.
+        gc.freeze()
+        gc.enable()
+
+    def on_resize(self) -> None:
+        width, height = self.size
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.screen_stack[0].set_class(small, "-too-small")
+        if small:
+            self.screen_stack[0].query_one("#too-small", Static).update(
+                f"This terminal has {width}×{height} cells.\n"
+                f"The sandbox needs {SMALLEST[0]}×{SMALLEST[1]}: make it larger."
+            )
+        self.call_after_refresh(self._laid_out)
+
+    def _laid_out(self) -> None:
+        for room in self._rooms.values():
+            room.lay_out()
+
+    @property
+    def is_narrow(self) -> bool:
+        return self.size.width < WIDE
+
+    @property
+    def is_typing(self) -> bool:
+        """Whether plain letters go into a text now."""
+        return isinstance(self.focused, (Input, TextArea))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return filters if self._plain is None else [*filters, self._plain]
+
+    # --- events of the engine -------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """The only place where the engine's doings reach the screen."""
+        from sandbox.core.events import Event
+
+        outbox = self.engine.outbox
+        rooms = list(self._rooms.values())
+        for _ in range(min(len(outbox), DRAIN_LIMIT)):
+            item = outbox.popleft()
+            if isinstance(item, Event):
+                self.board.apply(item)
+                for room in rooms:
+                    room.on_bus_event(item)
+            else:
+                self._report(item)
+        now_us = self.clock.time_us()
+        self.room.tick(now_us)
+        self._draw_frame(now_us)
+
+    def _report(self, report: Report) -> None:
+        from sandbox.tui.reports import Noted, Opened, Provoked, Spent, Unavailable
+
+        if isinstance(report, Opened):
+            self._opened = True
+            self.frame.mode, self.frame.preset = report.mode, report.preset
+            self.frame.keys = keys_found(self.engine.settings)
+            self.board.set(report.lights)
+            for note in report.notes:
+                self.flash(note, "warning")
+        elif isinstance(report, Provoked):
+            from sandbox.tui.breakage import fault_word
+
+            self.board.provoke({id: fault_word(faults) for id, faults in report.faults.items()})
+        elif isinstance(report, Spent):
+            self.frame.spent = report.usd
+        elif isinstance(report, Unavailable):
+            self.flash(report.message, "error")
+        elif isinstance(report, Noted):
+            self.flash(report.message, "warning")
+        for room in self._rooms.values():
+            room.on_report(report)
+
+    def _draw_frame(self, now_us: int) -> None:
+        facts = self.facts()
+        self.guide.look(facts)
+        base = self.screen_stack[0]
+        notice = base.query_one(NoticeLine)
+        notice.tick(now_us)
+        shown = self.settings.ui.hints and self.state.hints
+        notice.hint(self.guide.due() if shown else "")
+        base.query_one(TopBar).redraw()
+        base.query_one(ProviderStrip).redraw()
+        keys = base.query_one(KeyBar)
+        keys.places, keys.facts = (self.room.ROOM, actions.APP), frozenset(facts)
+        keys.redraw()
+
+    def facts(self) -> set[str]:
+        """What holds now, for the actions of the table."""
+        facts = self.room.facts()
+        if self._opened:
+            facts.add("opened")
+        if self._opened and self.board.broken:
+            facts.add("broken")
+        if self.is_typing:
+            facts.add("typing")
+        if self.is_narrow:
+            facts.add("narrow")
+        return facts
+
+    # --- doing what the table says --------------------------------------------------------------------------------
+
+    def perform(self, name: str) -> None:
+        """Do an action by its name, or say that it cannot be done now."""
+        action = actions.find(name)
+        if not action.works(self.facts()):
+            self.flash(f"{action.title}: not possible now", "warning")
+            return
+        owner: Any = self if action.place == actions.APP else self._rooms[action.place]
+        result = getattr(owner, f"action_{name}")()
+        if result is not None:
+            self.run_worker(result)
+
+    def action_perform(self, name: str) -> None:
+        self.perform(name)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        known = [one for one in actions.of(actions.APP) if one.name == action]
+        return not known or known[0].works(self.facts())
+
+    def action_room(self, name: str) -> None:
+        self.enter(name)
+
+    def enter(self, name: str) -> None:
+        """Show a room; it is as it was left."""
+        if name not in self._rooms:
+            room = self._make(name)
+            self.query_one("#room").mount(room)
+        self.frame.room = self.state.room = name
+        for one, room in self._rooms.items():
+            room.display = one == name
+        self._rooms[name].enter()
+
+    def action_provider(self, id: str) -> None:
+        """A click on the provider strip."""
+        from sandbox.tui.playground_commands import PlaygroundCommands
+
+        room = self._rooms.get(PlaygroundCommands.ROOM)
+        if isinstance(room, PlaygroundCommands):
+            room.break_provider(id)
+
+    def action_lower(self, which: str) -> None:
+        """A click on a tab of the narrow layout."""
+        self.state.lower = which
+        self._laid_out()
+
+    def action_focus_on(self, id: str) -> None:
+        self.query_one(f"#{id}").focus()
+
+    def action_palette(self) -> None:
+        self.action_command_palette()
+
+    def get_system_commands(self, screen: Any) -> Iterable[Any]:
+        """None beside the table's."""
+        return ()
+
+    # --- feedback -------------------------------------------------------------------------------------------------
+
+    def flash(self, text: str, kind: str = "done") -> None:
+        """Say something for a few seconds; problems stay longer."""
+        stay = FLASH_US * (3 if kind == "error" else 1)
+        notice = self.screen_stack[0].query_one(NoticeLine)
+        notice.flash(redact(text, self._secrets), kind, self.clock.time_us() + stay)
+
+    def copy_with_word(self, text: str, word: str) -> None:
+        """Into the clipboard, and say so."""
+        if not text:
+            self.flash(f"{word} is empty: nothing was copied", "warning")
+            return
+        self.copy_to_clipboard(text)
+        self.flash(f"copied {word}: {len(text):,} characters", "done")
+
+    # --- what is remembered ---------------------------------------------------------------------------------------
+
+    def save_state(self) -> None:
+        """Write the state soon."""
+        self._keeper.save_soon()
+
+    def _encoded(self) -> bytes:
+        for room in self._rooms.values():
+            room.remember(self.state)
+        self.state.hints_seen = sorted(self.guide.seen)
+        return state.encode_state(self.state, with_answers=self.settings.usage.store_prompts)
+
+    async def action_quit(self) -> None:
+        await self._keeper.save_now()
+        self.exit(return_code=0)
+
+    # --- the unforeseen -------------------------------------------------------------------------------------------
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Instead of a traceback: the terminal as it was, and one sentence."""
+        from sandbox.tui.engine import sentence
+
+        if self.failure is None:
+            self.failure = redact(sentence(error), self._secrets)
+            logging.getLogger(__name__).debug("the screen failed", exc_info=error)
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()
+
+
+def at_reading_pace(settings: Settings) -> Settings:
+    """Simulated answers take their time on a screen, unless the user said otherwise."""
+    if settings.mock.pace is not None:
+        return settings
+    return settings.model_copy(update={"mock": settings.mock.model_copy(update={"pace": "realistic"})})
