@@ -242,6 +242,8 @@ class WireProvider(BaseLLMProvider):
                     if type(event) is StreamStarted:
                         event.provider = self.kind
                     yield event
+                if decoder.failure is not None:
+                    raise decoder.failure
                 if decoder.finished:
                     return
             for event in decoder.close():

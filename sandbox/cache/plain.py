@@ -85,8 +85,6 @@ class PlainCache(diskcache.Cache):  # type: ignore[misc]
                 timeout=BUSY_S,
                 disk=PlainDisk,
                 size_limit=size_limit,
-                # Culling within a transaction would go by a size that shrinks only at its end: `cull` comes afterwards.
-                cull_limit=0,
                 eviction_policy="least-recently-stored",
                 statistics=0,
                 tag_index=0,

@@ -129,6 +129,11 @@ def bindings(place: str) -> list[Binding]:
     ]
 
 
+def means_something(key: str) -> bool:
+    """Whether a key belongs to an action, be it possible now or not: such a letter is not typed by mistake."""
+    return any(key in action.keys for action in ACTIONS) or key.isdigit()
+
+
 _PLAIN = {"slash": "/", "question_mark": "?"}
 
 

@@ -42,6 +42,7 @@ class ScrollKeys(VerticalScroll, can_focus=True):
 class AnswerPane(ScrollKeys):
     """Text is added by `show`; painting never falls behind, because pieces that come meanwhile are joined."""
 
+    TOPIC = "Answer"
     HELP = (
         "The answer, as it is written. The view follows the text unless you scroll up.\n"
         "Escape stops an answer and keeps what has come."

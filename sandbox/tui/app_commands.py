@@ -57,7 +57,7 @@ class AppCommands(App[None]):
         for node in self.focused.ancestors_with_self if self.focused is not None else ():
             told = getattr(node, "HELP", None)
             if isinstance(told, str) and node is not self:
-                topic, text = str(getattr(node, "border_title", None) or type(node).__name__), told
+                topic, text = str(getattr(node, "TOPIC", topic)), told
                 break
         zone, facts = self._zone(), self.facts()
         self.push_screen(Reader("Help", lambda width: help_lines(topic, text, self.room.ROOM, facts, zone, width)))

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -55,7 +56,7 @@ class SandboxApp(AppCommands):
     TITLE = "sandbox"
     CSS_PATH = "style.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual declares it
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-middle"), (40, "-tall")]  # noqa: RUF012
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
         *actions.bindings(actions.APP),
@@ -240,7 +241,9 @@ class SandboxApp(AppCommands):
         base.query_one(TopBar).redraw()
         base.query_one(ProviderStrip).redraw()
         keys = base.query_one(KeyBar)
-        keys.places, keys.facts = (self.room.ROOM, actions.APP), frozenset(facts)
+        # A dialog says its own keys; those of the room do nothing meanwhile.
+        keys.places = () if len(self.screen_stack) > 1 else (self.room.ROOM, actions.APP)
+        keys.facts = frozenset(facts)
         keys.redraw()
 
     def facts(self) -> set[str]:
@@ -268,6 +271,14 @@ class SandboxApp(AppCommands):
         result = getattr(owner, f"action_{name}")()
         if result is not None:
             self.run_worker(result)
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a known key does nothing."""
+        if self.is_typing or len(self.screen_stack) > 1 or event.key in self.screen.active_bindings:
+            return
+        for action in (*actions.of(self.room.ROOM), *actions.of(actions.APP)):
+            if event.key in action.keys:
+                self.perform(action.name)
 
     def action_perform(self, name: str) -> None:
         self.perform(name)

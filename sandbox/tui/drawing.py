@@ -85,10 +85,8 @@ def _elapsed_ms(attempt: Attempt, now_us: int) -> float:
 def story_lines(
     story: RequestStory, now_us: int, width: int, frame: int, notes: Sequence[str], *, roomy: bool
 ) -> list[Line]:
-    """Everything the pane shows; with room, the message of each failure too."""
-    lines: list[Line] = [request_line(story, notes)]
-    if roomy:
-        lines.append([])
+    """Everything the pane shows; with room, what was asked and the message of each failure too."""
+    lines: list[Line] = [request_line(story, notes), []] if roomy else []
     for step, line in step_lines(story, now_us, width, frame):
         lines.append(line)
         if roomy and isinstance(step, Attempt) and step.message:

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from sandbox.core.figures import dollars
 from sandbox.tui import actions
 from sandbox.tui.cells import Cell, CellBar
-from sandbox.tui.pieces import DOT, MUTED, PLAIN, Line
+from sandbox.tui.pieces import DOT, MUTED, PLAIN, SOFT, Line
 
 if TYPE_CHECKING:
     from sandbox.tui.board import Light
@@ -57,7 +57,7 @@ class TopBar(CellBar):
         facts = self.facts
         left = [Cell([(" sandbox ", "bold $text-primary")])]
         for name, key, title in facts.rooms:
-            style = "bold $text-primary on $primary-muted" if name == facts.room else MUTED
+            style = "bold $text-primary on $primary-muted" if name == facts.room else SOFT
             left.append(Cell([(f" {key} {title} ", style)], f"app.room({name!r})"))
         room = width - sum(cell.width for cell in left) - 1
         return left, [Cell(self._right(room), "app.perform('choose_mode')")]
@@ -75,7 +75,7 @@ class TopBar(CellBar):
             line: Line = [(facts.mode.upper(), f"bold {MODE_STYLES.get(facts.mode, PLAIN)}")]
             if sentence:
                 line.append((DOT + sentence, MODE_STYLES.get(facts.mode, PLAIN)))
-            line += [(f"   {extra}", MUTED) for extra in extras if extra]
+            line += [(f"   {extra}", SOFT) for extra in extras if extra]
             line.append((" ", PLAIN))
             if sum(len(text) for text, _ in line) <= room:
                 return line
@@ -114,7 +114,7 @@ class KeyBar(CellBar):
             rows.pop()
         cells = [Cell([(" ", PLAIN)])]
         for one, key in rows:
-            cells.append(Cell([(key, "bold $text-accent"), (f" {one.label}", MUTED)], f"app.perform({one.name!r})"))
+            cells.append(Cell([(key, "bold $text-accent"), (f" {one.label}", SOFT)], f"app.perform({one.name!r})"))
             cells.append(Cell([("  ", PLAIN)]))
         return cells, []
 

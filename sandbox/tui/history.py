@@ -28,6 +28,7 @@ class Rows(OptionList):
 class HistoryPane(Vertical):
     """The newest first."""
 
+    TOPIC = "History"
     HELP = (
         "What you asked before, the newest first: when, whether it was answered, by whom, ↷ how often it moved to "
         "another provider, how long it took, what it cost. Enter or a click shows it again, `r` sends it again, "
@@ -71,15 +72,15 @@ class HistoryPane(Vertical):
             return None
         return self._by_id(rows.get_option_at_index(rows.highlighted).id)
 
-    def refresh_rows(self) -> None:
-        """Draw what has changed; the highlight stays on its row."""
+    def refresh_rows(self, shown: str | None = None) -> None:
+        """Draw what has changed. The highlight stays on its row; unfocused, it marks what is shown."""
         rows = self.query_one(Rows)
         width = max(40, self._width - 4)
         matching = [entry for entry in reversed(self._entries) if entry.matches(self._words)]
         drawn = [(entry.request_id, history_line(entry, width)) for entry in matching]
         if drawn != self._drawn:
-            highlighted = None
-            if rows.highlighted is not None and rows.highlighted < len(self._drawn):
+            highlighted = None if rows.has_focus else shown
+            if highlighted is None and rows.highlighted is not None and rows.highlighted < len(self._drawn):
                 highlighted = self._drawn[rows.highlighted][0]
             ids = [id for id, _ in drawn]
             if ids == [id for id, _ in self._drawn]:

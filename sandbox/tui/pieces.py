@@ -20,6 +20,8 @@ SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 DOT = " · "
 
 MUTED = "$foreground-muted"
+SOFT = "$foreground 80%"
+"""Quieter than plain text, and still easy to read on a bar."""
 PLAIN = ""
 GOOD = "$text-success"
 BAD = "$text-error"

@@ -38,6 +38,7 @@ NOT_KEPT = "The answer was not kept (usage.store_prompts keeps prompts and answe
 
 
 class Playground(PlaygroundCommands):
+    TOPIC = "Playground"
     HELP = "Ask a question, watch its route, break a provider and ask again."
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.PLAYGROUND)]
 
@@ -75,7 +76,9 @@ class Playground(PlaygroundCommands):
         self.answer = self.query_one(AnswerPane)
         self.route = self.query_one(RoutePane)
         self.editor.placeholder = self._suggestion
-        self.editor.put(self._state.prompt, selected=True)
+        # What was sent already may be replaced by the next letter; a draft may not.
+        sent = any(entry.prompt == self._state.prompt for entry in self._state.history)
+        self.editor.put(self._state.prompt, selected=sent)
         self.controls.model, self.controls.via = self._state.model, self._state.via
         self.controls.strategy = self._state.strategy or self.controls.strategy
         self.controls.preset = self.ui.frame.preset
@@ -125,9 +128,11 @@ class Playground(PlaygroundCommands):
         controls = self.controls
         found = [Target("i", self.editor, "app.perform('focus_prompt')", -1)]
         at = 0
-        for key, cell in zip("mvsp", controls.cells(controls.size.width)[0][::2], strict=False):
+        cells, _ = controls.cells(controls.size.width)
+        gap = cells[1].width
+        for key, cell in zip("mvsp", cells[::2], strict=True):
             found.append(Target(key, controls, cell.command or "", at))
-            at += cell.width + 3
+            at += cell.width + gap
         found.append(Target("a", self.answer, "app.focus_on('answer')"))
         below = self.ui.is_narrow and self._state.lower == "history"
         found.append(Target("r", self.query_one("#lower") if below else self.route, "app.focus_on('route')"))
@@ -204,7 +209,6 @@ class Playground(PlaygroundCommands):
         self.answer.border_subtitle = (
             activity(run.story, now_us, run.entry.at_us, frame) if active else counts(run.story)
         )
-        self.route.border_subtitle = f"request {run.id[:8]}"
 
     def _judge(self, run: Run) -> None:
         """Below the answer: what went wrong and what to do about it."""
@@ -236,7 +240,8 @@ class Playground(PlaygroundCommands):
 
     def _refresh_history(self) -> None:
         if self._history is not None:
-            self._history.refresh_rows()
+            shown = self.talk.shown
+            self._history.refresh_rows(shown.id if shown is not None else None)
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -388,7 +393,7 @@ class Playground(PlaygroundCommands):
         if event.key == "escape" and "running" not in self.facts():
             event.stop()
             self.editor.focus()
-        elif event.is_printable and event.character and event.key not in self.screen.active_bindings:
+        elif event.is_printable and event.character and not actions.means_something(event.key):
             event.stop()
             self.editor.focus()
             self.editor.replace(event.character, *self.editor.selection)

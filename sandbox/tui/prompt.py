@@ -23,6 +23,7 @@ SUGGESTIONS = (
 
 
 class PromptEditor(TextArea):
+    TOPIC = "Prompt"
     HELP = (
         "Type a question. Enter sends it, ^j (or Shift-Enter) begins a new line. An empty prompt sends the "
         "suggestion. Up on the first line and Down on the last bring back earlier prompts. ^z takes back a change.\n"
@@ -91,20 +92,24 @@ class Controls(CellBar):
         self.running = False
 
     def cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
-        wide = width >= 90
-        chips = (
-            ("model", self.model or "any", "choose_model"),
-            ("via", self.via or "chain", "choose_provider"),
-            ("by" if wide else "", self.strategy, "choose_strategy"),
-            ("preset" if wide else "", self.preset or "…", "choose_preset"),
-        )
-        left: list[Cell] = []
-        for name, value, action in chips:
-            label = f"{name} " if name else ""
-            line = [(label, MUTED), (value, "bold"), (" ▾", MUTED)]
-            left += [Cell([(t, s) for t, s in line if t], f"app.perform('{action}')"), Cell([("   ", PLAIN)])]
+        """Chips from the left, the button at the right; names and gaps give way where it is narrow."""
         if self.running:
             button = Cell([(" ■ Stop ", "bold $text-error on $error-muted")], "app.perform('cancel')")
         else:
             button = Cell([(" ▶ Send ", "bold $text-success on $success-muted")], "app.perform('send')")
+        chips = (
+            ("model", self.model or "any", "choose_model"),
+            ("via", self.via or "chain", "choose_provider"),
+            ("by", self.strategy, "choose_strategy"),
+            ("preset", self.preset or "…", "choose_preset"),
+        )
+        for named, gap in ((4, 3), (2, 3), (2, 2), (0, 2), (0, 1)):
+            left: list[Cell] = []
+            for number, (name, value, action) in enumerate(chips):
+                label = f"{name} " if number < named else ""
+                pieces = ((label, MUTED), (value, "bold"), (" ▾", MUTED))
+                left.append(Cell([piece for piece in pieces if piece[0]], f"app.perform('{action}')"))
+                left.append(Cell([(" " * gap, PLAIN)]))
+            if sum(cell.width for cell in left) + button.width <= width:
+                break
         return left, [button]

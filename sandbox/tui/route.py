@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sandbox.tui.answer import ScrollKeys
-from sandbox.tui.pieces import MUTED, Line
+from sandbox.tui.pieces import DOT, MUTED, Line
 
 if TYPE_CHECKING:
     from sandbox.tui.story import RequestStory
@@ -24,6 +24,7 @@ ROOMY = 14
 
 
 class RoutePane(ScrollKeys):
+    TOPIC = "Route"
     HELP = (
         "One row for each attempt: its number, the provider, ✓ answered or ✗ failed, the model or the error, the time, "
         "and when it ran. ↺ waits before the same provider is asked again, » marks one passed over.\n"
@@ -48,12 +49,17 @@ class RoutePane(ScrollKeys):
 
         width = self.scrollable_content_region.width
         if width:
-            self._put(story_lines(story, now_us, width, frame, notes, roomy=self.size.height >= ROOMY))
+            roomy = self.size.height >= ROOMY
+            self._put(story_lines(story, now_us, width, frame, notes, roomy=roomy))
+            self.border_subtitle = DOT.join([*([] if roomy else notes), f"request {story.request_id[:8]}"])
 
     def _put(self, lines: list[Line]) -> None:
         if lines != self._lines:
             self._lines = lines
             self.query_one("#route-text", Static).update(Content("\n").join(Content.assemble(*line) for line in lines))
+            if not self.has_focus:
+                # The newest attempt and the cost are at the end.
+                self.scroll_end(animate=False)
 
     def on_click(self, event: events.Click) -> None:
         self.app.run_worker(self.app.run_action("app.perform('explain')"))

@@ -184,7 +184,7 @@ def _find(connection: sqlite3.Connection, request_id: str) -> UsageRecord | None
     # A range, not LIKE: only a range uses the index, and ids may hold the wildcards of LIKE.
     bounds = [request_id, request_id + chr(0x10FFFF)]
     found = connection.execute(_COUNT, bounds).fetchone()[0]
-    if found > 99:
+    if found > 1:
         raise InputError(f"{found} requests begin with {request_id!r}; give more of the id")
     row = connection.execute(f"{_SELECT} WHERE {_AMONG} ORDER BY request_id DESC, id DESC LIMIT 1", bounds).fetchone()
     return None if row is None else from_row(row)

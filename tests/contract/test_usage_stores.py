@@ -131,6 +131,21 @@ async def test_sums_beyond_64_bits_of_picodollars_stay_exact(store: UsageStore) 
     assert cut.cost_usd == 4 * nine_million
 
 
+async def test_cents_carry_over_to_dollars_from_one_commit_to_the_next(store: UsageStore) -> None:
+    for number in range(5):
+        put(store, a_record(number, estimated_cost=Decimal("0.600000000001"), saved_cost=Decimal("1.5")))
+        await store.flush()
+    totals = await store.totals(UsageFilter())
+    assert (totals.cost_usd, totals.saved_usd) == (Decimal("3.000000000005"), Decimal("7.5"))
+
+
+async def test_a_cut_range_sums_times_as_a_whole_one_does(store: UsageStore) -> None:
+    records = put(store, *(a_record(n, latency_ms=ms) for n, ms in enumerate((1.001, 4.35, 0.0006, 0.0004, 2.007))))
+    whole = await store.totals(UsageFilter())
+    cut = await store.totals(UsageFilter(since_us=START_US, until_us=START_US + len(records)))
+    assert whole.latency_ms_sum == cut.latency_ms_sum == 7.359
+
+
 # --- filters and breakdowns ----------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,8 @@ import pickle
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 import diskcache
@@ -282,6 +283,32 @@ async def test_a_writer_elsewhere_delays_no_hit_and_loses_no_set(
     other.close()
     await waiting
     assert await store.get("l") == b"w"
+
+
+async def test_a_value_set_while_the_one_before_is_written_stays_visible(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = plain.PlainCache.set_many
+    begun, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def stepwise(self: plain.PlainCache, items: Iterable[tuple[str, bytes, float, int]], *, now: float) -> None:
+        taken = list(items)
+        begun.release()
+        assert go.acquire(timeout=10)
+        real(self, taken, now=now)
+
+    monkeypatch.setattr(plain.PlainCache, "set_many", stepwise)
+    store = opened()
+    await store.set("k", b"old", ttl=60)
+    assert begun.acquire(timeout=10)
+    await store.set("k", b"new", ttl=60)
+    go.release()
+    assert begun.acquire(timeout=10)
+    # The old value is in the database, the new one not yet.
+    assert await store.get("k") == b"new"
+    go.release()
+    await settled(store)
+    assert await store.get("k") == b"new"
 
 
 async def test_several_processes_may_use_the_folder_at_once(folder: Path, opened: Opener) -> None:

@@ -58,7 +58,8 @@ def test_models_of_a_day(cli: Cli) -> None:
         }
         for day in (["--as-of", "2024-06-30"], [])
     )
-    assert then["gpt-4"] == "30"
+    assert then["gpt-4"] == now["gpt-4"] == "30"
+    assert (then["o3"], now["o3"]) == ("10", "2")
     assert set(then) <= set(now)
 
 

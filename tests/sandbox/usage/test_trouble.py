@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import threading
@@ -91,6 +92,15 @@ async def test_records_wait_for_a_lock_in_the_spool_and_follow_by_themselves(
     assert record is not None
     assert record.estimated_cost == Decimal("0.000000000001")
     assert record.story == {"answer": "ja \ud800", "cost": "0.1"}
+
+
+async def test_the_batch_that_meets_the_trouble_is_on_disk_at_once(opened: Opener, path: Path) -> None:
+    store = opened()
+    lock = Lock(path)
+    store.record(a_record(1))
+    while not spooled(path):
+        await asyncio.sleep(0.001)
+    lock.release()
 
 
 async def test_a_retry_comes_by_itself(opened: Opener, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
