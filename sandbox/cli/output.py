@@ -21,6 +21,7 @@ class Stream:
     def __init__(self, file: IO[str], environ: Mapping[str, str] = os.environ) -> None:
         self.file = file
         self.terminal = file.isatty()
+        self.unicode = (file.encoding or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
         self.styled = self.terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
     def paint(self, text: str, colour: Colour) -> str:
@@ -44,17 +45,23 @@ class Output:
 
     def json(self, value: Any) -> None:
         """One document: spread out for a person at a terminal, else one line."""
-        import orjson
-
-        option = orjson.OPT_INDENT_2 if self.out.terminal else 0
-        self.out.line(orjson.dumps(value, default=plain, option=option).decode())
+        self.out.line(self._document(value, spread=self.out.terminal))
 
     def json_line(self, value: Any) -> None:
         """One line of a series, handed over at once."""
+        self.out.line(self._document(value, spread=False))
+        self.out.flush()
+
+    def _document(self, value: Any, *, spread: bool) -> str:
         import orjson
 
-        self.out.line(orjson.dumps(value, default=plain).decode())
-        self.out.flush()
+        text = orjson.dumps(value, default=plain, option=orjson.OPT_INDENT_2 if spread else 0).decode()
+        if self.out.unicode or text.isascii():
+            return text
+        # A stream in another encoding would lose characters; escaped, they arrive.
+        import json
+
+        return json.dumps(json.loads(text), indent=2 if spread else None)
 
     def table(self, rows: Iterable[Sequence[str]], header: Sequence[str] = (), *, right: Iterable[int] = ()) -> None:
         """Columns as wide as their widest cell; `right` names the ones that are aligned to the right."""

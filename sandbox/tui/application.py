@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import ComposeResult
+from textual.app import ComposeResult, ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Input, Static, TextArea
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from textual.command import Provider
     from textual.filter import LineFilter
 
-    from sandbox.runtime import Runtime
     from sandbox.settings import Settings
     from sandbox.tui.board import Board, Light
-    from sandbox.tui.engine import Engine
+    from sandbox.tui.engine import Engine, Opener
     from sandbox.tui.reports import Report
 
 DRAIN_HZ = 30
@@ -73,7 +72,7 @@ class SandboxApp(AppCommands):
         notes: Sequence[str] = (),
         secrets: Sequence[str] = (),
         clock: Clock = SYSTEM_CLOCK,
-        opener: Callable[[Settings], Awaitable[Runtime]] | None = None,
+        opener: Opener | None = None,
     ) -> None:
         """`opener` makes the runtime, on the engine's thread; None: the real one."""
         super().__init__()
@@ -124,12 +123,16 @@ class SandboxApp(AppCommands):
     # --- the frame ------------------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        yield TopBar(self.frame)
+        self._top = TopBar(self.frame)
+        self._notice = NoticeLine()
+        self._strip = ProviderStrip(self._lights, self.clock.time_us)
+        self._keys = KeyBar()
+        yield self._top
         with Container(id="room"):
             yield self._make(self.frame.room)
-        yield NoticeLine()
-        yield ProviderStrip(self._lights, self.clock.time_us)
-        yield KeyBar()
+        yield self._notice
+        yield self._strip
+        yield self._keys
         yield Static(id="too-small")
 
     def _make(self, name: str) -> Room:
@@ -193,6 +196,10 @@ class SandboxApp(AppCommands):
         """The only place where the engine's doings reach the screen."""
         from sandbox.core.events import Event
 
+        try:
+            _ = self.screen
+        except ScreenStackError:
+            return  # the program is ending
         outbox = self.engine.outbox
         rooms = list(self._rooms.values())
         for _ in range(min(len(outbox), DRAIN_LIMIT)):
@@ -233,14 +240,12 @@ class SandboxApp(AppCommands):
     def _draw_frame(self, now_us: int) -> None:
         facts = self.facts()
         self.guide.look(facts)
-        base = self.screen_stack[0]
-        notice = base.query_one(NoticeLine)
-        notice.tick(now_us)
+        self._notice.tick(now_us)
         shown = self.settings.ui.hints and self.state.hints
-        notice.hint(self.guide.due() if shown else "")
-        base.query_one(TopBar).redraw()
-        base.query_one(ProviderStrip).redraw()
-        keys = base.query_one(KeyBar)
+        self._notice.hint(self.guide.due() if shown else "")
+        self._top.redraw()
+        self._strip.redraw()
+        keys = self._keys
         # A dialog says its own keys; those of the room do nothing meanwhile.
         keys.places = () if len(self.screen_stack) > 1 else (self.room.ROOM, actions.APP)
         keys.facts = frozenset(facts)
@@ -328,8 +333,7 @@ class SandboxApp(AppCommands):
     def flash(self, text: str, kind: str = "done") -> None:
         """Say something for a few seconds; problems stay longer."""
         stay = FLASH_US * (3 if kind == "error" else 1)
-        notice = self.screen_stack[0].query_one(NoticeLine)
-        notice.flash(redact(text, self._secrets), kind, self.clock.time_us() + stay)
+        self._notice.flash(redact(text, self._secrets), kind, self.clock.time_us() + stay)
 
     def copy_with_word(self, text: str, word: str) -> None:
         """Into the clipboard, and say so."""

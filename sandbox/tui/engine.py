@@ -44,11 +44,14 @@ CLOSE_WAIT_S = 5.0
 """How long leaving waits for requests under way to end and for their records to be written."""
 
 
-async def open_runtime(settings: Settings) -> Runtime:
+Opener = Callable[["Settings", Clock], Awaitable["Runtime"]]
+
+
+async def open_runtime(settings: Settings, clock: Clock) -> Runtime:
     """The real one. Imported here, because it costs more than the first paint may."""
     from sandbox.runtime import Runtime
 
-    return await Runtime.open(settings)
+    return await Runtime.open(settings, clock=clock)
 
 
 class Engine:
@@ -59,7 +62,7 @@ class Engine:
         settings: Settings,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        opener: Callable[[Settings], Awaitable[Runtime]] = open_runtime,
+        opener: Opener = open_runtime,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -167,7 +170,7 @@ class Engine:
 
     async def _open(self, settings: Settings) -> None:
         try:
-            runtime = await self._opener(settings)
+            runtime = await self._opener(settings, self.clock)
         except Exception as error:
             self._refusal = sentence(error)
             self._ready.set()
@@ -178,7 +181,7 @@ class Engine:
     async def _reopen(self, settings: Settings) -> None:
         before = self._runtime
         try:
-            runtime = await self._opener(settings)
+            runtime = await self._opener(settings, self.clock)
         except Exception as error:
             self.outbox.append(Unavailable(sentence(error)))
             return

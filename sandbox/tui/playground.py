@@ -396,4 +396,5 @@ class Playground(PlaygroundCommands):
         elif event.is_printable and event.character and not actions.means_something(event.key):
             event.stop()
             self.editor.focus()
-            self.editor.replace(event.character, *self.editor.selection)
+            self.editor.delete(*self.editor.selection)
+            self.editor.insert(event.character)

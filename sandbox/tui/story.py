@@ -218,7 +218,7 @@ class RequestStory:
         if handler is None:
             return False
         if isinstance(event, BreakerChanged):
-            if not self.request_id or self.ended:
+            if not self.started_us or self.ended:
                 return False
         elif self.request_id and event.request_id != self.request_id:
             return False

@@ -37,8 +37,7 @@ def open_for_writing(path: Path, *, clock: Clock, sync: bool) -> sqlite3.Connect
         # NORMAL in WAL mode: a commit is in the operating system's hands, so the death of this process loses nothing;
         # only a power cut may take the last moments. FULL also waits for the disk at every commit.
         connection.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
-        # Room for the pages that a batch of the writer touches; they would be written twice otherwise.
-        connection.execute("PRAGMA cache_size = -8000")
+        connection.execute("PRAGMA cache_size = -4000")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.execute("PRAGMA journal_size_limit = 67108864")
     except BaseException:
@@ -54,7 +53,6 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA cache_size = -4000")
     except BaseException:
         connection.close()
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from calendar import timegm
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
@@ -17,7 +16,7 @@ SIZES_US: dict[Grain, int] = {"ten_minutes": HOUR_US // 6, "hour": HOUR_US, "six
 
 BEGINNING_US = 0
 """1970-01-01: no record is older."""
-END_US = timegm((9999, 12, 1, 0, 0, 0)) * 1_000_000
+END_US = round(datetime(9999, 12, 1, tzinfo=UTC).timestamp()) * 1_000_000
 """The last month that datetime knows; no record is newer. Both bounds begin a month, so no period is cut by them."""
 
 
@@ -26,8 +25,8 @@ def floor(time_us: int, grain: Grain) -> int:
     size = SIZES_US.get(grain)
     if size is not None:
         return time_us - time_us % size
-    day = _datetime(time_us)
-    return timegm((day.year, day.month, 1, 0, 0, 0)) * 1_000_000
+    start = _datetime(time_us).replace(day=1, hour=0, minute=0, second=0)
+    return round(start.timestamp()) * 1_000_000
 
 
 def following(start_us: int, grain: Grain) -> int:

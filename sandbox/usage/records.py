@@ -30,6 +30,7 @@ _MONEY = ("estimated_cost", "waste_cost", "saved_cost")
 # Its own context, so that money is exact whatever precision the program around this has set.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _PICO = Decimal(PICO)
+_NO_MONEY = Decimal(0)
 
 
 def log_id(tenant: str, agent: str, timestamp_us: int, suffix: str) -> str:
@@ -53,7 +54,7 @@ def to_pico(usd: Decimal) -> int:
 
 def to_usd(pico: int) -> Decimal:
     """Dollars without trailing zeros, exactly."""
-    return _EXACT.divide(Decimal(pico), _PICO)
+    return _EXACT.divide(Decimal(pico), _PICO) if pico else _NO_MONEY
 
 
 # --- JSON ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sandbox.usage import periods
@@ -18,6 +19,9 @@ from sandbox.usage.rollups import BITS, SUM_COLUMNS, Kind, kind_for
 
 PRUNED = "pruned_before_us"
 """The fact that says up to which time raw rows were deleted."""
+
+
+_UNINDEXED = ("provider", "model")
 
 
 class Piece(NamedTuple):
@@ -67,6 +71,28 @@ def breakdown(connection: sqlite3.Connection, where: UsageFilter, by: Dimension)
     if by in BITS:
         return sorted(groups, key=lambda group: (-group[1].cost_usd, -group[1].requests, group[0]))
     return sorted(groups)
+
+
+def narrowed(connection: sqlite3.Connection, where: UsageFilter) -> UsageFilter | None:
+    """The filter with its time range cut to the days in which its provider and model occur at all; None: never.
+
+    No index has provider or model, so a search for a rare one would otherwise read every record.
+    """
+    wanted = {name: value for name, value in _conditions(where).items() if value is not None and name in _UNINDEXED}
+    if not wanted:
+        return where
+    kind = kind_for(_UNINDEXED)
+    conditions = " AND ".join(["kind = ?", "grain = 'day'", "mode = ?", *(f"{name} = ?" for name in wanted)])
+    sql = f"SELECT min(start_us), max(start_us) FROM rollup WHERE {conditions}"  # noqa: S608 - constants
+    first, last = connection.execute(sql, [kind.bits, where.mode, *wanted.values()]).fetchone()
+    if first is None:
+        return None
+    since, until = where.since_us, where.until_us
+    return replace(
+        where,
+        since_us=first if since is None else max(since, first),
+        until_us=last + periods.DAY_US if until is None else min(until, last + periods.DAY_US),
+    )
 
 
 def describe(connection: sqlite3.Connection) -> dict[str, int]:

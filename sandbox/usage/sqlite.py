@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from providers.clock import Clock
 from providers.errors import InputError
@@ -20,6 +20,9 @@ from sandbox.usage import database, reports
 from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
 from sandbox.usage.records import COLUMNS, from_row
 from sandbox.usage.writer import UsageWriter
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -88,14 +91,22 @@ class SqliteUsageStore:
         return await self._read(lambda connection: _find(connection, request_id))
 
     async def recent(self, where: UsageFilter, limit: int = 50) -> Sequence[UsageRecord]:
-        conditions, parameters = _conditions(where)
-        sql = f"{_SELECT} WHERE {conditions} ORDER BY timestamp_us DESC, id DESC LIMIT ?"
-        return [from_row(row) for row in await self._rows(sql, [*parameters, limit])]
+        def query(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            narrowed = reports.narrowed(connection, where)
+            if narrowed is None:
+                return []
+            conditions, parameters = _conditions(narrowed)
+            sql = f"{_SELECT} WHERE {conditions} ORDER BY timestamp_us DESC, id DESC LIMIT ?"
+            return connection.execute(sql, [*parameters, limit]).fetchall()
+
+        return [from_row(row) for row in await self._read(query)]
 
     async def scan(self, where: UsageFilter) -> AsyncIterator[UsageRecord]:
-        conditions, parameters = _conditions(where)
+        # The beginning of the range is where the first page goes on from: as a condition of its own it would win the
+        # index, and each page would read all that came before it.
+        conditions, parameters = _conditions(replace(where, since_us=None))
+        last = (-1 if where.since_us is None else where.since_us, -1)
         sql = f"{_SELECT} WHERE {conditions} AND (timestamp_us, id) > (?, ?) ORDER BY timestamp_us, id LIMIT {PAGE}"
-        last: tuple[int, int] = (-1, -1)
         while True:
             rows = await self._rows(sql, [*parameters, *last])
             for row in rows:
@@ -137,6 +148,9 @@ class SqliteUsageStore:
         if self._writer.waiting and not self._writer.in_trouble:
             await asyncio.wrap_future(self._writer.settled())
         if self._thread is None:
+            # Here, because a run that only records does without threads that read.
+            from concurrent.futures import ThreadPoolExecutor
+
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="usage-reader")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, query)

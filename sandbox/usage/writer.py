@@ -215,9 +215,9 @@ class UsageWriter:
             return
         self._spooled = 0
         if self._trouble is not None:
-            logger.warning("the usage database %s can be written again", self._path)
             self._trouble = None
             self._worker.tick_in(None if self._retention_us is None else 0)
+            logger.warning("the usage database %s can be written again", self._path)
 
     def _tick(self) -> None:
         if self._trouble is not None:

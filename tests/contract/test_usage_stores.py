@@ -302,6 +302,22 @@ async def test_recent_is_newest_first_and_limited(store: UsageStore) -> None:
     assert {r.tenant_id for r in await store.recent(UsageFilter(tenant_id="t1"))} == {"t1"}
 
 
+async def test_recent_finds_what_is_rare_and_what_is_not_there(store: UsageStore) -> None:
+    put(store, *(a_record(n, timestamp_us=START_US + n * DAY_US, model="often") for n in range(20)))
+    put(store, a_record(30, timestamp_us=START_US + 5 * DAY_US + 7, model="once", provider="bedrock"))
+    put(store, a_record(31, timestamp_us=START_US + 9 * DAY_US, model="once", mode="live"))
+    for where in (
+        UsageFilter(model="once"),
+        UsageFilter(provider="bedrock"),
+        UsageFilter(tenant_id="acme", model="once"),
+    ):
+        assert [r.request_id for r in await store.recent(where)] == ["req-000030"]
+    assert await store.recent(UsageFilter(model="once", since_us=START_US + 6 * DAY_US)) == []
+    assert await store.recent(UsageFilter(model="once", until_us=START_US + 5 * DAY_US)) == []
+    assert await store.recent(UsageFilter(model="never")) == []
+    assert await store.recent(UsageFilter(model="often", provider="bedrock")) == []
+
+
 async def test_a_scan_is_in_order_of_time_whatever_its_length(store: UsageStore) -> None:
     put(store, *(a_record(n, timestamp_us=START_US + (n * 7919) % 600, request_id=f"r{n}") for n in range(1201)))
     seen = [r async for r in store.scan(UsageFilter())]

@@ -73,10 +73,10 @@ class ScriptedRuntime:
         self.closed = True
 
 
-def scripted(clock: Any, scripts: dict[str, list[Step]], **options: Any) -> Callable[[Settings], Any]:
+def scripted(scripts: dict[str, list[Step]], **options: Any) -> Callable[[Settings, Any], Any]:
     """An opener for the engine."""
 
-    async def open_scripted(chosen: Settings) -> Any:
+    async def open_scripted(chosen: Settings, clock: Any) -> Any:
         return ScriptedRuntime(clock, scripts, **{"mode": chosen.mode, **options})
 
     return open_scripted

@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     def build(scripts: dict[str, list[Any]] | None = None, *, clock: Any = None, **changes: Any) -> SandboxApp:
         policy = changes.pop("policy", {})
         clock = clock or MovedClock()
-        opener = scripted(clock, scripts, **policy) if scripts is not None else None
+        opener = scripted(scripts, **policy) if scripts is not None else None
         app = SandboxApp(settings(tmp_path, **changes), clock=clock, opener=opener)
         made.append(app)
         return app

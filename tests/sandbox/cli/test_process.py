@@ -121,6 +121,14 @@ def test_characters_that_the_terminal_lacks_are_replaced(environment: dict[str, 
     assert b"? azure_openai" in done.stderr
 
 
+def test_json_keeps_every_character_in_any_encoding(environment: dict[str, str]) -> None:
+    line = ["explain", "☃😀", "--json"]
+    plain, ascii_only = run(environment, *line), run({**environment, "PYTHONIOENCODING": "ascii"}, *line)
+    assert ascii_only.stdout.isascii()
+    assert json.loads(ascii_only.stdout) == json.loads(plain.stdout)
+    assert "☃😀" in json.loads(plain.stdout)["error"]["message"]
+
+
 def test_the_version(environment: dict[str, str]) -> None:
     done = run(environment, "--version")
     assert (done.returncode, done.stdout.split()[0]) == (0, b"sandbox")

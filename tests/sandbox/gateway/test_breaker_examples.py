@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.gateway.breaker import BreakerPolicy, CircuitBreaker, Transition
+from sandbox.gateway.policies import PRESETS
 
 
 class Case:
@@ -150,8 +151,9 @@ def test_a_rate_of_seven_tenths_means_seven_of_ten() -> None:
 
 
 def test_rate_forgets_calls_that_have_left_the_window() -> None:
-    """Minimum 2, rate 0.6, window 10 s. S at 0 s, F at 9 s: 1 of 2. F at 10 s: S is exactly 10 s old; 2 of 2 failed."""
-    case = Case("rate", minimum_calls=2, failure_rate=0.6, window=10.0)
+    """Minimum 2, rate 0.7, window 10 s. S at 0 s, F at 9 s: 1 of 2. F at 10 s: S is exactly 10 s old, so 2 of 2
+    failed; with S it would be 2 of 3 = 0.67, which is less."""
+    case = Case("rate", minimum_calls=2, failure_rate=0.7, window=10.0)
     case.succeed()
     case.at(9).fail()
     assert case.state == "closed"
@@ -356,3 +358,39 @@ def test_a_recovery_that_has_grown_for_hours_does_not_overflow() -> None:
         assert wait <= 60.0
         case.at(case.monotonic() + wait).fail()
     assert case.breaker.retry_after() == 60.0
+
+
+@pytest.mark.parametrize(
+    ("preset", "provider", "mode", "threshold", "recovery"),
+    [
+        ("sandbox", "openai", "window", 5, 30.0),
+        ("happyos", "bedrock", "consecutive", 3, 30.0),
+        ("happyos", "openai", "consecutive", 5, 30.0),
+        ("greenlang", "openai", "consecutive", 5, 60.0),
+        ("aiworld", "azure_openai", "window", 5, 30.0),
+    ],
+)
+def test_the_presets_breakers(preset: str, provider: str, mode: str, threshold: int, recovery: float) -> None:
+    """One failure fewer than the threshold leaves it closed, that one opens it for the preset's time; a window is
+    60 s, and a failure in a row with a success between is none."""
+    policy = PRESETS[preset].breaker_for(provider)
+    for between, expected in (("success", mode == "window"), ("nothing", True)):
+        case = Case(mode)
+        case.breaker = CircuitBreaker(policy, case, case.changes.append)  # type: ignore[arg-type]
+        for _ in range(threshold - 1):
+            case.fail()
+        assert case.state == "closed"
+        if between == "success":
+            case.succeed()
+        case.at(59.999999).fail()
+        assert (case.state == "open") is expected
+    assert case.breaker.retry_after() == recovery
+
+
+def test_the_preset_of_one_backend_has_no_breaker() -> None:
+    case = Case("off")
+    case.breaker = CircuitBreaker(PRESETS["unified"].breaker_for("anthropic"), case, case.changes.append)  # type: ignore[arg-type]
+    for _ in range(100):
+        case.fail(retry_after=60.0)
+    assert not case.refuses()
+    assert case.changes == []

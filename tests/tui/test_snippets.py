@@ -1,0 +1,140 @@
+"""What is pasted elsewhere must be right: the body is the provider's own, the key a variable."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+from typing import Any
+
+import pytest
+
+from providers import factory
+from providers.errors import InputError
+from providers.types import GenerationRequest
+from sandbox.tui.reports import ProviderInfo
+from sandbox.tui.snippets import write
+
+CANARY = "CANARY-key-value"
+PROMPT = "It's \"quoted\" – naïve $HOME `x` \\ and\nnew lines"
+KINDS = ("openai", "azure_openai", "deepseek", "vllm", "anthropic", "ollama")
+
+
+def info(kind: str, **options: Any) -> ProviderInfo:
+    provider = factory.create(kind, mock_mode=True, **options)
+    return ProviderInfo(kind, kind, provider.model, provider)
+
+
+def parsed(command: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Address, headers and body, split as a shell does, without its variables."""
+    words = shlex.split(command)
+    assert words[0] == "curl"
+    headers = dict(words[i + 1].split(": ", 1) for i, word in enumerate(words) if word == "-H")
+    return words[1], headers, json.loads(words[words.index("-d") + 1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_curl_sends_what_the_provider_would_send(kind: str) -> None:
+    one = info(kind)
+    address, headers, body = parsed(write("curl", one, PROMPT, None, None))
+    provider = one.provider
+    expected = provider.dialect.encode_request(
+        GenerationRequest(prompt=PROMPT), model=provider.model_id, stream=False,
+        quirks=provider.quirks_of(provider.model_id),
+    )  # fmt: skip
+    assert body == json.loads(expected)
+    assert address.endswith(provider.path_of(provider.model_id))
+    assert headers["content-type"] == "application/json"
+    if provider.needs_key:
+        assert any(f"${provider.key_variable}" in value for value in headers.values())
+
+
+def test_known_addresses_and_headers() -> None:
+    address, headers, body = parsed(write("curl", info("openai"), "hi", "gpt-4", "gpt-4"))
+    assert address == "https://api.openai.com/v1/chat/completions"
+    assert headers["authorization"] == "Bearer $OPENAI_API_KEY"
+    assert body["model"] == "gpt-4"
+    assert body["messages"] == [{"role": "user", "content": "hi"}]
+    address, headers, _ = parsed(write("curl", info("azure_openai"), "hi", None, None))
+    assert address.startswith("$AZURE_OPENAI_ENDPOINT/openai/deployments/gpt-4o-mini/chat/completions?api-version=")
+    assert headers["api-key"] == "$AZURE_OPENAI_API_KEY"
+    address, headers, _ = parsed(write("curl", info("anthropic"), "hi", None, "claude-3-haiku"))
+    assert address == "https://api.anthropic.com/v1/messages"
+    assert headers["x-api-key"] == "$ANTHROPIC_API_KEY"
+    address, headers, _ = parsed(write("curl", info("ollama"), "hi", None, None))
+    assert address == "http://localhost:11434/api/chat"
+    assert list(headers) == ["content-type"]
+
+
+class Recorder:
+    """Stands for a vendor's SDK: keeps what it is called with."""
+
+    def __init__(self, log: list[tuple[str, dict[str, Any]]], name: str = "") -> None:
+        self._log = log
+        self._name = name
+
+    def __getattr__(self, name: str) -> Recorder:
+        return Recorder(self._log, f"{self._name}.{name}".strip("."))
+
+    def __getitem__(self, _: int) -> Recorder:
+        return self
+
+    def __call__(self, **arguments: Any) -> Recorder:
+        self._log.append((self._name, arguments))
+        return self
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_python_runs_and_asks_the_same(kind: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    import sys
+    from types import SimpleNamespace
+
+    one = info(kind)
+    log: list[tuple[str, dict[str, Any]]] = []
+    recorder = Recorder(log)
+    module = SimpleNamespace(OpenAI=recorder.OpenAI, AzureOpenAI=recorder.AzureOpenAI, Anthropic=recorder.Anthropic)
+    monkeypatch.setitem(sys.modules, "openai", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "anthropic", module)  # type: ignore[arg-type]
+    for variable in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "DEEPSEEK_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(variable, f"value of {variable}")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://mine.openai.azure.com")
+    program = write("python", one, PROMPT, None, None)
+    exec(compile(program, "snippet", "exec"), {})
+    (_, client), (method, arguments) = log
+    assert arguments["model"] == one.provider.model_id
+    assert arguments["messages"] == [{"role": "user", "content": PROMPT}]
+    assert "stream" not in arguments
+    if one.provider.needs_key:
+        assert client["api_key"] == f"value of {one.provider.key_variable}"
+    assert method.endswith("create")
+    expected = {
+        "openai": "https://api.openai.com/v1",
+        "deepseek": "https://api.deepseek.com",
+        "vllm": "http://localhost:8000/v1",
+        "ollama": "http://localhost:11434/v1",
+        "anthropic": "https://api.anthropic.com",
+    }
+    if kind == "azure_openai":
+        assert client["azure_endpoint"] == "https://mine.openai.azure.com"
+        assert client["api_version"]
+    else:
+        assert client["base_url"] == expected[kind]
+
+
+@pytest.mark.parametrize("form", ["curl", "python"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_key_is_ever_in_it(kind: str, form: str) -> None:
+    one = info(kind, api_key=CANARY, base_url=f"https://user:{CANARY}@gateway.example/v1?key={CANARY}")
+    text = write(form, one, "hi", None, None)
+    assert CANARY not in text
+    assert "gateway.example" in text
+
+
+def test_a_simulated_provider_has_no_address() -> None:
+    with pytest.raises(InputError, match="no address"):
+        write("curl", info("mock"), "hi", None, None)
+
+
+def test_python_is_valid_for_awkward_prompts() -> None:
+    for prompt in ("'''", '"""', "\\", "\x00 \u2028", "{}", "%s"):
+        ast.parse(write("python", info("openai"), prompt, None, None))
