@@ -1,4 +1,4 @@
-"""The process: answers `--version` and `--help` before anything heavy loads; joins faces that may not import another."""
+"""The process: answers `--version` and `--help` before anything heavy loads, and joins faces that stay apart."""
 
 from __future__ import annotations
 

@@ -75,10 +75,11 @@ class Runtime:
         runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids, prices=prices)
         runtime._check_available()
         # First everything that can be refused, so that a refusal leaves no store open.
-        runtime._gather(configured_policy(settings))
+        policy = configured_policy(settings)
+        runtime._gather(policy)
         if stores:
             runtime._open_stores()
-        runtime.gateway = runtime._build(configured_policy(settings))
+        runtime.gateway = runtime._build(policy)
         return runtime
 
     @classmethod

@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
-LINGER_S = 0.02
+LINGER_S = 0.25
 BATCH = 200
 OVERLAY_BYTES = 32 * 2**20
 """Answers that may wait to be written. A disk that falls so far behind counts as one that does not work."""

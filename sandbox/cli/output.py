@@ -21,7 +21,7 @@ class Stream:
     def __init__(self, file: IO[str], environ: Mapping[str, str] = os.environ) -> None:
         self.file = file
         self.terminal = file.isatty()
-        self.unicode = (file.encoding or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
+        self.unicode = (getattr(file, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
         self.styled = self.terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
     def paint(self, text: str, colour: Colour) -> str:

@@ -57,7 +57,6 @@ class BatchWorker(Generic[T]):
         self._thread: threading.Thread | None = None
         self._in_hand = 0
         self._due: float | None = None
-        self._ended = False
 
     @property
     def waiting(self) -> int:
@@ -97,7 +96,12 @@ class BatchWorker(Generic[T]):
         return self.call(self._end)
 
     def _end(self) -> None:
-        self._ended = True
+        """On the thread: from here on it is none. Done before the future resolves, so that who waited may exit at once."""
+        with self._starting:
+            self._thread = None
+            # A `put` that saw it set has queued before this: the thread's last look at the queue finds it.
+            self._awake.clear()
+            atexit.unregister(self._at_exit)
 
     def _wake(self) -> None:
         self._awake.set()
@@ -117,23 +121,16 @@ class BatchWorker(Generic[T]):
                 # Cleared before draining: what is put from here on sets them again, so nothing is left asleep.
                 self._hurry.clear()
                 self._awake.clear()
-                self._drain()
-            if self._ended:
-                with self._starting:
-                    self._ended = False
-                    self._thread = None
-                    # A `put` that saw it set has queued before this: the test below finds what it queued.
-                    self._awake.clear()
-                    atexit.unregister(self._at_exit)
-                if self._queue:
-                    self._wake()
-                return
+                if self._drain():
+                    if self._queue:
+                        self._wake()
+                    return
             if self._due is not None and time.monotonic() >= self._due:
                 self._due = None
                 self._guard(self._tick)
 
-    def _drain(self) -> None:
-        """Handle what is queued now; what comes meanwhile lingers for company again."""
+    def _drain(self) -> bool:
+        """Handle what is queued now; what comes meanwhile lingers for company again. True: the thread is to end."""
         queue = self._queue
         left = len(queue)
         while left:
@@ -152,6 +149,9 @@ class BatchWorker(Generic[T]):
                 self._in_hand = 0
             if job is not None:
                 job.run()
+                if threading.current_thread() is not self._thread:
+                    return True
+        return False
 
     def _guard(self, work: Callable[..., None] | None, *arguments: Any) -> None:
         try:

@@ -12,8 +12,8 @@ from sandbox.settings import Settings
 def configured_policy(settings: Settings, name: str | None = None) -> Policy:
     """The policy of preset `name` (or the settings' own). Raises InputError for an unknown preset or strategy."""
     policy = preset(name or settings.preset)
-    retry = {k: v for k, v in settings.retry.model_dump().items() if v is not None}
-    breaker = {k: v for k, v in settings.breaker.model_dump().items() if v is not None}
+    retry = {k: v for k, v in settings.retry if v is not None}
+    breaker = {k: v for k, v in settings.breaker if v is not None}
     streaming = settings.streaming
     return replace(
         policy,

@@ -78,7 +78,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("focus_prompt", "Go to the prompt", "Type the next question.",
             "i", PLAYGROUND, label="prompt", rank=7, unless="typing"),
     _action("focus_history", "Go to the history", "Earlier questions: Enter shows one, r sends it again.",
-            "h", PLAYGROUND, needs="history"),
+            "h", PLAYGROUND),
     _action("filter_history", "Filter the history", "Show only the rows that hold your words.",
             "slash", PLAYGROUND, needs="history"),
     _action("switch_lower", "Switch between route and history", "On a narrow screen they share one place.",

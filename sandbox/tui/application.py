@@ -5,6 +5,7 @@ What the first paint does not need is imported after it: half of the program's m
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -162,8 +163,8 @@ class SandboxApp(AppCommands):
         gc.freeze()
         gc.enable()
 
-    def on_resize(self) -> None:
-        width, height = self.size
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
         small = width < SMALLEST[0] or height < SMALLEST[1]
         self.screen_stack[0].set_class(small, "-too-small")
         if small:
@@ -368,6 +369,9 @@ class SandboxApp(AppCommands):
         if self.failure is None:
             self.failure = redact(sentence(error), self._secrets)
             logging.getLogger(__name__).debug("the screen failed", exc_info=error)
+            with contextlib.suppress(Exception):
+                # The user's text is worth an attempt, whatever state the screen is in.
+                self._keeper.save_last()
         super()._handle_exception(error)
 
     def _fatal_error(self) -> None:

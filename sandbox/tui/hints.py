@@ -23,11 +23,11 @@ HINTS: tuple[Hint, ...] = (
     Hint("break", "Press f to break the first provider and send again.", frozenset({"answered"}), "broken"),
     Hint("again", "It is broken now: press r to send again.", frozenset({"broken"}), "failed_over"),
     Hint(
-        "breaker", "It failed and another answered. Send a few times more (r): its breaker will open.",
+        "breaker", "Another provider answered. Send a few times more (r) and the breaker opens.",
         frozenset({"failed_over"}), "breaker_opened",
     ),
     Hint(
-        "heal", "The breaker is open: that provider is passed over until its next probe. F heals it, e explains.",
+        "heal", "Its breaker is open: it is passed over until the next probe. F heals it.",
         frozenset({"breaker_opened"}), "healed",
     ),
 )  # fmt: skip

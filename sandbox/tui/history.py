@@ -115,7 +115,10 @@ class HistoryPane(Vertical):
         return action != "leave_filter" or self.query_one("#filter").display
 
     def focus_rows(self) -> None:
-        self.query_one(Rows).focus()
+        """Put the focus on the list, if there is anything in it."""
+        rows = self.query_one(Rows)
+        if rows.display:
+            self.call_after_refresh(rows.focus)
 
     @on(Input.Changed, "#filter")
     def _filtered(self, event: Input.Changed) -> None:

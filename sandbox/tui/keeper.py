@@ -32,6 +32,10 @@ class Keeper:
             await self._saving
         await self._write(self._encode())
 
+    def save_last(self) -> None:
+        """Write what is true now, at once: the program is falling."""
+        state.write(self._path, self._encode())
+
     async def _save(self) -> None:
         while self._unsaved is not None:
             data, self._unsaved = self._unsaved, None

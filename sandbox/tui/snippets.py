@@ -61,7 +61,7 @@ def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
     client, where = "OpenAI", {"base_url": repr(_address(provider)), "api_key": key}
     if provider.kind == "azure_openai":
         client = "AzureOpenAI"
-        endpoint = repr(provider.base_url) if provider.base_url else f"os.environ[{provider.url_variable!r}]"
+        endpoint = repr(_address(provider)) if _address(provider) else f"os.environ[{provider.url_variable!r}]"
         where = {"azure_endpoint": endpoint, "api_version": repr(getattr(provider, "api_version", "")), "api_key": key}
         arguments["model"] = getattr(provider, "deployment", None) or model_id
     elif provider.dialect_name == "ollama":

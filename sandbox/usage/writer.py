@@ -29,8 +29,8 @@ from sandbox.usage.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-LINGER_S = 0.03
-"""A third of the 100 ms within which a record is to be committed; the rest is for the commit on a busy machine."""
+LINGER_S = 0.06
+"""Of the 100 ms within which a record is to be committed; the rest is for the commit on a busy machine."""
 BATCH = 5000
 RETRY_S = 1.0
 HELD_LIMIT = 20_000

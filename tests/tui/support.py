@@ -58,9 +58,7 @@ class ScriptedRuntime:
         self.gateway = self._build(Policy(**policy))
 
     def _build(self, policy: Policy) -> Gateway:
-        gateway = Gateway(
-            policy, mode=self.mode, clock=self.clock, draws=seeded(1), ids=random_id, bus=self.bus
-        )
+        gateway = Gateway(policy, mode=self.mode, clock=self.clock, draws=seeded(1), ids=random_id, bus=self.bus)
         for id, steps in self._scripts.items():
             gateway.register(id, Scripted(self.clock, *steps, kind=id))
         return gateway

@@ -24,7 +24,12 @@ def test_every_action_can_be_done_by_its_owner(action: actions.Action) -> None:
 
 
 def test_no_key_means_two_things_at_a_time() -> None:
-    taken = [key for place in (actions.PLAYGROUND, actions.APP, actions.LIST) for one in actions.of(place) for key in one.keys]
+    taken = [
+        key
+        for place in (actions.PLAYGROUND, actions.APP, actions.LIST)
+        for one in actions.of(place)
+        for key in one.keys
+    ]
     rooms = [key for room in ROOMS for key in (room.key, f"alt+{room.key}")]
     assert [key for key, count in Counter(taken + rooms).items() if count > 1] == []
 
@@ -47,7 +52,7 @@ def test_the_footer_shows_what_works_now() -> None:
     assert ("break", "^f") in typing
     assert ("help", "F1") in typing
     assert not any(name in ("resend", "heal", "cancel") for name, _ in typing)
-    reading = dict((one.name, key) for one, key in actions.footer(places, {"opened", "asked", "broken", "text"}))
+    reading = {one.name: key for one, key in actions.footer(places, {"opened", "asked", "broken", "text"})}
     assert (reading["break"], reading["heal"], reading["resend"], reading["help"]) == ("f", "F", "r", "?")
     running = [one.name for one, _ in actions.footer(places, {"opened", "asked", "running"})]
     assert running[0] == "cancel"

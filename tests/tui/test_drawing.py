@@ -95,7 +95,7 @@ def test_activity_names_what_is_waited_for() -> None:
 def test_a_bar_stays_within_its_columns_and_is_never_empty(start: float, end: float, width: int) -> None:
     lead, blocks = bar(start, end, width)
     assert lead >= 0
-    assert 0 < len(blocks)
+    assert len(blocks) > 0
     assert lead + len(blocks) <= width
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -22,31 +20,11 @@ from tests.tui.support import (
     notice,
     ready,
     screen_text,
-    scripted,
     sees,
-    settings,
     until,
 )
 
 Make = Callable[..., SandboxApp]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Applications over the real runtime (or a scripted one) whose engines end with the test."""
-    made: list[SandboxApp] = []
-
-    def build(scripts: dict[str, list[Any]] | None = None, *, clock: Any = None, **changes: Any) -> SandboxApp:
-        policy = changes.pop("policy", {})
-        clock = clock or MovedClock()
-        opener = scripted(scripts, **policy) if scripts is not None else None
-        app = SandboxApp(settings(tmp_path, **changes), clock=clock, opener=opener)
-        made.append(app)
-        return app
-
-    yield build
-    for app in made:
-        app.engine.close()
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])

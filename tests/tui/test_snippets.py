@@ -16,7 +16,7 @@ from sandbox.tui.reports import ProviderInfo
 from sandbox.tui.snippets import write
 
 CANARY = "CANARY-key-value"
-PROMPT = "It's \"quoted\" – naïve $HOME `x` \\ and\nnew lines"
+PROMPT = 'It\'s "quoted" – naïve $HOME `x` \\ and\nnew lines'
 KINDS = ("openai", "azure_openai", "deepseek", "vllm", "anthropic", "ollama")
 
 

@@ -71,7 +71,12 @@ def test_a_failover_with_a_retry() -> None:
     assert (story.provider, story.failovers) == ("openai", 1)
     first, pause, second, third = story.steps
     assert isinstance(first, Attempt)
-    assert (first.number, first.outcome, first.status, first.error_type) == (1, "failed", 503, "ServiceUnavailableError")
+    assert (first.number, first.outcome, first.status, first.error_type) == (
+        1,
+        "failed",
+        503,
+        "ServiceUnavailableError",
+    )
     assert isinstance(pause, Wait)
     assert pause.delay_s == 0.05
     assert isinstance(second, Attempt)
@@ -142,9 +147,7 @@ def test_a_cached_answer_has_no_attempts_and_shows_what_it_saved() -> None:
             RequestReceived(1, "r", "t", "a", None, "mock", True, 60.0),
             CacheHit(2, "r", "one", "gpt-4", Decimal("0.01"), False),
             ChunkReceived(3, "r", "one", "kept"),
-            RequestCompleted(
-                4, "r", "one", "gpt-4", "stop", 3, 5, False, Decimal(0), Decimal(0), 0.5, 0.5, 0, True
-            ),
+            RequestCompleted(4, "r", "one", "gpt-4", "stop", 3, 5, False, Decimal(0), Decimal(0), 0.5, 0.5, 0, True),
         ]
     )
     assert story.cached

@@ -1,0 +1,39 @@
+"""Every test sees the same terminal, whatever the user's own is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.tui.application import SandboxApp
+from tests.tui.support import MovedClock, scripted, settings
+
+Make = Callable[..., SandboxApp]
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("NO_COLOR", "TEXTUAL", "TEXTUAL_THEME", "COLORTERM"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Applications over the real runtime (or, given scripts, a scripted one) whose engines end with the test."""
+    made: list[SandboxApp] = []
+
+    def build(scripts: dict[str, list[Any]] | None = None, *, clock: Any = None, **changes: Any) -> SandboxApp:
+        policy = changes.pop("policy", {})
+        notes = changes.pop("notes", ())
+        opener = scripted(scripts, **policy) if scripts is not None else None
+        app = SandboxApp(settings(tmp_path, **changes), clock=clock or MovedClock(), opener=opener, notes=notes)
+        made.append(app)
+        return app
+
+    yield build
+    for app in made:
+        app.engine.close()

@@ -1,0 +1,111 @@
+"""The program as a person starts it, in a real terminal: from the first prompt to the prompt of the shell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not on this machine")
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60.0
+
+
+class Terminal:
+    """A shell in tmux, on a server of its own."""
+
+    def __init__(self, socket: Path, columns: int, rows: int) -> None:
+        self._socket = socket
+        self.tmux(
+            "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "env -u COLUMNS -u LINES -u NO_COLOR PS1='shell> ' sh"
+        )  # fmt: skip
+        self.sees("shell>")
+
+    def tmux(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["tmux", "-S", str(self._socket), *arguments], capture_output=True, text=True, check=True
+        ).stdout
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def keys(self, *keys: str) -> None:
+        for key in keys:
+            self.tmux("send-keys", key)
+
+    def types(self, text: str) -> None:
+        self.tmux("send-keys", "-l", text)
+
+    def sees(self, *texts: str) -> str:
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            shown = self.screen()
+            if all(text in shown for text in texts):
+                return shown
+            assert time.monotonic() < end, f"never seen: {[t for t in texts if t not in shown]}\n{shown}"
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-S", str(self._socket), "kill-server"], capture_output=True, check=False)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    # A socket's path may have about a hundred characters.
+    folder = Path(os.environ.get("TMPDIR", "/tmp"))
+    socket = folder / f"sandbox-tui-{os.getpid()}.sock"
+    opened = Terminal(socket, 100, 30)
+    yield opened
+    opened.close()
+    socket.unlink(missing_ok=True)
+
+
+def test_a_whole_session(terminal: Terminal, tmp_path: Path) -> None:
+    environment = {
+        "SANDBOX_DATA_DIR": str(tmp_path / "data"),
+        "SANDBOX_CONFIG_DIR": str(tmp_path / "config"),
+        "SANDBOX_MOCK__PACE": "instant",
+        "PYTHONPATH": str(CHECKOUT),
+    }
+    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+    before = terminal.tmux("display", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")
+    terminal.types(
+        f"cd {shlex.quote(str(tmp_path))} && clear && {assignments} {sys.executable} -m sandbox; echo exit=$?"
+    )
+    terminal.keys("Enter")
+
+    terminal.sees("MOCK · no keys needed · nothing leaves this machine", "Explain circuit breakers to a cook.")
+    terminal.sees("● azure_openai", "Nothing asked yet")
+    terminal.types("What is a fuse?")
+    terminal.keys("Enter")
+    terminal.sees("✓ gpt-4o-mini", "cost ~$0.0", "stop", "Press f to break")
+
+    terminal.keys("f")
+    terminal.sees("Break a provider", "503 unavailable")
+    terminal.keys("Enter")
+    terminal.sees("azure_openai !503")
+    terminal.keys("r")
+    terminal.sees("✗ 503 unavailable", "↺ again after 50 ms", "openai       ✓ gpt-4o-mini", "↷1")
+    for count in (3, 4):
+        terminal.keys("r")
+        terminal.sees(f"{count} · / filter")
+        terminal.sees("▶ Send")
+    terminal.sees("○ azure_openai !503", "breaker opened: 5 failures within 60 s")
+
+    terminal.keys("C-q")
+    terminal.sees("exit=0")
+    assert terminal.tmux("display", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}") == before
+    terminal.types("echo still $((40 + 2))")
+    terminal.keys("Enter")
+    shown = terminal.sees("still 42")
+    assert "Traceback" not in shown
+    assert "azure_openai" not in shown
+    assert (tmp_path / "data" / "tui-state.json").is_file()
