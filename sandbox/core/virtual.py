@@ -7,11 +7,14 @@ sockets) is invisible to it, so only in-process transports belong here.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 EPOCH_US = 1_735_689_600_000_000
 """2025-01-01T00:00:00Z: where every virtual run begins."""
@@ -46,17 +49,44 @@ class _JumpingSelector(selectors.BaseSelector):
         return self._real.get_map()
 
 
+class _Timer(asyncio.TimerHandle):
+    """Sorts by time and then by creation; a heap by itself keeps no order among equals."""
+
+    __slots__ = ("_order",)
+
+    _when: float
+    _order: int
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, _Timer):
+            return NotImplemented
+        return (self._when, self._order) < (other._when, other._order)
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """Time is an integer count of microseconds, so that long runs do not drift by rounding."""
 
     def __init__(self) -> None:
         self.now_us = 0
+        self._timers = 0
         super().__init__(_JumpingSelector(self, selectors.DefaultSelector()))
-        # Timers due within the microsecond count as due: their deadlines are sums of floats.
-        self._clock_resolution = 1e-6
+        # Less than the microsecond that lies between two instants, more than the rounding of a float.
+        self._clock_resolution = 5e-7
 
     def time(self) -> float:
         return self.now_us / 1e6
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """A timer at the whole microsecond nearest to `when`: deadlines are sums of floats, instants are not."""
+        self._check_closed()  # type: ignore[attr-defined]
+        timer = _Timer(round(when * 1e6) / 1e6, callback, args, self, context)
+        self._timers += 1
+        timer._order = self._timers
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
 
     def advance_to_next_timer(self) -> None:
         # The timer's own deadline, not the timeout that select() was given: that one has been through a subtraction.

@@ -176,9 +176,10 @@ class Gateway:
         key = self._key(call)
         kept = None if key is None else await self._lookup(call, key)
         if kept is not None:
-            for event in replayed(self._ledger.hit(call, kept, coalesced=False), self.bus, self.clock):
+            for event in replayed(self._ledger.hit(call, kept, coalesced=False)):
                 yield event
             return
+        run: StreamRun | None = None
         try:
             candidates = self._planned(call)
             run = StreamRun(call, Walk(call, candidates, self._tools), self._tools, self._ledger)
@@ -186,7 +187,9 @@ class Gateway:
                 async for event in events:
                     yield event
         except (asyncio.CancelledError, GeneratorExit):
-            self._ledger.cancelled(call)
+            # A caller that leaves at the last event has had its answer, and that is booked.
+            if run is None or run.response is None:
+                self._ledger.cancelled(call)
             raise
         except Exception as error:
             self._ledger.failed(call, error)
@@ -237,6 +240,9 @@ class Gateway:
         except CacheUnavailable as error:
             self._cache_failed(call, error)
             return None
+        except asyncio.CancelledError:
+            self._ledger.cancelled(call)
+            raise
         return None if value is None else unpack(value)
 
     async def _store(self, call: Call, key: str, response: LLMResponse) -> None:

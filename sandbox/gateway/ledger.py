@@ -13,6 +13,7 @@ from providers.types import Completion, LLMResponse, TokenUsage
 from sandbox.core.bus import Bus
 from sandbox.core.events import (
     CacheHit,
+    ChunkReceived,
     CostComputed,
     RequestCancelled,
     RequestCompleted,
@@ -20,6 +21,7 @@ from sandbox.core.events import (
     UsageRecorded,
 )
 from sandbox.gateway.call import Call
+from sandbox.gateway.router import foreseen_tokens
 from sandbox.gateway.walk import Answer
 from sandbox.usage.base import UsageRecord
 
@@ -63,6 +65,8 @@ class Ledger:
             usage.input_cost_usd, usage.output_cost_usd, usage.total_cost_usd = price.input, price.output, cost
         answer.record.cost_usd = cost
         candidate.deployment.metrics.spent(usage.total_tokens, cost)
+        if candidate.deployment.limits is not None:
+            candidate.deployment.limits.settle(foreseen_tokens(call.request), usage.total_tokens)
         response = LLMResponse(
             text=completion.text or "",
             provider=candidate.deployment.id,
@@ -108,6 +112,8 @@ class Ledger:
                     self._clock.time_us(), call.id, response.provider, response.model, response.saved_usd, coalesced
                 )
             )
+            if call.stream and response.text:
+                self._bus.publish(ChunkReceived(self._clock.time_us(), call.id, response.provider, response.text))
         self._book(call, response, None)
         self._completed(call, response)
         return response

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import replace
 
 from providers.base import OpenStream
-from providers.clock import Clock
 from providers.errors import InvalidRequestError, ProviderError, ProviderTimeoutError, StreamInterruptedError
 from providers.types import (
     Completion,
@@ -21,7 +20,6 @@ from providers.types import (
     TextDelta,
     ToolCallDelta,
 )
-from sandbox.core.bus import Bus
 from sandbox.core.events import ChunkReceived, StreamRestartedElsewhere
 from sandbox.gateway.call import Call
 from sandbox.gateway.ledger import Ledger
@@ -268,12 +266,10 @@ class Opener:
         return await OpenStream.open(provider.stream_attempt(self._plain, candidate.model_id)), False
 
 
-def replayed(response: LLMResponse, bus: Bus, clock: Clock) -> Iterator[StreamEvent]:
+def replayed(response: LLMResponse) -> Iterator[StreamEvent]:
     """A kept answer as the events of a stream."""
     yield StreamStarted(response.provider, response.model_id)
     if response.text:
-        if bus.active:
-            bus.publish(ChunkReceived(clock.time_us(), response.request_id, response.provider, response.text))
         yield TextDelta(response.text)
     for index, call in enumerate(response.tool_calls):
         yield ToolCallDelta(index, call.id, call.name, call.arguments)

@@ -318,6 +318,8 @@ class Walk:
         call, tools = self.call, self.tools
         call.wasted_input_tokens += usage.input_tokens
         call.wasted_output_tokens += usage.output_tokens
+        if candidate.deployment.limits is not None:
+            candidate.deployment.limits.settle(foreseen_tokens(call.request), usage.total_tokens)
         price = tools.prices.price(candidate.deployment.kind, candidate.model_id, usage, at=tools.clock.time_us())
         if price is None:
             return None

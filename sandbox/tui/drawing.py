@@ -51,8 +51,10 @@ SKIP_WORDS = {
 }
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_MINIMUM_BAR = 8
+_MINIMUM_BAR = 4
 """Columns below which a waterfall says nothing."""
+_MINIMUM_WORDS = 10
+"""Columns that a model's or an error's name keeps beside the waterfall."""
 
 
 def bar(start: float, end: float, width: int) -> tuple[int, str]:
@@ -118,7 +120,12 @@ def step_lines(story: RequestStory, now_us: int, width: int, frame: int = 0) -> 
     names = max((len(row.provider) for row in rows), default=0)
     words = max([len(outcome_word(row)) if isinstance(row, Attempt) else len(_skip_word(row)) for row in rows] or [0])
     left = width - (2 + 1 + names + 1 + 2 + 1 + 9 + 1)
-    room = min(words, max(10, left - _MINIMUM_BAR - 1)) if left - words - 1 < _MINIMUM_BAR else words
+    if left - words >= _MINIMUM_BAR:
+        room = words
+    elif left - _MINIMUM_BAR >= _MINIMUM_WORDS:
+        room = left - _MINIMUM_BAR
+    else:
+        room = min(words, left)
     space = left - room
     return [(step, _step_line(step, story, now_us, names, room, space, frame)) for step in story.steps]
 

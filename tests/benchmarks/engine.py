@@ -11,17 +11,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from providers.vendors.openai import OpenAIProvider
-from sandbox.cache.disk import DiskCacheStore
-from sandbox.usage.sqlite import SqliteUsageStore
-
 from providers.attempts import RetryPolicy
 from providers.clock import SYSTEM_CLOCK
 from providers.types import GenerationRequest, StreamFinished
+from providers.vendors.openai import OpenAIProvider
+from sandbox.cache.disk import DiskCacheStore
 from sandbox.gateway.breaker import BreakerPolicy
 from sandbox.gateway.call import CallOptions
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
+from sandbox.usage.sqlite import SqliteUsageStore
 from tests.benchmarks.report import Row, bound_row, ratio_row, timed_async
 from tests.benchmarks.upstream import upstream
 

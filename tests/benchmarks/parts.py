@@ -9,8 +9,6 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from sandbox.usage.sqlite import SqliteUsageStore
-
 from providers.clock import SYSTEM_CLOCK
 from providers.pricing import catalogue
 from providers.types import TokenUsage
@@ -18,6 +16,7 @@ from sandbox.core.bus import Bus
 from sandbox.core.events import AttemptStarted
 from sandbox.gateway.breaker import BreakerPolicy, CircuitBreaker
 from sandbox.usage.base import UsageRecord
+from sandbox.usage.sqlite import SqliteUsageStore
 from tests.benchmarks.report import Row, bound_row, timed
 
 

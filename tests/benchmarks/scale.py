@@ -8,16 +8,15 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from providers.vendors.openai import OpenAIProvider
-from sandbox.usage.sqlite import SqliteUsageStore
-
 from providers.clock import SYSTEM_CLOCK
 from providers.types import GenerationRequest
+from providers.vendors.openai import OpenAIProvider
 from sandbox.gateway.call import CallOptions
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
 from sandbox.gateway.strategies import RoutingStrategy
 from sandbox.usage.base import UsageFilter
+from sandbox.usage.sqlite import SqliteUsageStore
 from tests.benchmarks.parts import record
 from tests.benchmarks.report import Row, bound_row, timed, timed_async
 

@@ -71,7 +71,6 @@ def test_no_drift_over_a_million_timers_of_odd_lengths() -> None:
     assert virtually(body) == (rounds * 5_001_616, slept * 5_001_616)
 
 
-@pytest.mark.xfail(strict=True, reason="timers of one instant fire in the order of a heap")
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=40), st.integers(0, 10**12))
 def test_timers_fire_in_order_of_time_and_then_of_creation(delays: list[int], start_us: int) -> None:
@@ -109,7 +108,6 @@ def test_one_instant_reached_by_different_sums_is_one_instant() -> None:
     assert sorted(virtually(body)) == [("sum", 300_000), ("thirds", 300_000), ("whole", 300_000)]
 
 
-@pytest.mark.xfail(strict=True, reason="a timer may fire a microsecond early")
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     st.lists(

@@ -158,7 +158,6 @@ async def test_a_long_question_is_foreseen() -> None:
     assert (await bench.gateway.generate(request)).provider == "anthropic"
 
 
-@pytest.mark.xfail(strict=True, reason="an answer's tokens do not count against the limit yet, only the question's")
 @virtual
 async def test_tokens_of_the_answer_count_too() -> None:
     """200 tokens a minute. Each answer was 100 in and 50 out, whatever was foreseen: 50 are left after the first, and
