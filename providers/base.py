@@ -130,7 +130,7 @@ class BaseLLMProvider:
         )
 
     def price_of(self, usage: TokenUsage, model: str, *, busy_seconds: float | None = None) -> Price | None:
-        """The price of `usage` on `model` here and now; None is unpriced. A self-hosted one is priced by its seconds."""
+        """The price of `usage` on `model` here and now; None is unpriced. A self-hosted one costs its seconds."""
         return self.prices.price(self.kind, model, usage, at=self.clock.time_us(), busy_seconds=busy_seconds)
 
     def respond(

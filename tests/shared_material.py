@@ -1,4 +1,4 @@
-"""Finds the recorded provider traffic that conformance tests use; it is not part of this project, so it may be absent."""
+"""Finds the recorded provider traffic that conformance tests use; it is no part of this project and may be absent."""
 
 from __future__ import annotations
 
@@ -16,4 +16,6 @@ def wire_dir() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-needs_wire = pytest.mark.skipif(wire_dir() is None, reason="the recorded provider traffic is not on this machine (set SANDBOX_TEST_MATERIAL)")
+needs_wire = pytest.mark.skipif(
+    wire_dir() is None, reason="the recorded provider traffic is not on this machine (set SANDBOX_TEST_MATERIAL)"
+)

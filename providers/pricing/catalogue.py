@@ -75,7 +75,8 @@ class Catalogue:
         self.name: str = data["name"]
         self.date = max(date.fromisoformat(data["date"]), layer.newest or date.min)
         """The day of the data: what a look-up without a time asks for."""
-        self.version: str = "+".join([f"{self.name}-{data['date']}", *layer.marks, *([backup.version] if backup else ())])
+        backed = () if backup is None else (backup.version,)
+        self.version: str = "+".join([f"{self.name}-{data['date']}", *layer.marks, *backed])
         """What every usage record keeps, so that its cost can be told again."""
         self._providers: Mapping[str, Mapping[str, Any]] = data["providers"]
         self._now_us = midnight_us(self.date) + DAY_US // 2

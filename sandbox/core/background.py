@@ -96,7 +96,7 @@ class BatchWorker(Generic[T]):
         return self.call(self._end)
 
     def _end(self) -> None:
-        """On the thread: from here on it is none. Done before the future resolves, so that who waited may exit at once."""
+        """From here on the thread is none. Before the future resolves, so that who waited may exit at once."""
         with self._starting:
             self._thread = None
             # A `put` that saw it set has queued before this: the thread's last look at the queue finds it.

@@ -40,7 +40,7 @@ DRAIN_HZ = 30
 DRAIN_LIMIT = 5_000
 """Events taken in at one tick: what is beyond waits for the next, so that a flood cannot hold the screen."""
 FLASH_US = 4_000_000
-WIDE = 100
+WIDE = 110
 """Columns from which the route stands beside the answer."""
 SMALLEST = (60, 16)
 """Columns and rows below which nothing useful fits."""

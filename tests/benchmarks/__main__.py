@@ -1,4 +1,7 @@
-"""Measures this program beside its floors in one run: `python -m tests.benchmarks [engine] [parts] [scale] [start] [--full]`.
+"""Measures this program beside its floors in one run.
+
+    python -m tests.benchmarks [engine] [parts] [scale] [start] [--full]
+
 
 Ratios carry over between machines, absolute times only orient. Figures of peers were measured elsewhere.
 """

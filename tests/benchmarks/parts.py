@@ -23,10 +23,22 @@ from tests.benchmarks.report import Row, bound_row, timed
 def record(number: int) -> UsageRecord:
     """A usage record that differs in id, time, tenant and model."""
     return UsageRecord(
-        log_id=f"t{number % 50}#a#{number}", request_id=f"r{number:012d}", tenant_id=f"t{number % 50}", agent_id="a",
-        timestamp_us=1_735_689_600_000_000 + number * 1000, mode="mock", model=f"m{number % 12}", requested_model=None, provider="openai",
-        tokens_used=150, prompt_tokens=100, completion_tokens=50, estimated_cost=Decimal("0.000045"), catalogue_version="x", latency_ms=800.0,
-    )  # fmt: skip
+        log_id=f"t{number % 50}#a#{number}",
+        request_id=f"r{number:012d}",
+        tenant_id=f"t{number % 50}",
+        agent_id="a",
+        timestamp_us=1_735_689_600_000_000 + number * 1000,
+        mode="mock",
+        model=f"m{number % 12}",
+        requested_model=None,
+        provider="openai",
+        tokens_used=150,
+        prompt_tokens=100,
+        completion_tokens=50,
+        estimated_cost=Decimal("0.000045"),
+        catalogue_version="x",
+        latency_ms=800.0,
+    )
 
 
 async def measure() -> list[Row]:

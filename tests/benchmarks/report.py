@@ -69,9 +69,8 @@ def table(rows: Sequence[Row]) -> str:
         floor = "–" if row.floor is None else f"{_number(row.floor)} {row.unit} ({row.floor_name})"
         ratio = "–" if row.ratio is None else f"{row.ratio:.2f}×"
         met = "yes" if row.met else "**no**"
-        lines.append(
-            f"| {row.work} | {_number(row.ours)} {row.unit} | {floor} | {ratio} | {row.target} | {met} | {row.peer or '–'} |"
-        )
+        cells = (row.work, f"{_number(row.ours)} {row.unit}", floor, ratio, row.target, met, row.peer or "–")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

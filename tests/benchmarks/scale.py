@@ -44,9 +44,15 @@ async def _reports(records: int) -> list[Row]:
             "mock", since_us=END_US - 45 * DAY_US + 1_234_567_890, until_us=END_US - 15 * DAY_US + 2_345_678_901
         )
         seen = await timed_async(
-            {"totals": lambda: store.totals(where), "by model": lambda: store.breakdown(where, "model"), "by day": lambda: store.breakdown(where, "day")},
-            number=5, cpu=False, warm=1,
-        )  # fmt: skip
+            {
+                "totals": lambda: store.totals(where),
+                "by model": lambda: store.breakdown(where, "model"),
+                "by day": lambda: store.breakdown(where, "day"),
+            },
+            number=5,
+            cpu=False,
+            warm=1,
+        )
         with sqlite3.connect(Path(folder) / "usage.db") as db:
             assert db.execute("select 1").fetchone()
         await store.close()

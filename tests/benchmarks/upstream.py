@@ -10,20 +10,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+TEXT = "A circuit breaker is a fuse. " * 8
 ANSWER = json.dumps(
     {
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 1735689600, "model": "gpt-4o-mini-2024-07-18",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "A circuit breaker is a fuse. " * 8}, "finish_reason": "stop"}],
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1735689600,
+        "model": "gpt-4o-mini-2024-07-18",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 30, "completion_tokens": 60, "total_tokens": 90},
     }
-).encode()  # fmt: skip
+).encode()
 
 
 def _chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
     body = {
-        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1735689600, "model": "gpt-4o-mini-2024-07-18",
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1735689600,
+        "model": "gpt-4o-mini-2024-07-18",
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
-    }  # fmt: skip
+    }
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
@@ -32,7 +39,7 @@ STREAM = b"".join(
         _chunk({"role": "assistant", "content": ""}),
         *(_chunk({"content": f"word{i} "}) for i in range(18)),
         _chunk({}, "stop"),
-        b'data: {"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":30,"completion_tokens":18,"total_tokens":48}}\n\n',
+        b'data: {"choices":[],"usage":{"prompt_tokens":30,"completion_tokens":18,"total_tokens":48}}\n\n',
         b"data: [DONE]\n\n",
     ]
 )

@@ -62,7 +62,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     # A socket's path may have about a hundred characters.
     folder = Path(os.environ.get("TMPDIR", "/tmp"))
     socket = folder / f"sandbox-tui-{os.getpid()}.sock"
-    opened = Terminal(socket, 100, 30)
+    opened = Terminal(socket, 120, 30)
     yield opened
     opened.close()
     socket.unlink(missing_ok=True)

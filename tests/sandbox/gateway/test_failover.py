@@ -36,8 +36,14 @@ async def test_the_first_candidate_answers() -> None:
     assert response.latency_ms == pytest.approx(800)
     assert [(a.provider, a.outcome, a.retry) for a in response.attempts] == [("openai", "ok", 0)]
     assert bench.names() == [
-        "RequestReceived", "RouteChosen", "AttemptStarted", "AttemptSucceeded", "CostComputed", "UsageRecorded", "RequestCompleted",
-    ]  # fmt: skip
+        "RequestReceived",
+        "RouteChosen",
+        "AttemptStarted",
+        "AttemptSucceeded",
+        "CostComputed",
+        "UsageRecorded",
+        "RequestCompleted",
+    ]
 
 
 @virtual
