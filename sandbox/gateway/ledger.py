@@ -25,6 +25,8 @@ from sandbox.gateway.router import foreseen_tokens
 from sandbox.gateway.walk import Answer
 from sandbox.usage.base import UsageRecord
 
+_NOTHING = Decimal(0)
+
 Recorder = Callable[[UsageRecord], None]
 
 
@@ -168,7 +170,7 @@ class Ledger:
     def _premium(self, call: Call, usage: TokenUsage, cost: Decimal | None) -> Decimal | None:
         """What was paid beyond the plan's first candidate for the same tokens; negative when it was cheaper."""
         if not call.failovers:
-            return Decimal(0)
+            return _NOTHING
         if call.plan is None or cost is None:
             return None
         first = call.plan.candidates[0]

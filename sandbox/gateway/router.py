@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, islice
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 from providers.clock import Clock, Randomness
 from providers.errors import InputError
@@ -47,7 +47,7 @@ class Lineup(Sequence[Candidate]):
     def __init__(self, candidates: Iterable[Candidate], size: int) -> None:
         self._rest = iter(candidates)
         self._size = size
-        self._taken = list(islice(self._rest, LISTED))
+        self._taken = list(islice(self._rest, min(size, LISTED)))
 
     def __len__(self) -> int:
         return self._size
@@ -105,7 +105,12 @@ class Router:
         self._draws = draws
         self._turn = 0
         self._known: dict[str | None, list[Group]] = {}
-        registry.on_change(self._known.clear)
+        self._settled: dict[str | None, Plan] = {}
+        registry.on_change(self._forget)
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._settled.clear()
 
     def plan(
         self,
@@ -120,6 +125,8 @@ class Router:
         Raises InputError for an unknown model or provider.
         """
         chosen = strategy or self.strategy
+        if chosen is RoutingStrategy.PRIORITY and first is None:
+            return self._by_priority(request.model)
         groups = self._groups(request.model)
         foreseen: dict[tuple[str, str], Decimal | None] = {}
 
@@ -132,12 +139,24 @@ class Router:
         draft = Draft(cost, self._draws, self._turn)
         if not peek:
             self._turn += 1
-        size = sum(len(group.candidates) for group in groups)
-        limit = size if self.policy.max_candidates is None else min(size, self.policy.max_candidates)
         planned: Iterator[Candidate] = chain.from_iterable(order(chosen, group, draft) for group in groups)
         if first is not None:
             planned = self._led_by(first, groups, planned)
-        return Plan(chosen, request.model, Lineup(planned, limit))
+        return Plan(chosen, request.model, Lineup(planned, self._limit(groups)))
+
+    def _by_priority(self, model: str | None) -> Plan:
+        """The one plan that depends on the asked model alone, so that it is made once."""
+        plan = self._settled.get(model)
+        if plan is None:
+            groups = self._groups(model)
+            planned = chain.from_iterable(group.candidates for group in groups)
+            plan = self._settled[model] = Plan(RoutingStrategy.PRIORITY, model, Lineup(planned, self._limit(groups)))
+            _bound(self._settled)
+        return plan
+
+    def _limit(self, groups: list[Group]) -> int:
+        size = sum(len(group.candidates) for group in groups)
+        return size if self.policy.max_candidates is None else min(size, self.policy.max_candidates)
 
     def _led_by(self, first: str, groups: list[Group], planned: Iterator[Candidate]) -> Iterator[Candidate]:
         head = self._registry.get(first)
@@ -161,8 +180,7 @@ class Router:
         groups = self._known.get(model)
         if groups is None:
             groups = self._known[model] = self._compute(model)
-            if len(self._known) > 512:  # names come from callers: keep the memory bounded
-                self._known.pop(next(iter(self._known)))
+            _bound(self._known)
         return groups
 
     def _compute(self, model: str | None) -> list[Group]:
@@ -210,6 +228,12 @@ class Router:
             names.add(deployment.model)
             names.update(getattr(deployment.provider, "aliases", ()))
         return sorted(names)
+
+
+def _bound(memo: dict[str | None, Any]) -> None:
+    """Names of models come from callers: keep what is remembered of them bounded."""
+    if len(memo) > 512:
+        del memo[next(iter(memo))]
 
 
 def _extra(candidate: Candidate) -> Iterable[str]:

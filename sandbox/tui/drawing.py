@@ -127,10 +127,27 @@ def step_lines(story: RequestStory, now_us: int, width: int, frame: int = 0) -> 
     else:
         room = min(words, left)
     space = left - room
-    return [(step, _step_line(step, story, now_us, names, room, space, frame)) for step in story.steps]
+    lines: list[tuple[Step, Line]] = []
+    asked: str | None = None
+    for step in story.steps:
+        if isinstance(step, BreakerMove):
+            lines.append((step, _breaker_line(step, named=step.provider != asked)))
+        else:
+            lines.append((step, _step_line(step, story, now_us, names, room, space, frame)))
+        if isinstance(step, Attempt):
+            asked = step.provider
+    return lines
 
 
-def _step_line(step: Step, story: RequestStory, now_us: int, names: int, words: int, space: int, frame: int) -> Line:
+def _step_line(
+    step: Attempt | Skip | Wait | Restart | Disabled,
+    story: RequestStory,
+    now_us: int,
+    names: int,
+    words: int,
+    space: int,
+    frame: int,
+) -> Line:
     if isinstance(step, Attempt):
         mark, style = {
             "ok": (OK, GOOD), "failed": (FAILED, BAD), "cancelled": (CANCELLED, WARN),
@@ -166,16 +183,17 @@ def _step_line(step: Step, story: RequestStory, now_us: int, names: int, words: 
     if isinstance(step, Disabled):
         what = step.provider if step.model is None else f"{step.provider} {step.model}"
         return [("   ", PLAIN), (f"{SHAPES['disabled']} {what} is disabled", BAD)]
-    return _breaker_line(step)
 
 
-def _breaker_line(step: BreakerMove) -> Line:
+def _breaker_line(step: BreakerMove, *, named: bool) -> Line:
+    """The provider is named unless it is the one of the row above."""
+    whose = f"{step.provider}'s breaker" if named else "breaker"
     shape = {"open": "open", "forced_open": "open", "half_open": "half_open"}.get(step.state, "closed")
     word = {"open": "opened", "half_open": "half open"}.get(step.state, step.state.replace("_", " "))
     return [
         ("   ", PLAIN),
         (f"{SHAPES[shape]} ", SHAPE_STYLES[shape]),
-        (f"{step.provider} breaker {word}: {step.reason}", MUTED),
+        (f"{whose} {word}: {step.reason}", MUTED),
     ]
 
 

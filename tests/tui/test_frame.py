@@ -150,7 +150,7 @@ async def test_plain_characters_only(make: Make) -> None:
         await until(pilot, lambda: app.board.broken)
         await pilot.press("r")
         await ended(pilot, 2)
-        await sees(pilot, "x 503 unavailable", "+ gpt-4o-mini", "###")
+        await sees(pilot, "x 503 unavailable", "+ gpt-4o-mini")
         await pilot.press("ctrl+p")
         await pilot.pause(0.1)
         await pilot.press("escape", "h")

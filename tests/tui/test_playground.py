@@ -79,7 +79,7 @@ async def test_the_breaker_opens_and_counts_down_live(make: Make) -> None:
         await pilot.press("r")
         await ended(pilot, 6)
         assert app.state.history[-1].provider == "azure_openai"
-        await sees(pilot, "● azure_openai  ● openai", "azure_openai breaker closed: probe succeeded")
+        await sees(pilot, "● azure_openai  ● openai", "breaker closed: probe succeeded")
 
 
 async def test_the_history_marks_how_often_a_question_moved(make: Make) -> None:
