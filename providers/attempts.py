@@ -5,12 +5,20 @@ Policy, clock, draws and what to do around each attempt come in from outside; no
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from providers.clock import Clock, Randomness
-from providers.errors import ProviderError, ProviderTimeoutError, RateLimitError
+from providers.errors import (
+    ConnectionFailedError,
+    InputError,
+    MalformedResponseError,
+    ProviderError,
+    ProviderTimeoutError,
+    RateLimitError,
+)
 
 T = TypeVar("T")
 
@@ -110,8 +118,8 @@ class AttemptObserver(Protocol):
         """An attempt failed; `by_deadline`: the request's own deadline ended it, which is nobody's fault."""
         ...
 
-    def cancelled(self, retry: int) -> None:
-        """The caller went away during an attempt."""
+    def ended(self, error: BaseException, retry: int) -> None:
+        """An attempt ended in what ends the request too: the caller went away, or a recording is missing."""
         ...
 
     def others(self) -> int:
@@ -136,7 +144,7 @@ class Unobserved:
 
     def failed(self, error: ProviderError, retry: int, *, by_deadline: bool) -> None: ...
 
-    def cancelled(self, retry: int) -> None: ...
+    def ended(self, error: BaseException, retry: int) -> None: ...
 
     def others(self) -> int:
         return 0
@@ -185,9 +193,16 @@ async def attempt_with_retries(
                 failure, by_deadline = deadline.passed(), True
             else:
                 failure, by_deadline = ProviderTimeoutError("the provider's own time limit passed"), False
-        except BaseException:
-            observer.cancelled(retry)
+        except OSError as error:
+            failure, by_deadline = ConnectionFailedError(f"{type(error).__name__}: {error}"), False
+            failure.__cause__ = error
+        except (InputError, asyncio.CancelledError, GeneratorExit) as error:
+            observer.ended(error, retry)
             raise
+        except Exception as error:
+            # A provider of the user's own may raise anything: then its answer could not be made sense of.
+            failure, by_deadline = MalformedResponseError(f"the provider raised {type(error).__name__}: {error}"), False
+            failure.__cause__ = error
         else:
             observer.succeeded(retry)
             return result

@@ -5,14 +5,22 @@ A custom provider subclasses BaseLLMProvider and writes `_make_request` alone; v
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from providers.attempts import Deadline, RetryPolicy, Unobserved, attempt_with_retries
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded
-from providers.errors import MalformedResponseError, ProviderError, ProviderTimeoutError, StreamInterruptedError
+from providers.errors import (
+    InputError,
+    MalformedResponseError,
+    ProviderError,
+    ProviderTimeoutError,
+    StreamInterruptedError,
+)
 from providers.pricing import Catalogue, Price, count_tokens, seed_prices
+from providers.redaction import redact
 from providers.types import (
     Completion,
     GenerationRequest,
@@ -23,6 +31,8 @@ from providers.types import (
     TextDelta,
     TokenUsage,
 )
+
+logger = logging.getLogger(__name__)
 
 FIRST_TEXT_LIMIT = 10.0
 """Seconds a stream may take to its first text."""
@@ -142,7 +152,7 @@ class BaseLLMProvider:
         price = self.price_of(usage, completion.model or self.model_id, busy_seconds=seconds)
         if price is None:
             price = self.price_of(usage, self.model_id, busy_seconds=seconds)
-        if price is not None:
+        if price is not None and usage.total_cost_usd is None:
             usage.input_cost_usd, usage.output_cost_usd, usage.total_cost_usd = price.input, price.output, price.total
         return LLMResponse(
             text=completion.text or "",
@@ -222,6 +232,9 @@ class BaseLLMProvider:
             return HealthReport(False, (self.clock.monotonic() - started) * 1000, f"{type(error).__name__}: {error}")
         except TimeoutError:
             return HealthReport(False, timeout * 1000, f"no answer within {timeout:g} s")
+        except Exception as error:
+            message = redact(f"{type(error).__name__}: {error}")
+            return HealthReport(False, (self.clock.monotonic() - started) * 1000, message)
         return HealthReport(True, (self.clock.monotonic() - started) * 1000)
 
     async def __aenter__(self) -> BaseLLMProvider:
@@ -254,6 +267,12 @@ class OpenStream:
         except BaseException:
             await source.aclose()
             raise
+
+    @property
+    def already_whole(self) -> Completion | None:
+        """The whole answer, where it ended before it showed anything."""
+        last = self._head[-1]
+        return last.completion if isinstance(last, StreamFinished) else None
 
     async def events(self, clock: Clock, silence: float) -> AsyncIterator[StreamEvent]:
         """Everything from the beginning. Raises StreamInterruptedError, with what had arrived, when it breaks."""
@@ -295,11 +314,20 @@ class OpenStream:
             raise StreamInterruptedError(
                 f"the stream was silent for {silence:g} s", partial_text="".join(pieces)
             ) from None
+        except InputError:
+            raise
+        except Exception as error:
+            message = f"the provider raised {type(error).__name__}: {error}"
+            raise StreamInterruptedError(message, partial_text="".join(pieces)) from error
         finally:
             self.text = "".join(pieces)
 
     async def close(self) -> None:
-        await self._source.aclose()
+        """Close the source; what its cleaning up raises changes nothing about the answer."""
+        try:
+            await self._source.aclose()
+        except Exception:
+            logger.debug("closing a stream failed", exc_info=True)
 
 
 def _shows(event: StreamEvent) -> bool:
@@ -316,12 +344,15 @@ def _completion(value: Completion | LLMResponse | Mapping[str, Any] | str, model
     if isinstance(value, str):
         return Completion(text=value, finish_reason="stop", model=model_id)
     if isinstance(value, LLMResponse):
+        usage = value.usage if value.usage.total_tokens or value.cost_usd is not None else None
+        if usage is not None and usage.total_cost_usd is None:
+            usage.total_cost_usd = value.cost_usd
         return Completion(
             text=value.text,
             reasoning_text=value.reasoning_text,
             finish_reason=value.finish_reason or "stop",
             stop=value.stop,
-            usage=value.usage if value.usage.total_tokens else None,
+            usage=usage,
             tool_calls=value.tool_calls,
             model=value.model_id,
             metadata=value.metadata,

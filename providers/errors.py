@@ -50,6 +50,11 @@ _TRANSIENT = Recovery(True, True, "failure")
 _FATAL = Recovery(False, False, "neutral")
 
 
+def _masked(value: str | None, secrets: Sequence[str] = ()) -> str | None:
+    # Vendors send numbers here too.
+    return redact(value, secrets) if isinstance(value, str) else value
+
+
 class ProviderError(Exception):
     """A call to a provider failed. Its message never holds a credential."""
 
@@ -73,11 +78,11 @@ class ProviderError(Exception):
         self.provider = provider
         self.model = model
         self.status = status
-        self.code = code
-        """The vendor's own error code, raw."""
-        self.error_type = error_type
-        """The vendor's own error type, raw."""
-        self.request_id = request_id
+        self.code = _masked(code)
+        """The vendor's own error code, as sent but for credentials."""
+        self.error_type = _masked(error_type)
+        """The vendor's own error type, as sent but for credentials."""
+        self.request_id = _masked(request_id)
         self.retry_after = retry_after
         """Seconds to wait before another try, where the vendor or a breaker said so."""
         self.attempts: tuple[AttemptRecord, ...] = tuple(attempts)
@@ -90,9 +95,12 @@ class ProviderError(Exception):
         return self.recovery.same_provider
 
     def redacted(self, secrets: Sequence[str]) -> ProviderError:
-        """Mask known credentials in the message; returns itself."""
+        """Mask known credentials in the message and in what the vendor said beside it; returns itself."""
         self.message = redact(self.message, secrets)
         self.args = (self.message,)
+        self.code = _masked(self.code, secrets)
+        self.error_type = _masked(self.error_type, secrets)
+        self.request_id = _masked(self.request_id, secrets)
         return self
 
 

@@ -29,12 +29,35 @@ _SECRET_HEADERS = frozenset(
 )  # fmt: skip
 
 
+_UNESCAPED = re.compile(r"[A-Za-z0-9_.~\-]*")
+"""Text that neither a URL nor JSON writes differently."""
+
+
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` with known secrets and anything shaped like a credential replaced by a mask."""
-    for secret in secrets:
-        if secret and len(secret) >= 4:
-            text = text.replace(secret, MASK)
+    """`text` with known secrets, also as a URL or JSON writes them, and anything shaped like a credential masked."""
+    forms = {form for secret in secrets if secret and len(secret) >= 4 for form in _forms(secret)}
+    # The longest first: a secret that begins like another one would else leave the rest of it to be read.
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, MASK)
     return _SHAPES.sub(MASK, text)
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    if _UNESCAPED.fullmatch(secret):
+        return (secret,)
+    # Keys with such characters are rare, and the module is one of the first to be loaded.
+    import json
+    from urllib.parse import quote, quote_plus
+
+    escaped = (quote(secret, safe, errors="replace") for safe in ("", "/"))
+    plus = quote_plus(secret, errors="replace")
+    urls = [form for each in (*escaped, plus) for form in (each, _lower_escapes(each))]
+    texts = [json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)]
+    return (secret, *urls, *texts, *(each.replace("/", "\\/") for each in texts))
+
+
+def _lower_escapes(quoted: str) -> str:
+    return re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
 
 
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:

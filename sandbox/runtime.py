@@ -13,6 +13,7 @@ from providers.clock import SYSTEM_CLOCK, Clock, Randomness, random_id, seeded
 from providers.errors import ConfigError
 from providers.faults import FaultBoard
 from providers.pricing import Catalogue, catalogue
+from providers.redaction import redact
 from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.core.bus import Bus
 from sandbox.gateway.configured import configured_policy
@@ -41,6 +42,11 @@ class Runtime:
         self.mode = settings.mode
         self.clock = clock
         self.bus = Bus()
+        lines = logging.getLogger("sandbox")
+        if lines.isEnabledFor(logging.INFO):
+            from sandbox.core.log_lines import LogLines
+
+            self.bus.subscribe(LogLines(lines))
         self.faults = FaultBoard(clock)
         self.notes: list[str] = []
         """What does not work as configured, one sentence each; the program goes on without it."""
@@ -94,9 +100,14 @@ class Runtime:
 
     async def close(self) -> None:
         """Finish what is under way and release everything; safe to call twice."""
-        for provider in self._providers.values():
-            await provider.close()
-        await self._close_stores()
+        try:
+            for id, provider in self._providers.items():
+                try:
+                    await provider.close()
+                except Exception as error:
+                    logger.warning("closing provider %s failed: %s", id, redact(str(error)))
+        finally:
+            await self._close_stores()
 
     async def __aenter__(self) -> Runtime:
         return self

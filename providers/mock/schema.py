@@ -11,6 +11,12 @@ MAX_DEPTH = 5
 """Levels of nesting; below them optional parts are left out, so that recursive schemas end."""
 HARD_DEPTH = 40
 """A schema that requires itself has no finite value; here it gets null."""
+MAX_NODES = 2_000
+"""Values in one answer, the small ones too: one that requires itself several times over doubles with every level."""
+MAX_REPEATED = 10_000
+"""Characters that a length or a pattern can ask for."""
+MAX_NUMBER = 1e300
+"""Bounds beyond it are passed over: reckoning with them would leave the range of floats."""
 MAX_ITEMS = 50
 """A schema that demands more items than this gets this many: an answer should not fill the memory."""
 
@@ -42,15 +48,18 @@ class Sampler:
         self._text = text
         self._number = number
         self._prompt = prompt.lower()
+        self._left = MAX_NODES
 
     def value(self) -> Any:
+        self._left = MAX_NODES
         return self._value(self._root, "value", 0)
 
     def _value(self, schema: Any, name: str, depth: int) -> Any:
+        self._left -= 1
+        if depth > HARD_DEPTH or self._left < 0:
+            return None
         if not isinstance(schema, Mapping):
             return self._text(name)
-        if depth > HARD_DEPTH:
-            return None
         schema = self._resolved(schema, depth)
         if "const" in schema:
             return schema["const"]
@@ -88,7 +97,8 @@ class Sampler:
             elif parts:
                 schema = {k: v for k, v in schema.items() if k != "allOf"}
                 for part in parts:
-                    schema = _merged(schema, self._lookup(part["$ref"]) if "$ref" in part else part)
+                    known = part.get("$ref")
+                    schema = _merged(schema, self._lookup(known) if isinstance(known, str) else part)
             else:
                 break
         return schema
@@ -122,18 +132,24 @@ class Sampler:
         return next(named, choices[0])
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        properties = schema.get("properties") or {}
-        required = schema.get("required") or ()
+        properties = _mapping(schema.get("properties"))
+        required = dict.fromkeys(each for each in _sequence(schema.get("required")) if isinstance(each, str))
         wanted = properties if depth < MAX_DEPTH else [name for name in properties if name in required]
-        result = {name: self._value(properties[name], name, depth + 1) for name in wanted}
+        result: dict[str, Any] = {}
+        for name in wanted:
+            if self._left <= 0:
+                break
+            result[name] = self._value(properties[name], name, depth + 1)
         for name in required:
+            if self._left <= 0:
+                break
             if name not in result:
-                result[name] = self._text(name)
+                result[name] = self._value(True, name, depth)
         return result
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
-        first = [self._value(each, name, depth + 1) for each in schema.get("prefixItems") or ()]
-        least, most = int(schema.get("minItems", 0)), int(schema.get("maxItems", MAX_ITEMS))
+        first = [self._value(each, name, depth + 1) for each in _sequence(schema.get("prefixItems"))]
+        least, most = _count(schema.get("minItems"), 0), _count(schema.get("maxItems"), MAX_ITEMS)
         usual = 2 if depth < 2 else 1 if depth < MAX_DEPTH else 0
         count = min(max(least, min(usual, most)), MAX_ITEMS)
         items = schema.get("items", {})
@@ -143,24 +159,25 @@ class Sampler:
         return _unique(result) if schema.get("uniqueItems") else result
 
     def _numeric(self, schema: Mapping[str, Any], name: str, *, whole: bool) -> int | float:
-        low, high = schema.get("minimum"), schema.get("maximum")
-        above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+        low, high = _real(schema.get("minimum")), _real(schema.get("maximum"))
+        above, below = _real(schema.get("exclusiveMinimum")), _real(schema.get("exclusiveMaximum"))
         step = 1 if whole else 0.5
-        if isinstance(above, (int, float)) and not isinstance(above, bool):
+        if above is not None:
             low = max(low, above + step) if low is not None else above + step
-        if isinstance(below, (int, float)) and not isinstance(below, bool):
+        if below is not None:
             high = min(high, below - step) if high is not None else below - step
             if low is not None and high < low:
                 # Too narrow for whole steps: the middle of the open interval.
                 low = high = ((above if above is not None else low) + below) / 2
-        said = self._number(name)
+        said = _real(self._number(name))
         number: float = said if said is not None else (low if low is not None else 1)
         if low is not None:
             number = max(number, low)
         if high is not None:
             number = min(number, high)
-        multiple = schema.get("multipleOf")
-        if multiple:
+        multiple = _real(schema.get("multipleOf"))
+        # Of a step so small that a float cannot count it, every number is as good as a multiple.
+        if multiple is not None and multiple > 0 and abs(number) / MAX_NUMBER < multiple:
             number = round(number / multiple) * multiple
             if low is not None and number < low:
                 number += multiple
@@ -177,15 +194,37 @@ class Sampler:
             if sample is not None:
                 return sample
         text = _FORMATS.get(str(schema.get("format")), "") or self._text(name)
-        least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
+        least, most = _count(schema.get("minLength"), 0), _count(schema.get("maxLength"), None)
         if len(text) < least:
-            text = (text + " " if text else "…") * (min(least, 10_000) // (len(text) + 1) + 1)
+            text = (text + " " if text else "…") * (min(least, MAX_REPEATED) // (len(text) + 1) + 1)
             text = text[: max(least, 1)]
-        return text[:most] if isinstance(most, int) else text
+        return text[:most]
 
 
 def _schemas(value: Any) -> list[Mapping[str, Any]]:
-    return [each for each in value or () if isinstance(each, Mapping)]
+    return [each for each in _sequence(value) if isinstance(each, Mapping)]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _real(value: Any) -> int | float | None:
+    """A bound that can be reckoned with, or None. Raises TypeError for what is no number."""
+    if value is None or isinstance(value, bool):
+        return None
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return value if -MAX_NUMBER <= value <= MAX_NUMBER else None
+
+
+def _count(value: Any, default: int | None) -> Any:
+    known = _real(value)
+    return default if known is None or known < 0 else int(known)
 
 
 def _nests(schema: Mapping[str, Any]) -> bool:
@@ -196,9 +235,9 @@ def _merged(schema: Mapping[str, Any], part: Mapping[str, Any], without: Sequenc
     result = {k: v for k, v in schema.items() if k not in without}
     for key, value in part.items():
         if key == "properties":
-            result[key] = {**result.get(key, {}), **value}
+            result[key] = {**_mapping(result.get(key)), **_mapping(value)}
         elif key == "required":
-            result[key] = [*result.get(key, ()), *value]
+            result[key] = [*_sequence(result.get(key)), *_sequence(value)]
         else:
             result[key] = value
     return result
@@ -208,7 +247,9 @@ def _unique(items: list[Any]) -> list[Any]:
     """The items made different where a suffix or an increment can do it."""
     result: list[Any] = []
     for item in items:
-        while item in result:
+        for _ in items:
+            if item not in result:
+                break
             if isinstance(item, str):
                 item += f" {len(result) + 1}"
             elif isinstance(item, (int, float)) and not isinstance(item, bool):
@@ -271,7 +312,8 @@ def _sample(operator: Any, argument: Any) -> str:
         case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
             least, most, inner = argument
             usual = max(int(least), min(int(most), 1))
-            return "".join(_sampled(inner)) * min(usual, 1000)
+            once = "".join(_sampled(inner))
+            return once * min(usual, MAX_REPEATED // max(len(once), 1))
         case "SUBPATTERN":
             return "".join(_sampled(argument[-1]))
         case "ATOMIC_GROUP":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.options import GlobalOptions
 from sandbox.cli.output import Output
+from sandbox.core.offline import following
 
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
@@ -51,14 +52,15 @@ class Session:
 
         if stores_only:
             settings = settings.model_copy(update={"mode": "mock", "chain": None})
-        runtime = await Runtime.open(settings)
-        # The start is over and the work may be long; what the start made stays for good and need not be looked at.
-        gc.freeze()
-        gc.enable()
-        try:
-            yield runtime
-        finally:
-            await runtime.close()
+        with following(settings.mode):
+            runtime = await Runtime.open(settings)
+            # The start is over and the work may be long; what the start made stays for good and need not be looked at.
+            gc.freeze()
+            gc.enable()
+            try:
+                yield runtime
+            finally:
+                await runtime.close()
 
     @asynccontextmanager
     async def usage(self) -> AsyncIterator[UsageStore]:

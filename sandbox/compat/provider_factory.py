@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,9 @@ from providers.pricing import seed_prices
 from providers.types import GenerationRequest, LLMResponse, Message, ProviderType, StreamEvent
 from sandbox.gateway.call import CallOptions
 from sandbox.runtime import Runtime
-from sandbox.settings import load
+from sandbox.settings import PROVIDER_IDS, load
+
+logger = logging.getLogger(__name__)
 
 OLLAMA_DEFAULT = "http://localhost:11434"
 _ADDRESSES = frozenset({"AZURE_OPENAI_ENDPOINT", "OPENAI_BASE_URL", "OLLAMA_BASE_URL"})
@@ -34,7 +37,8 @@ class LLMProviderFactory:
         for name in _ADDRESSES & environ.keys():
             # The document gives addresses as bare host names too.
             if environ[name] and "://" not in environ[name]:
-                environ[name] = f"https://{environ[name]}"
+                scheme = "http" if name == "OLLAMA_BASE_URL" else "https"
+                environ[name] = f"{scheme}://{environ[name]}"
         mode = "mock" if mock_mode else environ.get("SANDBOX_MODE") or "live"
         flags: dict[str, Any] = {"mode": mode, "preset": "aiworld"}
         settings = load(flags=flags, environ=environ).settings
@@ -55,7 +59,7 @@ class LLMProviderFactory:
     ) -> LLMResponse:
         """Answer a prompt. `more` are fields of GenerationRequest. Raises ProviderError."""
         request = GenerationRequest(prompt=prompt, temperature=temperature, max_tokens=max_tokens, **more)
-        return await self._runtime.gateway.generate(request, _options(preferred_provider))
+        return await self._runtime.gateway.generate(request, self._options(preferred_provider))
 
     async def chat(
         self,
@@ -67,7 +71,7 @@ class LLMProviderFactory:
     ) -> LLMResponse:
         """Answer a conversation in OpenAI's message form. Raises ProviderError."""
         request = GenerationRequest(messages=messages, temperature=temperature, max_tokens=max_tokens, **more)
-        return await self._runtime.gateway.generate(request, _options(preferred_provider))
+        return await self._runtime.gateway.generate(request, self._options(preferred_provider))
 
     def generate_stream(
         self,
@@ -79,7 +83,7 @@ class LLMProviderFactory:
     ) -> AsyncIterator[StreamEvent]:
         """Answer a prompt as it is written; the last event holds the response."""
         request = GenerationRequest(prompt=prompt, temperature=temperature, max_tokens=max_tokens, **more)
-        return self._runtime.gateway.stream(request, _options(preferred_provider))
+        return self._runtime.gateway.stream(request, self._options(preferred_provider))
 
     def get_health_status(self) -> dict[str, dict[str, Any]]:
         """By provider: healthy (may be asked now), success_rate from 0 to 1, average_latency_ms of successes, …"""
@@ -96,6 +100,14 @@ class LLMProviderFactory:
             for one in self._runtime.gateway.registry
         }
 
+    def _options(self, preferred: ProviderType | str | None) -> CallOptions:
+        """The preferred provider first; one that is not configured is passed over, as the chain would do."""
+        id = None if preferred is None else str(preferred)
+        if id is not None and id in PROVIDER_IDS and id not in self.providers:
+            logger.warning("preferred provider %s is not configured: the chain answers", id)
+            id = None
+        return CallOptions(provider=id, no_cache=True)
+
     async def close(self) -> None:
         """Close every provider; safe to call twice."""
         await self._runtime.close()
@@ -105,10 +117,6 @@ class LLMProviderFactory:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def _options(preferred: ProviderType | str | None) -> CallOptions:
-    return CallOptions(provider=str(preferred) if preferred is not None else None, no_cache=True)
 
 
 __all__ = ["LLMProviderFactory", "ProviderType"]

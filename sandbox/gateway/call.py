@@ -52,6 +52,8 @@ class Call:
     failovers: int = 0
     waste: Decimal = Decimal(0)
     plan: Plan | None = None
+    booked: bool = False
+    """Its one outcome is on the books; whatever happens now changes nothing about it."""
     pieces: list[str] = field(default_factory=list)
     """Text that the caller has received of an unfinished stream."""
     wasted_input_tokens: int = 0

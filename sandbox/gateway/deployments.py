@@ -16,6 +16,8 @@ from sandbox.health.metrics import ProviderMetrics
 
 RETEST_AFTER = 300.0
 """Seconds before something disabled by an error is asked once more."""
+MAX_DISABLED = 1_000
+"""Models of one provider that can be out at a time; beyond it the one that has been out longest is forgotten."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,13 @@ class Deployment:
 
     def disable(self, error: ProviderError, model_id: str | None) -> None:
         """Take the model (or with None the whole credential) out of rotation, to be re-tested after a while."""
-        self._disabled[model_id] = _Disabled(error, self.clock.monotonic() + RETEST_AFTER)
+        now = self.clock.monotonic()
+        # Callers name the models: without an end to it, names that are never asked again would pile up.
+        kept = {key: entry for key, entry in self._disabled.items() if now < entry.until and key != model_id}
+        if len(kept) >= MAX_DISABLED:
+            del kept[next(key for key in kept if key is not None)]
+        kept[model_id] = _Disabled(error, now + RETEST_AFTER)
+        self._disabled = kept
 
     def enable(self) -> bool:
         """Forget every disabling; returns whether there was one."""
@@ -72,12 +80,12 @@ class Deployment:
                 del self._disabled[key]
         return None
 
-    def available(self, model_id: str) -> bool:
-        """Whether a request could be sent now; takes nothing."""
+    def available(self, model_id: str, tokens: int = 0) -> bool:
+        """Whether a request of about `tokens` could be sent now; takes nothing."""
         return (
             self.breaker.would_admit()
             and self.disabled(model_id) is None
-            and (self.limits is None or self.limits.wait(0) == 0.0)
+            and (self.limits is None or self.limits.wait(tokens) == 0.0)
         )
 
 

@@ -50,7 +50,7 @@ def _refusal(call: Call, skips: Sequence[Skip], records: tuple[AttemptRecord, ..
     for skip in skips:
         waits.setdefault(skip.reason, []).extend([] if skip.retry_after is None else [skip.retry_after])
     if "breaker_open" in waits:
-        soonest = min(waits["breaker_open"], default=None)
+        soonest = min((wait for some in waits.values() for wait in some), default=None)
         when = "" if soonest is None else f"; the next probe is due in {soonest:.1f} s"
         message = f"every candidate's circuit breaker refuses{when}"
         return CircuitBreakerOpenError(message, retry_after=soonest, attempts=records)

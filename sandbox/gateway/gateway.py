@@ -6,14 +6,16 @@ Mock, replay, live, scenarios, server, command line and UI all come through here
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from providers.attempts import Deadline
 from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness, random_id, seeded
-from providers.errors import ContentFilterError, ProviderTimeoutError
+from providers.errors import InvalidRequestError, ProviderTimeoutError
 from providers.pricing import Catalogue, catalogue
+from providers.redaction import redact
 from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent
 from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.core.bus import Bus
@@ -38,9 +40,12 @@ from sandbox.gateway.limits import RateLimits
 from sandbox.gateway.policies import Policy
 from sandbox.gateway.router import Candidate, Plan, Router
 from sandbox.gateway.streaming import StreamRun, replayed
-from sandbox.gateway.walk import Tools, Walk
+from sandbox.gateway.walk import Tools, Walk, check_withheld
 
 _BY_STATE = {"open": BreakerOpened, "half_open": BreakerHalfOpened, "closed": BreakerClosed}
+
+
+logger = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -163,6 +168,9 @@ class Gateway:
             return self._ledger.hit(call, kept, coalesced=False)
         if key in self._flights:
             return await self._follow(call, key)
+        if call.request.timeout is not None:
+            # Its own deadline is no measure for others, so nobody is to depend on this call.
+            return await self._ask(call, key)
         return await self._flights.join(key, lambda: self._ask(call, key))
 
     async def stream(
@@ -231,13 +239,18 @@ class Gateway:
     def _key(self, call: Call) -> str | None:
         if self._cache is None or not self.policy.cache or call.options.no_cache:
             return None
-        return cache_key(call.request, preset=self.policy.name, mode=self.mode, provider=call.options.provider)
+        try:
+            return cache_key(call.request, preset=self.policy.name, mode=self.mode, provider=call.options.provider)
+        except (TypeError, ValueError) as error:
+            refused = InvalidRequestError(f"the request holds something that cannot be sent as JSON: {error}")
+            self._ledger.failed(call, refused)
+            raise refused from None
 
     async def _lookup(self, call: Call, key: str) -> LLMResponse | None:
         assert self._cache is not None  # noqa: S101  a key exists only with a cache
         try:
             value = await self._cache.get(key)
-        except CacheUnavailable as error:
+        except Exception as error:
             self._cache_failed(call, error)
             return None
         except asyncio.CancelledError:
@@ -247,16 +260,21 @@ class Gateway:
 
     async def _store(self, call: Call, key: str, response: LLMResponse) -> None:
         assert self._cache is not None  # noqa: S101
+        ttl = self._cache_ttl if call.options.cache_ttl is None else call.options.cache_ttl
         try:
-            await self._cache.set(key, pack(response), ttl=call.options.cache_ttl or self._cache_ttl)
-        except CacheUnavailable as error:
+            await self._cache.set(key, pack(response), ttl=ttl)
+        except Exception as error:
             self._cache_failed(call, error)
 
-    def _cache_failed(self, call: Call, error: CacheUnavailable) -> None:
+    def _cache_failed(self, call: Call, error: Exception) -> None:
         """A failing cache is passed over, with one warning."""
-        if not self._cache_warned and self.bus.active:
-            self.bus.publish(ComponentFailed(self.clock.time_us(), call.id, "cache", str(error)))
+        if self._cache_warned:
+            return
         self._cache_warned = True
+        message = redact(str(error) if isinstance(error, CacheUnavailable) else f"{type(error).__name__}: {error}")
+        logger.warning("the cache is passed over: %s", message)
+        if self.bus.active:
+            self.bus.publish(ComponentFailed(self.clock.time_us(), call.id, "cache", message))
 
     async def _follow(self, call: Call, key: str) -> LLMResponse:
         """Share the answer of an identical question that is being asked already, within this call's own deadline."""
@@ -287,7 +305,7 @@ class Gateway:
 
             async def shot(candidate: Candidate) -> Completion:
                 completion = await candidate.deployment.provider.attempt(request, candidate.model_id)
-                self._check_filtered(candidate, completion)
+                check_withheld(self.policy, completion)
                 return completion
 
             answer = await walk.advance(shot, attempt_timeout=self.policy.attempt_timeout)
@@ -303,13 +321,6 @@ class Gateway:
             await self._store(call, key, response)
         return response
 
-    def _check_filtered(self, candidate: Candidate, completion: Completion) -> None:
-        """Where the policy fails over on filtered answers, one that was withheld is a failure that was billed."""
-        if completion.stop == "content_filter" and self.policy.failover_on_content_filter:
-            error = ContentFilterError("the answer was withheld by the provider's content filter", status=200)
-            error.billed = completion.usage
-            raise error
-
     def _planned(self, call: Call) -> Sequence[Candidate]:
         call.plan = plan = self.router.plan(call.request, strategy=call.options.strategy, first=call.options.provider)
         if self.bus.active:
@@ -318,6 +329,8 @@ class Gateway:
         return plan.candidates
 
     async def close(self) -> None:
-        """Close every provider; safe to call twice."""
-        for one in self.registry:
-            await one.provider.close()
+        """Close every provider, also when one of them fails at it; safe to call twice."""
+        results = await asyncio.gather(*(one.provider.close() for one in self.registry), return_exceptions=True)
+        for one, result in zip(self.registry, results, strict=False):
+            if isinstance(result, Exception):
+                logger.warning("closing provider %s failed: %s", one.id, redact(str(result)))

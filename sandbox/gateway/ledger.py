@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from providers.clock import Clock, iso
 from providers.errors import ProviderError, StreamInterruptedError
 from providers.pricing import Catalogue
+from providers.redaction import redact
 from providers.types import Completion, LLMResponse, TokenUsage
 from sandbox.core.bus import Bus
 from sandbox.core.events import (
     CacheHit,
     ChunkReceived,
+    ComponentFailed,
     CostComputed,
     RequestCancelled,
     RequestCompleted,
@@ -24,6 +27,8 @@ from sandbox.gateway.call import Call
 from sandbox.gateway.router import foreseen_tokens
 from sandbox.gateway.walk import Answer
 from sandbox.usage.base import UsageRecord
+
+logger = logging.getLogger(__name__)
 
 _NOTHING = Decimal(0)
 
@@ -50,19 +55,34 @@ class Ledger:
 
     # --- outcomes -------------------------------------------------------------------------------------------------
 
-    def answered(self, call: Call, answer: Answer[Any], completion: Completion, *, ttft: float | None) -> LLMResponse:
-        """The response of a whole answer; `ttft` is monotonic seconds of the first text of a stream."""
+    def answered(
+        self,
+        call: Call,
+        answer: Answer[Any],
+        completion: Completion,
+        *,
+        ttft: float | None,
+        busy: float | None = None,
+    ) -> LLMResponse:
+        """The response of a whole answer.
+
+        `ttft` is the moment of a stream's first text, in monotonic seconds; `busy` how long the provider worked, in
+        seconds (None: until now), without the pauses of a slow reader.
+        """
         candidate, clock = answer.candidate, self._clock
         provider = candidate.deployment.provider
         usage = provider.usage_of(call.request, completion)
-        busy = clock.monotonic() - answer.began
+        if busy is None:
+            busy = clock.monotonic() - answer.began
         price = None
+        given = usage.total_cost_usd
         # What the vendor says it ran comes first: a deployment's name says nothing of its price.
         for model in (completion.model, candidate.model_id):
             if model and price is None:
                 price = self._prices.price(provider.kind, model, usage, at=clock.time_us(), busy_seconds=busy)
-        cost: Decimal | None = None
-        if price is not None:
+        # A provider of the user's own may know its price itself.
+        cost: Decimal | None = given
+        if price is not None and given is None:
             cost = price.total
             usage.input_cost_usd, usage.output_cost_usd, usage.total_cost_usd = price.input, price.output, cost
         answer.record.cost_usd = cost
@@ -87,7 +107,8 @@ class Ledger:
             reasoning_text=completion.reasoning_text,
             tool_calls=completion.tool_calls,
             request_id=call.id,
-            mode=self._mode,
+            # A simulated provider among real ones says so: modes never mix.
+            mode=getattr(provider, "mode", self._mode),
             metadata=completion.metadata,
         )
         premium = self._premium(call, usage, cost)
@@ -121,10 +142,12 @@ class Ledger:
         return response
 
     def failed(self, call: Call, error: Exception) -> None:
+        if call.booked:
+            return
         partial = error.partial_text if isinstance(error, StreamInterruptedError) else ""
         self._book(call, None, type(error).__name__)
         if self._bus.active:
-            message = error.message if isinstance(error, ProviderError) else str(error)
+            message = error.message if isinstance(error, ProviderError) else redact(str(error))
             retry_after = error.retry_after if isinstance(error, ProviderError) else None
             self._bus.publish(
                 RequestFailed(
@@ -139,6 +162,8 @@ class Ledger:
             )
 
     def cancelled(self, call: Call) -> None:
+        if call.booked:
+            return
         self._book(call, None, "Cancelled")
         if self._bus.active:
             self._bus.publish(RequestCancelled(self._clock.time_us(), call.id, call.elapsed_ms(), len(call.shown)))
@@ -186,7 +211,8 @@ class Ledger:
         return None if price is None else cost - price.total
 
     def _book(self, call: Call, response: LLMResponse | None, error_type: str | None) -> None:
-        """Hand the usage record over; a store in trouble keeps its trouble to itself."""
+        """Hand the usage record over, once; a store in trouble keeps its trouble to itself."""
+        call.booked = True
         if self._record is None:
             return
         request = call.request
@@ -214,6 +240,7 @@ class Ledger:
         )
         if response is not None:
             usage = response.usage
+            record.mode = response.mode
             record.model = response.model
             record.provider = response.provider
             record.tokens_used = usage.total_tokens
@@ -234,7 +261,13 @@ class Ledger:
             last = next((r for r in reversed(call.records) if r.outcome == "failed"), None)
             if last is not None:
                 record.provider, record.model = last.provider, last.model
-        self._record(record)
+        try:
+            self._record(record)
+        except Exception as error:
+            logger.exception("the usage record of request %s was not taken", call.id)
+            if self._bus.active:
+                self._bus.publish(ComponentFailed(self._clock.time_us(), call.id, "usage", redact(str(error))))
+            return
         if self._bus.active:
             self._bus.publish(UsageRecorded(self._clock.time_us(), call.id, log_id))
 

@@ -67,6 +67,7 @@ class Policy:
     deadline: float = 60.0
     attempt_timeout: float = 30.0
     max_candidates: int | None = None
+    """Most candidates that one request may ask; those passed over do not count."""
     exact_first: bool = True
     """Candidates that serve the asked model come before those that answer with an equivalent."""
     cache: bool = True
@@ -97,11 +98,10 @@ PRESETS: Mapping[str, Policy] = {
     ),
     "unified": Policy(
         name="unified",
-        chain=("anthropic", "vllm"),
+        chain=("anthropic",),
         retry=RetryPolicy("always", retries=3),
         breaker=BreakerPolicy("off"),
         attempt_timeout=60.0,
-        max_candidates=1,
         cache=False,
     ),
     "greenlang": Policy(

@@ -103,7 +103,8 @@ class Router:
         self._prices = prices
         self._clock = clock
         self._draws = draws
-        self._turn = 0
+        self._turns: dict[str | None, int] = {}
+        """Plans made for each asked model: its candidates take turns among themselves."""
         self._known: dict[str | None, list[Group]] = {}
         self._settled: dict[str | None, Plan] = {}
         registry.on_change(self._forget)
@@ -124,7 +125,7 @@ class Router:
 
         Raises InputError for an unknown model or provider.
         """
-        chosen = strategy or self.strategy
+        chosen = self.strategy if strategy is None else RoutingStrategy.of(strategy)
         if chosen is RoutingStrategy.PRIORITY and first is None:
             return self._by_priority(request.model)
         groups = self._groups(request.model)
@@ -136,13 +137,15 @@ class Router:
                 foreseen[key] = self.estimate(request, candidate)
             return foreseen[key]
 
-        draft = Draft(cost, self._draws, self._turn)
+        turn = self._turns.get(request.model, 0)
+        draft = Draft(cost, self._draws, turn)
         if not peek:
-            self._turn += 1
+            self._turns[request.model] = turn + 1
+            _bound(self._turns)
         planned: Iterator[Candidate] = chain.from_iterable(order(chosen, group, draft) for group in groups)
         if first is not None:
             planned = self._led_by(first, groups, planned)
-        return Plan(chosen, request.model, Lineup(planned, self._limit(groups)))
+        return Plan(chosen, request.model, Lineup(planned, _size(groups)))
 
     def _by_priority(self, model: str | None) -> Plan:
         """The one plan that depends on the asked model alone, so that it is made once."""
@@ -150,13 +153,9 @@ class Router:
         if plan is None:
             groups = self._groups(model)
             planned = chain.from_iterable(group.candidates for group in groups)
-            plan = self._settled[model] = Plan(RoutingStrategy.PRIORITY, model, Lineup(planned, self._limit(groups)))
+            plan = self._settled[model] = Plan(RoutingStrategy.PRIORITY, model, Lineup(planned, _size(groups)))
             _bound(self._settled)
         return plan
-
-    def _limit(self, groups: list[Group]) -> int:
-        size = sum(len(group.candidates) for group in groups)
-        return size if self.policy.max_candidates is None else min(size, self.policy.max_candidates)
 
     def _led_by(self, first: str, groups: list[Group], planned: Iterator[Candidate]) -> Iterator[Candidate]:
         head = self._registry.get(first)
@@ -228,6 +227,10 @@ class Router:
             names.add(deployment.model)
             names.update(getattr(deployment.provider, "aliases", ()))
         return sorted(names)
+
+
+def _size(groups: list[Group]) -> int:
+    return sum(len(group.candidates) for group in groups)
 
 
 def _bound(memo: dict[str | None, Any]) -> None:

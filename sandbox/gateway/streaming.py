@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import replace
+from typing import get_args
 
 from providers.base import OpenStream
-from providers.errors import InvalidRequestError, ProviderError, ProviderTimeoutError, StreamInterruptedError
+from providers.errors import (
+    InputError,
+    InvalidRequestError,
+    ProviderError,
+    ProviderTimeoutError,
+    StreamInterruptedError,
+)
 from providers.types import (
     Completion,
     GenerationRequest,
@@ -23,8 +30,9 @@ from providers.types import (
 from sandbox.core.events import ChunkReceived, StreamRestartedElsewhere
 from sandbox.gateway.call import Call
 from sandbox.gateway.ledger import Ledger
+from sandbox.gateway.policies import Policy, StreamPolicy
 from sandbox.gateway.router import Candidate
-from sandbox.gateway.walk import Answer, Tools, Walk
+from sandbox.gateway.walk import Answer, Tools, Walk, check_withheld
 
 
 class StreamRun:
@@ -39,6 +47,10 @@ class StreamRun:
         self._policy = call.options.stream_policy or self._limits.policy
         self._ends_at = call.started + self._limits.max_stream
         self._first_text: float | None = None
+        self._waited = 0.0
+        """Seconds spent waiting for the present stream, without the reader's pauses."""
+        if self._policy not in get_args(StreamPolicy):
+            raise InputError(f"unknown stream policy {self._policy!r}: there are {', '.join(get_args(StreamPolicy))}")
         self.response: LLMResponse | None = None
 
     def events(self) -> AsyncGenerator[StreamEvent]:
@@ -61,7 +73,7 @@ class StreamRun:
                     yield event
                 raise broken[1] from last
             stream, continues = answer.value
-            opened = clock.monotonic() - answer.began
+            opened = self._waited = clock.monotonic() - answer.began
             walk.settle_probe(answer, opened)
             if self._first_text is None:
                 self._first_text = clock.monotonic()
@@ -106,7 +118,7 @@ class StreamRun:
     # --- opening --------------------------------------------------------------------------------------------------
 
     def _opener(self, prefill: GenerationRequest | None) -> Opener:
-        return Opener(self._call.request, prefill)
+        return Opener(self._call.request, prefill, self._tools.policy)
 
     def _prefilled(self) -> GenerationRequest | None:
         """The request that asks to go on from the partial text; None: start anew."""
@@ -150,7 +162,8 @@ class StreamRun:
         clock, silence = self._tools.clock, self._limits.silence
         events = stream.events(clock, silence)
         while True:
-            left = self._ends_at - clock.monotonic()
+            asked = clock.monotonic()
+            left = self._ends_at - asked
             try:
                 if left > silence:
                     event = await anext(events)
@@ -163,18 +176,24 @@ class StreamRun:
                 raise StreamInterruptedError(
                     f"the stream lasted longer than {self._limits.max_stream:g} s", partial_text=stream.text
                 ) from None
+            self._waited += clock.monotonic() - asked
             yield event
 
     def _finish(self, answer: Answer[tuple[OpenStream, bool]], completion: Completion) -> StreamFinished:
+        call = self._call
         if answer.value[1]:
-            completion.text = self._call.shown
-        self.response = self._ledger.answered(self._call, answer, completion, ttft=self._first_text)
+            # Before the text is joined: what the other candidate wrote is its own, and booked already.
+            completion.usage = answer.candidate.deployment.provider.usage_of(call.request, completion)
+            completion.text = call.shown
+        self.response = self._ledger.answered(call, answer, completion, ttft=self._first_text, busy=self._waited)
         return StreamFinished(completion, self.response)
 
     async def _interrupted(self, error: ProviderError) -> AsyncIterator[StreamEvent]:
         error.attempts = tuple(self._call.records)
         if isinstance(error, StreamInterruptedError):
             error.partial_text = self._call.shown
+        # Booked before the reader hears of it: it may leave at once.
+        self._ledger.failed(self._call, error)
         yield StreamInterrupted(error, self._call.shown)
 
     def _publish_restart(self, candidate: Candidate, broken: tuple[Candidate, ProviderError]) -> None:
@@ -200,6 +219,7 @@ class StreamRun:
         answer = await walk.advance(self._whole, attempt_timeout=None)
         held, first = answer.value
         walk.settle_success(answer, first - answer.began)
+        whole, busy = clock.monotonic(), clock.monotonic() - answer.began
         provider, bus = answer.candidate.deployment.id, self._tools.bus
         try:
             for event in held:
@@ -211,7 +231,7 @@ class StreamRun:
                     event.provider = provider
                 elif isinstance(event, StreamFinished):
                     self.response = event.response = self._ledger.answered(
-                        call, answer, event.completion, ttft=clock.monotonic()
+                        call, answer, event.completion, ttft=whole, busy=busy
                     )
                 yield event
         finally:
@@ -222,7 +242,7 @@ class StreamRun:
         """One shot at a candidate's stream, to its end."""
         call, clock = self._call, self._tools.clock
         limit, left = min(self._limits.first_text, self._tools.policy.attempt_timeout), call.deadline.remaining()
-        timer = clock.timeout(max(0.0, min(limit, left)))
+        began, timer = clock.monotonic(), clock.timeout(max(0.0, min(limit, left)))
         try:
             async with timer:
                 stream = await OpenStream.open(
@@ -233,8 +253,14 @@ class StreamRun:
                 raise ProviderTimeoutError(f"no text within {limit:g} s") from None
             raise
         first = clock.monotonic()
+        breaker = candidate.deployment.breaker
+        if breaker.state == "half_open":
+            # The first text is all that a probe waits for, although nobody sees it yet.
+            breaker.success(breaker.generation, first - began)
         try:
-            return [event async for event in self._within_limits(stream)], first
+            events = [event async for event in self._within_limits(stream)]
+            self._check_whole(events)
+            return events, first
         except ProviderError:
             # As after a text that was shown: the next first text gets a deadline of its own.
             call.deadline.renew(until=self._ends_at)
@@ -245,25 +271,41 @@ class StreamRun:
         finally:
             await stream.close()
 
+    def _check_whole(self, events: list[StreamEvent]) -> None:
+        for event in events:
+            if isinstance(event, StreamFinished):
+                check_withheld(self._tools.policy, event.completion)
+
 
 class Opener:
     """One shot at a candidate's stream, up to its first text; says too whether it goes on from the partial text."""
 
-    __slots__ = ("_plain", "_prefill")
+    __slots__ = ("_plain", "_policy", "_prefill")
 
-    def __init__(self, plain: GenerationRequest, prefill: GenerationRequest | None) -> None:
+    def __init__(self, plain: GenerationRequest, prefill: GenerationRequest | None, policy: Policy) -> None:
         self._plain = plain
         self._prefill = prefill
+        self._policy = policy
 
     async def __call__(self, candidate: Candidate) -> tuple[OpenStream, bool]:
         provider = candidate.deployment.provider
         if self._prefill is not None and provider.prefills:
             try:
-                return await OpenStream.open(provider.stream_attempt(self._prefill, candidate.model_id)), True
+                return await self._opened(candidate, self._prefill), True
             except InvalidRequestError:
                 # Newer models refuse a prefill although their vendor's API has it: start anew on the same candidate.
                 pass
-        return await OpenStream.open(provider.stream_attempt(self._plain, candidate.model_id)), False
+        return await self._opened(candidate, self._plain), False
+
+    async def _opened(self, candidate: Candidate, request: GenerationRequest) -> OpenStream:
+        stream = await OpenStream.open(candidate.deployment.provider.stream_attempt(request, candidate.model_id))
+        if (completion := stream.already_whole) is not None:
+            try:
+                check_withheld(self._policy, completion)
+            except ProviderError:
+                await stream.close()
+                raise
+        return stream
 
 
 def replayed(response: LLMResponse) -> Iterator[StreamEvent]:

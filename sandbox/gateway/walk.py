@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from providers.attempts import CANDIDATE_RESERVE, attempt_with_retries
 from providers.clock import Clock, Randomness
 from providers.errors import (
+    ContentFilterError,
     ContextLengthError,
     ProviderError,
     StreamInterruptedError,
@@ -47,6 +48,14 @@ class Tools:
     bus: Bus
 
 
+def check_withheld(policy: Policy, completion: Completion, *, shown: bool = False) -> None:
+    """Where the policy fails over on filtered answers, one that was withheld is a failure, and one that was billed."""
+    if policy.failover_on_content_filter and completion.stop == "content_filter" and not shown:
+        error = ContentFilterError("the answer was withheld by the provider's content filter", status=200)
+        error.billed = completion.usage
+        raise error
+
+
 @dataclass(slots=True)
 class Answer(Generic[T]):
     """What one candidate gave, not yet judged: `settle_success` or `settle_failure` tells its breaker how it ended."""
@@ -68,6 +77,8 @@ class Walk:
         self.call = call
         self.candidates = candidates
         self.tools = tools
+        self._asked = 0
+        self._most = tools.policy.max_candidates or len(candidates)
         self._position = 0
         self._left: tuple[str, str] | None = None
         """The provider asked (or skipped) last, and why it was left."""
@@ -83,7 +94,7 @@ class Walk:
         """
         call, tools = self.call, self.tools
         while self._position < len(self.candidates):
-            if call.deadline.remaining() <= 0:
+            if call.deadline.remaining() <= 0 or self._asked >= self._most:
                 break
             candidate = self.candidates[self._position]
             self._position += 1
@@ -91,6 +102,7 @@ class Walk:
             if permit is None:
                 continue
             self._moved_to(candidate)
+            self._asked += 1
             observer = AttemptWatch(self, candidate, permit)
             try:
                 value = await attempt_with_retries(
@@ -99,7 +111,9 @@ class Walk:
                     clock=tools.clock,
                     draws=tools.draws,
                     deadline=call.deadline,
-                    attempt_timeout=attempt_timeout,
+                    attempt_timeout=None
+                    if attempt_timeout is None
+                    else min(attempt_timeout, candidate.deployment.provider.timeout),
                     observer=observer,
                 )
             except ProviderError as error:
@@ -112,11 +126,14 @@ class Walk:
 
     def others(self) -> int:
         """Candidates later in the plan that could be asked now. Counts no further than the deadline could matter."""
-        enough = self.call.deadline.remaining() / CANDIDATE_RESERVE + 1
+        enough = min(self.call.deadline.remaining() / CANDIDATE_RESERVE + 1, self._most - self._asked - 1)
         count = 0
+        if enough < 0:
+            return 0
+        foreseen = foreseen_tokens(self.call.request)
         for index in range(self._position, len(self.candidates)):
             candidate = self.candidates[index]
-            if candidate.deployment.available(candidate.model_id) and self._fits(candidate):
+            if candidate.deployment.available(candidate.model_id, foreseen) and self._fits(candidate):
                 count += 1
                 if count > enough:
                     break
@@ -261,18 +278,21 @@ class Walk:
             answer.candidate.deployment.breaker.neutral(answer.permit)
         record = answer.record
         record.outcome, record.error_type = "failed", "Cancelled"
-        record.latency_ms = (self.tools.clock.monotonic() - answer.began) * 1000.0
-        record.cost_usd = self._waste(answer.candidate, self._partial(partial_text))
+        seconds = self.tools.clock.monotonic() - answer.began
+        record.latency_ms = seconds * 1000.0
+        record.cost_usd = self._waste(answer.candidate, self._partial(partial_text), seconds)
 
     def settle_unread(self, answer: Answer[Any], completion: Completion) -> None:
         """The caller went away before it had read an answer that was there: the whole of it is paid for."""
         candidate = answer.candidate
         usage = candidate.deployment.provider.usage_of(self.call.request, completion)
-        answer.record.cost_usd = self._waste(candidate, usage)
+        answer.record.cost_usd = self._waste(candidate, usage, answer.record.latency_ms / 1000.0)
 
     def broke_off(self, candidate: Candidate, text: str) -> None:
         """The caller goes away during an attempt of which `text` had come."""
-        self.call.records[-1].cost_usd = self._waste(candidate, self._partial(text))
+        record = self.call.records[-1]
+        seconds = self.call.elapsed_ms() / 1000.0 - record.started_ms / 1000.0
+        record.cost_usd = self._waste(candidate, self._partial(text), seconds)
 
     def failed(
         self, candidate: Candidate, record: AttemptRecord, attempt: int, error: ProviderError, seconds: float
@@ -291,7 +311,7 @@ class Walk:
         if usage is None and isinstance(error, StreamInterruptedError) and error.partial_text:
             usage = self._partial(error.partial_text)
         if usage is not None:
-            record.cost_usd = self._waste(candidate, usage)
+            record.cost_usd = self._waste(candidate, usage, seconds)
         deployment.metrics.failed(f"{record.error_type}: {error.message}")
         bus = self.tools.bus
         if bus.active:
@@ -313,15 +333,22 @@ class Walk:
         """Tokens of an answer that broke off, counted here because the vendor's numbers come at the end."""
         return TokenUsage(foreseen_tokens(self.call.request), estimate_tokens(text), estimated=True)
 
-    def _waste(self, candidate: Candidate, usage: TokenUsage) -> Decimal | None:
-        """Book tokens that were paid for and not used; returns their price, None where unpriced."""
+    def _waste(self, candidate: Candidate, usage: TokenUsage, seconds: float) -> Decimal | None:
+        """Book tokens that were paid for and not used, after `seconds` of work; their price, None where unpriced."""
         call, tools = self.call, self.tools
         call.wasted_input_tokens += usage.input_tokens
         call.wasted_output_tokens += usage.output_tokens
         if candidate.deployment.limits is not None:
             candidate.deployment.limits.settle(foreseen_tokens(call.request), usage.total_tokens)
-        price = tools.prices.price(candidate.deployment.kind, candidate.model_id, usage, at=tools.clock.time_us())
+        price = tools.prices.price(
+            candidate.deployment.kind,
+            candidate.model_id,
+            usage,
+            at=tools.clock.time_us(),
+            busy_seconds=seconds,
+        )
         if price is None:
             return None
         call.waste += price.total
+        candidate.deployment.metrics.spent(usage.total_tokens, price.total)
         return price.total

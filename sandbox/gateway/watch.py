@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from providers.errors import CircuitBreakerOpenError, ProviderError
+from providers.errors import CircuitBreakerOpenError, InputError, ProviderError, RateLimitError
+from providers.redaction import redact
 from providers.types import AttemptRecord
 from sandbox.core.events import AttemptStarted, ProviderDisabled, RetryScheduled
 from sandbox.gateway.router import Candidate, foreseen_tokens
@@ -36,7 +37,11 @@ class AttemptWatch:
                 raise CircuitBreakerOpenError("the circuit breaker opened", provider=deployment.id)
             self.permit = permit
         if deployment.limits is not None:
-            deployment.limits.take(foreseen_tokens(call.request))
+            foreseen = foreseen_tokens(call.request)
+            if retry and (wait := deployment.limits.wait(foreseen)) > 0:
+                self._breaker.neutral(self.permit)
+                raise RateLimitError("at its client-side limit", provider=deployment.id, retry_after=wait)
+            deployment.limits.take(foreseen)
         self.began = tools.clock.monotonic()
         self.attempt = call.attempts
         call.attempts += 1
@@ -81,10 +86,14 @@ class AttemptWatch:
                     )
                 )
 
-    def cancelled(self, retry: int) -> None:
+    def ended(self, error: BaseException, retry: int) -> None:
         self._breaker.neutral(self.permit)
-        self.record.outcome = "failed"
-        self.record.error_type = "Cancelled"
+        record = self.record
+        record.outcome = "failed"
+        if isinstance(error, InputError):
+            record.error_type, record.error_message = type(error).__name__, redact(str(error))
+        else:
+            record.error_type = "Cancelled"
         self.record.latency_ms = (self._walk.tools.clock.monotonic() - self.began) * 1000.0
 
     def others(self) -> int:

@@ -21,6 +21,12 @@ NEAR_BOTTOM = 2
 """Lines from the end within which the view follows the text."""
 
 
+NOTHING_YET = (
+    "The answer appears here while it is written.\n\n"
+    "Enter sends what the prompt says; an empty prompt sends the suggestion."
+)
+
+
 class ScrollKeys(VerticalScroll, can_focus=True):
     """A pane that scrolls by the keys of every list."""
 
@@ -57,7 +63,7 @@ class AnswerPane(ScrollKeys):
         self._wanted = ""
 
     def compose(self):  # type: ignore[no-untyped-def]
-        yield Static(id="answer-empty")
+        yield Static(NOTHING_YET, id="answer-empty")
         yield Static(id="verdict")
 
     def empty(self, text: str) -> None:

@@ -124,10 +124,11 @@ class SandboxApp(AppCommands):
     # --- the frame ------------------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
+        self._classify()
         self._top = TopBar(self.frame)
         self._notice = NoticeLine()
         self._strip = ProviderStrip(self._lights, self.clock.time_us)
-        self._keys = KeyBar()
+        self._keys = KeyBar(self._begin)
         yield self._top
         with Container(id="room"):
             yield self._make(self.frame.room)
@@ -142,6 +143,12 @@ class SandboxApp(AppCommands):
         self._rooms[name] = room
         return room
 
+    def _classify(self) -> None:
+        """Set the breakpoints' classes before the first layout, which would otherwise be painted for another size."""
+        width, height = self.size
+        for size, points in ((width, self.HORIZONTAL_BREAKPOINTS), (height, self.VERTICAL_BREAKPOINTS)):
+            self.screen.add_class(next(name for least, name in reversed(points) if size >= least))
+
     def _lights(self) -> list[Light]:
         return list(self.board.lights.values()) if self._opened else []
 
@@ -151,10 +158,9 @@ class SandboxApp(AppCommands):
 
     def on_mount(self) -> None:
         self.room.enter()
-        self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        """After the first paint: everything that takes time to load."""
+        """At the first paint: everything that takes time to load; the gateway goes first."""
         self.engine.start()
         self.set_interval(1 / DRAIN_HZ, self._drain)
         for note in self._notes:

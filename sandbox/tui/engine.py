@@ -17,6 +17,7 @@ from providers.clock import SYSTEM_CLOCK, Clock, random_id
 from providers.errors import InputError, ProviderError
 from providers.redaction import redact
 from sandbox.core.events import Event
+from sandbox.core.offline import follow
 from sandbox.tui.board import Light
 from sandbox.tui.reports import (
     Ask,
@@ -169,6 +170,7 @@ class Engine:
     # --- opening --------------------------------------------------------------------------------------------------
 
     async def _open(self, settings: Settings) -> None:
+        follow(settings.mode)
         try:
             runtime = await self._opener(settings, self.clock)
         except Exception as error:
@@ -192,6 +194,7 @@ class Engine:
 
     async def _go_on_with(self, runtime: Runtime, settings: Settings) -> None:
         self._runtime, self.settings = runtime, settings
+        follow(settings.mode)
         runtime.bus.subscribe(self.outbox.append)
         self._announce(runtime)
         self.outbox.append(Provoked(runtime.faults.all()))

@@ -103,10 +103,18 @@ class ProviderStrip(CellBar):
 class KeyBar(CellBar):
     """The keys that do something now."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_drawn: Callable[[], object]) -> None:
+        """`first_drawn` is called once, when the frame is painted for the first time: this bar is its last piece."""
         super().__init__(id="keys")
         self.places: tuple[str, ...] = ()
         self.facts: frozenset[str] = frozenset()
+        self._first_drawn: Callable[[], object] | None = first_drawn
+
+    def render(self) -> Content:
+        if self._first_drawn is not None:
+            first_drawn, self._first_drawn = self._first_drawn, None
+            self.call_later(first_drawn)
+        return super().render()
 
     def cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
         rows = actions.footer(self.places, self.facts)

@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 
 SPINNER_US = 100_000
 """A frame of the spinner, and how often a running route is drawn anew though nothing has happened."""
-NOTHING_YET = (
-    "The answer appears here while it is written.\n\n"
-    "Enter sends what the prompt says; an empty prompt sends the suggestion."
-)
 NOT_KEPT = "The answer was not kept (usage.store_prompts keeps prompts and answers). r asks again."
 
 
@@ -82,18 +78,16 @@ class Playground(PlaygroundCommands):
         self.controls.model, self.controls.via = self._state.model, self._state.via
         self.controls.strategy = self._state.strategy or self.controls.strategy
         self.controls.preset = self.ui.frame.preset
-        self.answer.empty(NOTHING_YET)
-        self.answer.verdict([])
-        self.route.draw_nothing()
-        self.call_after_refresh(self._complete)
 
     async def _complete(self) -> None:
+        """What the first answer does not wait for: loaded while the gateway waits for it."""
         from sandbox.tui.history import HistoryPane
 
-        self._history = HistoryPane(self._state.history)
-        await self.query_one("#lower").mount(self._history)
-        self.lay_out()
-        self.run_worker(self.answer.prepare())
+        if self._history is None:
+            self._history = HistoryPane(self._state.history)
+            await self.query_one("#lower").mount(self._history)
+            self.lay_out()
+            await self.answer.prepare()
 
     def enter(self) -> None:
         self.query_one(PromptEditor).focus()
@@ -103,12 +97,13 @@ class Playground(PlaygroundCommands):
         return SUGGESTIONS[len(self._state.history) % len(SUGGESTIONS)]
 
     @property
-    def _ready(self) -> bool:
-        return self._history is not None
+    def _talking(self) -> bool:
+        """Whether there is a conversation: before the first paint nobody needs its modules."""
+        return "talk" in self.__dict__
 
     def facts(self) -> set[str]:
         facts = set()
-        if self._ready:
+        if self._talking:
             talk = self.talk
             if talk.running is not None:
                 facts.add("running")
@@ -156,6 +151,8 @@ class Playground(PlaygroundCommands):
         ended = self.talk.report(report)
         if ended is not None:
             self._ended(ended)
+        if isinstance(report, (Opened, Unavailable)) and self._history is None:
+            self.run_worker(self._complete())
         if isinstance(report, Opened):
             self._take_over(report)
         elif isinstance(report, Estimated):
@@ -189,7 +186,7 @@ class Playground(PlaygroundCommands):
     # --- drawing --------------------------------------------------------------------------------------------------
 
     def tick(self, now_us: int) -> None:
-        run = self.talk.shown if self._ready else None
+        run = self.talk.shown if self._talking else None
         if run is None:
             return
         if run is self.talk.running and self._stirred:
@@ -377,7 +374,7 @@ class Playground(PlaygroundCommands):
         self.route.border_title = titles["route"]
         if self._history is not None:
             self._history.border_title = titles["history"]
-        if self.talk.shown is not None:
+        if self._talking and self.talk.shown is not None:
             self.call_after_refresh(self._draw_shown, self.talk.shown)
 
     def action_switch_lower(self) -> None:

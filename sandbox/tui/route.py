@@ -37,11 +37,7 @@ class RoutePane(ScrollKeys):
         self._lines: list[Line] | None = None
 
     def compose(self):  # type: ignore[no-untyped-def]
-        yield Static(id="route-text")
-
-    def draw_nothing(self) -> None:
-        """What to say before the first request."""
-        self._put([[(EMPTY, MUTED)]])
+        yield Static(Content.assemble((EMPTY, MUTED)), id="route-text")
 
     def draw(self, story: RequestStory, now_us: int, frame: int, notes: Sequence[str]) -> None:
         """Paint the story as it stands; nothing happens when it looks the same as before."""

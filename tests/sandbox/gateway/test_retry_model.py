@@ -167,7 +167,7 @@ class Watch:
         kind = next(name for name, cls in ERRORS.items() if type(error) is cls)
         self._ended("deadline" if by_deadline else kind)
 
-    def cancelled(self, retry: int) -> None:
+    def ended(self, error: BaseException, retry: int) -> None:
         self._ended("cancelled")
 
     def others(self) -> int:
