@@ -102,7 +102,14 @@ def test_closed_streams_are_no_error(environment: dict[str, str]) -> None:
 
 def test_interrupting_stops_the_work(environment: dict[str, str]) -> None:
     line = [*COMMAND, "ask", "hello", "--stream", "--fail", "azure_openai=hang"]
-    with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        line,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell starts its background jobs with the signal ignored, and the tests may run in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
         trace = Path(environment["SANDBOX_DATA_DIR"])
         for _ in range(600):
             if trace.exists() or process.poll() is not None:
