@@ -26,6 +26,7 @@ What happens after each error is data on its class: see `Recovery`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from providers.redaction import redact
@@ -52,7 +53,13 @@ _FATAL = Recovery(False, False, "neutral")
 
 def _masked(value: str | None, secrets: Sequence[str] = ()) -> str | None:
     # Vendors send numbers here too.
-    return redact(value, secrets) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return redact(value, secrets) if secrets else _shapeless(value)
+
+
+# Vendors have few codes and types, and an error is made for every failed attempt.
+_shapeless = lru_cache(256)(redact)
 
 
 class ProviderError(Exception):

@@ -144,7 +144,7 @@ class GenerationRequest:
             _mapping("response_format", self.response_format, "'json' or a mapping in OpenAI's form")
         if self.tool_choice is not None and not _is_text("tool_choice", self.tool_choice):
             _mapping("tool_choice", self.tool_choice, "'auto', 'none', 'required' or a mapping in OpenAI's form")
-        if self.metadata and not isinstance(self.metadata, Mapping) or self.metadata is None:
+        if not isinstance(self.metadata, (dict, Mapping)):
             raise _wrong("metadata", self.metadata, "a mapping")
 
 

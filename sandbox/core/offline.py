@@ -86,7 +86,7 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     if not is_local(host):
         name = host.decode(errors="replace") if isinstance(host, (bytes, bytearray)) else host
         raise OfflineViolation(
-            f"this mode stays on this machine, so reaching {str(name)[:200]!r} was refused; use --mode live to go online"
+            f"this mode stays on this machine: reaching {str(name)[:200]!r} was refused; use --mode live to go online"
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.mock.schema import Sampler, matching
+from providers.mock.schema import MAX_NODES, Sampler, matching
 
 
 def sample(schema: dict[str, Any], *, prompt: str = "", number: float | None = None) -> Any:
@@ -220,3 +220,33 @@ def test_a_pattern_is_matched(pattern):
 @pytest.mark.parametrize("pattern", ["(", r"(?=a)b", r"(a)\1{2}"])
 def test_a_pattern_that_is_too_much_gives_nothing(pattern):
     assert matching(pattern) is None
+
+
+def test_a_schema_that_requires_itself_many_times_over_ends() -> None:
+    names = [f"p{i}" for i in range(8)]
+    schema = {"type": "object", "properties": {name: {"$ref": "#"} for name in names}, "required": names}
+
+    def size(value: Any) -> int:
+        return 1 + sum(size(each) for each in value.values()) if isinstance(value, dict) else 1
+
+    assert size(sample(schema)) <= MAX_NODES + 1
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "number", "multipleOf": 1e-320},
+        {"type": "number", "multipleOf": 1e-320, "minimum": 1e299},
+        {"type": "integer", "minimum": 10**400},
+        {"type": "number", "exclusiveMinimum": 10**400, "multipleOf": 3},
+        {"type": "number", "maximum": float("-inf")},
+        {"type": "string", "minLength": float("inf")},
+        {"type": "string", "pattern": "((a{1000}){1000}){1000}"},
+        {"type": "array", "minItems": 1e400, "items": {"type": "integer"}},
+        {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "number", "minimum": 1e299}},
+    ],
+)
+def test_numbers_beyond_reckoning(schema: dict[str, Any]) -> None:
+    for number in (None, 5.0, 1e308):
+        value = sample(schema, number=number)
+        assert len(str(value)) < 50_000
