@@ -180,9 +180,8 @@ def _step_line(
     if isinstance(step, Restart):
         how = "goes on" if step.kept_chars else "the text is discarded, starts anew"
         return [("   ", PLAIN), (f"{RESTART} {step.from_provider} broke off: {step.to_provider} {how}", WARN)]
-    if isinstance(step, Disabled):
-        what = step.provider if step.model is None else f"{step.provider} {step.model}"
-        return [("   ", PLAIN), (f"{SHAPES['disabled']} {what} is disabled", BAD)]
+    what = step.provider if step.model is None else f"{step.provider} {step.model}"
+    return [("   ", PLAIN), (f"{SHAPES['disabled']} {what} is disabled", BAD)]
 
 
 def _breaker_line(step: BreakerMove, *, named: bool) -> Line:

@@ -25,8 +25,16 @@ class Terminal:
     def __init__(self, socket: Path, columns: int, rows: int) -> None:
         self._socket = socket
         self.tmux(
-            "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "env -u COLUMNS -u LINES -u NO_COLOR PS1='shell> ' sh"
-        )  # fmt: skip
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            str(columns),
+            "-y",
+            str(rows),
+            "env -u COLUMNS -u LINES -u NO_COLOR PS1='shell> ' sh",
+        )
         self.sees("shell>")
 
     def tmux(self, *arguments: str) -> str:
