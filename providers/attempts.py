@@ -208,8 +208,10 @@ async def attempt_with_retries(
             return result
         observer.failed(failure, retry, by_deadline=by_deadline)
         last = failure
+        if by_deadline or not failure.recovery.same_provider or retry >= policy.retries:
+            raise failure
         delay = policy.delay(failure, retry, others=observer.others(), remaining=deadline.remaining(), draws=draws)
-        if delay is None or by_deadline or not observer.admits():
+        if delay is None or not observer.admits():
             raise failure
         retry += 1
         observer.retrying(failure, delay, retry)

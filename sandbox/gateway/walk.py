@@ -130,9 +130,11 @@ class Walk:
         count = 0
         if enough < 0:
             return 0
-        foreseen = foreseen_tokens(self.call.request)
+        foreseen = -1
         for index in range(self._position, len(self.candidates)):
             candidate = self.candidates[index]
+            if foreseen < 0 and candidate.deployment.limits is not None:
+                foreseen = foreseen_tokens(self.call.request)
             if candidate.deployment.available(candidate.model_id, foreseen) and self._fits(candidate):
                 count += 1
                 if count > enough:
