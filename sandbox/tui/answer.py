@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
-from sandbox.tui import actions
-from sandbox.tui.pieces import Line
-
-if TYPE_CHECKING:
-    from textual.widgets import Markdown
-
-NEAR_BOTTOM = 2
-"""Lines from the end within which the view follows the text."""
-
+from sandbox.tui.lines import LinesPane, wrapped
+from sandbox.tui.markdown import GrowingMarkdown
+from sandbox.tui.pieces import MUTED, Line
 
 NOTHING_YET = (
     "The answer appears here while it is written.\n\n"
@@ -27,26 +17,8 @@ NOTHING_YET = (
 )
 
 
-class ScrollKeys(VerticalScroll, can_focus=True):
-    """A pane that scrolls by the keys of every list."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.LIST)]
-
-    def action_cursor_down(self) -> None:
-        self.scroll_down(animate=False)
-
-    def action_cursor_up(self) -> None:
-        self.scroll_up(animate=False)
-
-    def action_first(self) -> None:
-        self.scroll_home(animate=False)
-
-    def action_last(self) -> None:
-        self.scroll_end(animate=False)
-
-
-class AnswerPane(ScrollKeys):
-    """Text is added by `show`; painting never falls behind, because pieces that come meanwhile are joined."""
+class AnswerPane(LinesPane):
+    """The text first, then the verdict. The view follows the text unless someone has scrolled up."""
 
     TOPIC = "Answer"
     HELP = (
@@ -57,66 +29,66 @@ class AnswerPane(ScrollKeys):
     def __init__(self) -> None:
         super().__init__(id="answer")
         self.border_title = "Answer"
-        self._markdown: Markdown | None = None
-        self._shown = ""
-        self._painting: asyncio.Task[None] | None = None
-        self._wanted = ""
-
-    def compose(self):  # type: ignore[no-untyped-def]
-        yield Static(NOTHING_YET, id="answer-empty")
-        yield Static(id="verdict")
-
-    def empty(self, text: str) -> None:
-        """What to say while there is no answer; empty: nothing."""
-        widget = self.query_one("#answer-empty", Static)
-        widget.display = bool(text)
-        widget.update(text)
-
-    def verdict(self, lines: list[Line]) -> None:
-        """What went wrong, below the text; no lines: nothing did."""
-        widget = self.query_one("#verdict", Static)
-        follow = self._near_bottom()
-        widget.display = bool(lines)
-        widget.update(Content("\n").join(Content.assemble(*line) for line in lines))
-        if lines and follow:
-            self.call_after_refresh(self.scroll_end, animate=False)
-
-    async def prepare(self) -> None:
-        """Load the Markdown widget: off the loop, because its parser takes as long to import as all the rest."""
-        await asyncio.to_thread(import_module, "textual.widgets._markdown")
-        from textual.widgets import Markdown
-
-        markdown = Markdown(id="text", open_links=False)
-        await self.mount(markdown, before="#verdict")
-        self._markdown = markdown
-        self._paint()
-
-    def show(self, text: str) -> None:
-        """Show this text; what only grows is appended, anything else is drawn anew."""
-        if text != self._wanted:
-            self._wanted = text
-            self._paint()
+        self._markdown = GrowingMarkdown()
+        self._text = ""
+        self._empty = NOTHING_YET
+        self._verdict: list[Line] = []
 
     @property
     def text(self) -> str:
-        """What is to be seen (or soon will be)."""
-        return self._wanted
+        """The Markdown that is shown."""
+        return self._text
 
-    def _paint(self) -> None:
-        if self._markdown is not None and (self._painting is None or self._painting.done()):
-            self._painting = asyncio.create_task(self._paint_all(self._markdown))
+    def empty(self, text: str) -> None:
+        """What to say while there is no text; empty: nothing."""
+        if text != self._empty:
+            self._empty = text
+            self.rebuild()
 
-    async def _paint_all(self, markdown: Markdown) -> None:
-        while self._shown != self._wanted and self.is_attached:
-            wanted = self._wanted
-            follow = self._near_bottom()
-            if self._shown and wanted.startswith(self._shown):
-                await markdown.append(wanted[len(self._shown) :])
-            else:
-                await markdown.update(wanted)
-            self._shown = wanted
-            if follow and wanted:
-                self.scroll_end(animate=False)
+    def verdict(self, lines: list[Line]) -> None:
+        """What went wrong, below the text; no lines: nothing did."""
+        if lines != self._verdict:
+            self._verdict = lines
+            self._draw()
 
-    def _near_bottom(self) -> bool:
-        return self.max_scroll_y - self.scroll_y <= NEAR_BOTTOM
+    def show(self, text: str) -> None:
+        """Show this text; what only grows costs what is new."""
+        if text != self._text:
+            self._text = text
+            self._draw()
+
+    def rebuild(self) -> None:
+        self._markdown = GrowingMarkdown()
+        self._draw()
+        if self._text:
+            self.finish()
+
+    def _draw(self) -> None:
+        width = self.columns
+        if not width:
+            return
+        follow = self.near_end
+        start = self._markdown.update(self._text, width)
+        lines = self._markdown.lines[start:]
+        if not self._text and self._empty:
+            lines = lines + wrapped([[(part, MUTED)] for part in self._empty.split("\n")], width)
+        if self._verdict:
+            if start + len(lines):
+                lines = [*lines, Content("")]
+            lines = lines + wrapped(self._verdict, width)
+        self.put(lines, start)
+        if follow and (self._text or self._verdict):
+            self.scroll_end(animate=False, immediate=True)
+
+    def finish(self) -> None:
+        """The text is whole: colour its code. The highlighter is loaded off the loop, because it is slow to load."""
+        if self._markdown.has_code:
+            self.run_worker(self._highlight(self._text), group="highlight", exclusive=True)
+
+    async def _highlight(self, text: str) -> None:
+        await asyncio.to_thread(import_module, "textual.highlight")
+        from textual.highlight import highlight
+
+        if text == self._text and self._markdown.text == text:
+            self._markdown.highlight(lambda code, language: highlight(code, language=language))
+            self.put([*self._markdown.lines, *self._lines[len(self._markdown.lines) :]])

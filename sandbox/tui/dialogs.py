@@ -14,10 +14,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from sandbox.tui.answer import ScrollKeys
 from sandbox.tui.breakage import COMMANDS, HEAL, KINDS
 from sandbox.tui.choices import Choice
 from sandbox.tui.history import Rows
+from sandbox.tui.lines import LinesPane, wrapped
 from sandbox.tui.pieces import MUTED, Line
 
 if TYPE_CHECKING:
@@ -190,34 +190,35 @@ class Reader(ModalScreen[None]):
         self._write = write
         self._live = live
         self._was_live = live()
-        self._lines: list[Line] = []
 
     def compose(self) -> ComposeResult:
-        with ScrollKeys(classes="dialog reader") as box:
-            box.border_title = self._title
-            box.border_subtitle = "j k scroll · y copy · Esc close"
-            yield Static()
+        self._text = _ReaderText(self._write)
+        self._text.border_title = self._title
+        self._text.border_subtitle = "j k scroll · y copy · Esc close"
+        yield self._text
 
     def on_mount(self) -> None:
-        self.query_one(ScrollKeys).focus()
+        self._text.focus()
         self.set_interval(0.25, self._follow)
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._draw)
 
     def _follow(self) -> None:
         live, self._was_live = self._was_live, self._live()
         if live:  # once more after the end
-            self._draw()
-
-    @property
-    def _width(self) -> int:
-        return max(40, self.query_one(ScrollKeys).scrollable_content_region.width)
-
-    def _draw(self) -> None:
-        self._lines = self._write(self._width)
-        self.query_one(Static).update(Content("\n").join(Content.assemble(*line) for line in self._lines))
+            self._text.rebuild()
 
     def action_copy(self) -> None:
-        text = "\n".join("".join(piece for piece, _ in line) for line in self._lines)
-        cast("SandboxApp", self.app).copy_with_word(text, "the text")
+        cast("SandboxApp", self.app).copy_with_word(self._text.plain, "the text")
+
+
+class _ReaderText(LinesPane):
+    def __init__(self, write: Callable[[int], list[Line]]) -> None:
+        super().__init__(classes="dialog reader")
+        self._write = write
+        self.plain = ""
+
+    def rebuild(self) -> None:
+        width = self.columns
+        if width:
+            lines = self._write(width)
+            self.plain = "\n".join("".join(piece for piece, _ in line) for line in lines)
+            self.put(wrapped(lines, width))

@@ -135,8 +135,10 @@ class Engine:
             self._loop.close()
 
     async def _serve(self) -> None:
-        await self._open(self.settings)
+        opening = asyncio.create_task(self._open(self.settings))
         await self._leave.wait()
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
         await self._end_requests()
         for chore in self._chores:
             chore.cancel()

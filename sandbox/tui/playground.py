@@ -87,7 +87,6 @@ class Playground(PlaygroundCommands):
             self._history = HistoryPane(self._state.history)
             await self.query_one("#lower").mount(self._history)
             self.lay_out()
-            await self.answer.prepare()
 
     def enter(self) -> None:
         self.query_one(PromptEditor).focus()
@@ -179,6 +178,7 @@ class Playground(PlaygroundCommands):
         if run is self.talk.shown:
             self._judge(run)
             self._draw_shown(run)
+            self.answer.finish()
         self._refresh_history()
         self.ui.guide.learn(milestones(run.story))
         self.ui.save_state()

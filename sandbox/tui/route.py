@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual import events
-from textual.content import Content
-from textual.widgets import Static
 
-from sandbox.tui.answer import ScrollKeys
+from sandbox.tui.lines import LinesPane, wrapped
 from sandbox.tui.pieces import DOT, MUTED, Line
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ ROOMY = 14
 """Rows from which on there is room for the message of each failure."""
 
 
-class RoutePane(ScrollKeys):
+class RoutePane(LinesPane):
     TOPIC = "Route"
     HELP = (
         "One row for each attempt: its number, the provider, ✓ answered or ✗ failed, the model or the error, the time, "
@@ -34,28 +32,27 @@ class RoutePane(ScrollKeys):
 
     def __init__(self) -> None:
         super().__init__(id="route")
-        self._lines: list[Line] | None = None
+        self.border_title = "Route"
+        self._drawn: list[Line] = [[(EMPTY, MUTED)]]
 
-    def compose(self):  # type: ignore[no-untyped-def]
-        yield Static(Content.assemble((EMPTY, MUTED)), id="route-text")
+    def rebuild(self) -> None:
+        self.put(wrapped(self._drawn, self.columns))
 
     def draw(self, story: RequestStory, now_us: int, frame: int, notes: Sequence[str]) -> None:
         """Paint the story as it stands; nothing happens when it looks the same as before."""
         from sandbox.tui.drawing import story_lines
 
-        width = self.scrollable_content_region.width
-        if width:
-            roomy = self.size.height >= ROOMY
-            self._put(story_lines(story, now_us, width, frame, notes, roomy=roomy))
-            self.border_subtitle = DOT.join([*([] if roomy else notes), f"request {story.request_id[:8]}"])
-
-    def _put(self, lines: list[Line]) -> None:
-        if lines != self._lines:
-            self._lines = lines
-            self.query_one("#route-text", Static).update(Content("\n").join(Content.assemble(*line) for line in lines))
+        roomy = self.size.height >= ROOMY
+        if not self.columns:
+            return
+        lines = story_lines(story, now_us, self.columns, frame, notes, roomy=roomy)
+        self.border_subtitle = DOT.join([*([] if roomy else notes), f"request {story.request_id[:8]}"])
+        if lines != self._drawn:
+            self._drawn = lines
+            self.rebuild()
             if not self.has_focus:
                 # The newest attempt and the cost are at the end.
-                self.scroll_end(animate=False)
+                self.scroll_end(animate=False, immediate=True)
 
     def on_click(self, event: events.Click) -> None:
         self.app.run_worker(self.app.run_action("app.perform('explain')"))

@@ -92,12 +92,16 @@ def test_a_question_asked_before_it_is_open_waits(start: Callable[..., Engine]) 
 
 
 def test_cancelling_before_the_gateway_began_settles(start: Callable[..., Engine]) -> None:
-    engine = start({"one": ["hello"]})
+    async def never(chosen: Settings, clock: Any) -> Any:
+        await clock.sleep(3600)
+
+    engine = start(opener=never)
     request_id = engine.submit(Ask("hi"))
     engine.cancel(request_id)
     box = Outbox(engine)
     assert box.wait(Settled).request_id == request_id
-    assert not box.of(RequestCompleted)
+    engine.close()
+    assert not any(thread.name == "engine" for thread in threading.enumerate())
 
 
 def test_cancelling_a_stream(start: Callable[..., Engine]) -> None:

@@ -1,0 +1,110 @@
+"""A pane of styled lines that scrolls by the keys of every list. Only the lines in sight are ever drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from textual.events import Resize
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.style import Style
+from textual.visual import Visual
+
+from sandbox.tui import actions
+from sandbox.tui.pieces import Line
+
+NEAR_END = 2
+"""Lines from the end within which the view follows what is added."""
+
+
+class LinesPane(ScrollView, can_focus=True):
+    """Subclasses say in `rebuild` what the lines are at a width; `put` shows them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.LIST)]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._lines: list[Content] = []
+        self._strips: dict[int, Strip] = {}
+
+    def rebuild(self) -> None:
+        """The width or the theme has changed: put the lines again."""
+
+    @property
+    def columns(self) -> int:
+        """Columns for a line; 0 before the first layout."""
+        return self.scrollable_content_region.width
+
+    def put(self, lines: Sequence[Content], start: int = 0) -> None:
+        """Show these lines from number `start` on; those before stay."""
+        del self._lines[start:]
+        self._lines += lines
+        for number in [number for number in self._strips if number >= start]:
+            del self._strips[number]
+        self.virtual_size = Size(self.columns, len(self._lines))
+        self.refresh()
+
+    @property
+    def near_end(self) -> bool:
+        return self.max_scroll_y - self.scroll_y <= NEAR_END
+
+    def on_resize(self, event: Resize) -> None:
+        self._strips.clear()
+        self.rebuild()
+
+    def notify_style_update(self) -> None:
+        self._strips.clear()
+        super().notify_style_update()
+
+    def render_line(self, y: int) -> Strip:
+        number = y + self.scroll_offset.y
+        width = self.size.width
+        if number >= len(self._lines):
+            return Strip.blank(width, self.rich_style)
+        selection = self.text_selection
+        strip = self._strips.get(number) if selection is None else None
+        if strip is None:
+            content = self._lines[number]
+            if selection is not None and (span := selection.get_span(number)) is not None:
+                start, end = span
+                style = Style.from_styles(self.screen.get_component_styles("screen--selection"))
+                content = content.stylize(style, start, len(content) if end == -1 else end)
+            drawn = Visual.to_strips(self, content, width, 1, self.visual_style, apply_selection=False, pad=True)
+            strip = drawn[0] if drawn else Strip.blank(width, self.rich_style)
+            if selection is None:
+                self._strips[number] = strip
+        return strip.crop_extend(0, width, self.rich_style).apply_offsets(0, number)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        return selection.extract("\n".join(line.plain.rstrip() for line in self._lines)), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self._strips.clear()
+        self.refresh()
+
+    def action_cursor_down(self) -> None:
+        self.scroll_down(animate=False)
+
+    def action_cursor_up(self) -> None:
+        self.scroll_up(animate=False)
+
+    def action_first(self) -> None:
+        self.scroll_home(animate=False)
+
+    def action_last(self) -> None:
+        self.scroll_end(animate=False)
+
+
+def wrapped(lines: Sequence[Line], width: int) -> list[Content]:
+    """Lines of text and style as content of at most `width` columns."""
+    if width < 1:
+        return []
+    found: list[Content] = []
+    for line in lines:
+        found += Content.assemble(*line).wrap(width) or [Content("")]
+    return found
