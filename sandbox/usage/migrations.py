@@ -154,9 +154,11 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
 
 def check(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...] = STEPS) -> None:
     """Raise UsageUnavailable for a database of a newer version of this program, or of another program."""
-    version, known = _number(connection, "user_version"), len(steps)
+    # Tables first: another process may be making this database now, and its mark comes in the commit of its tables.
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     ours = _number(connection, "application_id") == APPLICATION_ID
-    if not ours and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    version, known = _number(connection, "user_version"), len(steps)
+    if tables and not ours:
         raise UsageUnavailable(f"{path} is a database of another program; name another file for the usage database")
     if version > known:
         raise UsageUnavailable(
