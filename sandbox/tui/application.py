@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events
 from textual.app import ComposeResult, ScreenStackError
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 from textual.widgets import Input, Static, TextArea
 
 from providers.clock import SYSTEM_CLOCK, Clock
@@ -130,8 +129,7 @@ class SandboxApp(AppCommands):
         self._strip = ProviderStrip(self._lights, self.clock.time_us)
         self._keys = KeyBar(self._begin)
         yield self._top
-        with Container(id="room"):
-            yield self._make(self.frame.room)
+        yield self._make(self.frame.room)
         yield self._notice
         yield self._strip
         yield self._keys
@@ -306,7 +304,7 @@ class SandboxApp(AppCommands):
         """Show a room; it is as it was left."""
         if name not in self._rooms:
             room = self._make(name)
-            self.query_one("#room").mount(room)
+            self.screen_stack[0].mount(room, after=self._top)
         self.frame.room = self.state.room = name
         for one, room in self._rooms.items():
             room.display = one == name

@@ -46,8 +46,24 @@ class LinesPane(ScrollView, can_focus=True):
         self._lines += lines
         for number in [number for number in self._strips if number >= start]:
             del self._strips[number]
-        self.virtual_size = Size(self.columns, len(self._lines))
+        self._grow(Size(self.columns, len(self._lines)))
         self.refresh()
+
+    def _grow(self, size: Size) -> None:
+        """Take over the new height. The screen is laid out anew only where a scroll bar comes or goes: that costs more
+        than all the painting."""
+        room = self.container_size.height
+        if (
+            not room
+            or (size.height > room) != (self.virtual_size.height > room)
+            or size.width != self.virtual_size.width
+        ):
+            self.virtual_size = size
+            return
+        self.set_reactive(LinesPane.virtual_size, size)
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.window_virtual_size = size.height
+        self.scroll_y = self.validate_scroll_y(self.scroll_y)
 
     @property
     def near_end(self) -> bool:
@@ -63,22 +79,27 @@ class LinesPane(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         number = y + self.scroll_offset.y
-        width = self.size.width
         if number >= len(self._lines):
-            return Strip.blank(width, self.rich_style)
-        selection = self.text_selection
-        strip = self._strips.get(number) if selection is None else None
+            number = -1
+        strip = self._strips.get(number)
         if strip is None:
-            content = self._lines[number]
-            if selection is not None and (span := selection.get_span(number)) is not None:
-                start, end = span
-                style = Style.from_styles(self.screen.get_component_styles("screen--selection"))
-                content = content.stylize(style, start, len(content) if end == -1 else end)
-            drawn = Visual.to_strips(self, content, width, 1, self.visual_style, apply_selection=False, pad=True)
-            strip = drawn[0] if drawn else Strip.blank(width, self.rich_style)
-            if selection is None:
-                self._strips[number] = strip
-        return strip.crop_extend(0, width, self.rich_style).apply_offsets(0, number)
+            strip = self._strip_of(number)
+            self._strips[number] = strip
+        return strip
+
+    def _strip_of(self, number: int) -> Strip:
+        """A line as it stands on the screen; -1 is the blank below the last one."""
+        width = self.size.width
+        if number < 0:
+            return Strip.blank(width, self.rich_style)
+        content = self._lines[number]
+        selection = self.text_selection
+        if selection is not None and (span := selection.get_span(number)) is not None:
+            start, end = span
+            style = Style.from_styles(self.screen.get_component_styles("screen--selection"))
+            content = content.stylize(style, start, len(content) if end == -1 else end)
+        drawn = Visual.to_strips(self, content, width, 1, self.visual_style, apply_selection=False, pad=True)
+        return (drawn[0] if drawn else Strip.blank(width, self.rich_style)).crop(0, width).apply_offsets(0, number)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         return selection.extract("\n".join(line.plain.rstrip() for line in self._lines)), "\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Vertical
 
 from sandbox.tui import actions
 from sandbox.tui.answer import AnswerPane
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sandbox.tui.history import HistoryPane
     from sandbox.tui.reports import Ask, Estimated, Opened, Report
 
-SPINNER_US = 100_000
-"""A frame of the spinner, and how often a running route is drawn anew though nothing has happened."""
+PAINT_US = 80_000
+"""How often a running request is drawn, a frame of the spinner too: smooth to read, and with time left for keys."""
 NOT_KEPT = "The answer was not kept (usage.store_prompts keeps prompts and answers). r asks again."
 
 
@@ -43,7 +43,8 @@ class Playground(PlaygroundCommands):
         self._state = state
         self._history: HistoryPane | None = None
         self._recalled: int | None = None
-        self._drawn_us = 0
+        self._drawn_us = self._route_us = 0
+        self._steps: tuple[int, str] = (0, "")
         self._stirred = False
         """Something has happened since the route was drawn."""
 
@@ -56,15 +57,12 @@ class Playground(PlaygroundCommands):
     # --- the room -------------------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        with Container(id="upper"):
-            with Vertical(id="left"):
-                with Vertical(id="question") as box:
-                    box.border_title = "Prompt"
-                    yield PromptEditor()
-                    yield Controls()
-                yield AnswerPane()
-            yield RoutePane()
-        yield Container(id="lower")
+        with Vertical(id="question") as box:
+            box.border_title = "Prompt"
+            yield PromptEditor()
+            yield Controls()
+        yield RoutePane()
+        yield AnswerPane()
 
     def on_mount(self) -> None:
         self.editor = self.query_one(PromptEditor)
@@ -85,7 +83,7 @@ class Playground(PlaygroundCommands):
 
         if self._history is None:
             self._history = HistoryPane(self._state.history)
-            await self.query_one("#lower").mount(self._history)
+            await self.mount(self._history)
             self.lay_out()
 
     def enter(self) -> None:
@@ -128,12 +126,13 @@ class Playground(PlaygroundCommands):
             found.append(Target(key, controls, cell.command or "", at))
             at += cell.width + gap
         found.append(Target("a", self.answer, "app.focus_on('answer')"))
-        below = self.ui.is_narrow and self._state.lower == "history"
-        found.append(Target("r", self.query_one("#lower") if below else self.route, "app.focus_on('route')"))
-        if self.ui.is_narrow:
-            found.append(Target("h", found[-1].widget, "app.perform('focus_history')", 10))
-        else:
-            found.append(Target("h", self.query_one("#lower"), "app.perform('focus_history')"))
+        if self._history is not None:
+            # On a narrow screen both titles stand on whichever of the two is shown.
+            narrow = self.ui.is_narrow
+            shown = self._history if narrow and self._state.lower == "history" else self.route
+            found.append(Target("r", shown, "app.focus_on('route')"))
+            where, dx = (shown, 10) if narrow else (self._history, 2)
+            found.append(Target("h", where, "app.perform('focus_history')", dx))
         return found
 
     # --- what the engine tells ------------------------------------------------------------------------------------
@@ -187,21 +186,23 @@ class Playground(PlaygroundCommands):
 
     def tick(self, now_us: int) -> None:
         run = self.talk.shown if self._talking else None
-        if run is None:
-            return
-        if run is self.talk.running and self._stirred:
-            self.answer.show(run.story.text)
-        if now_us - self._drawn_us >= SPINNER_US and (run is self.talk.running or self._stirred):
-            self._draw_shown(run)
+        if run is not None and now_us - self._drawn_us >= PAINT_US and (run is self.talk.running or self._stirred):
+            # Between two steps of the route only its times grow.
+            steps = (len(run.story.steps), run.story.status)
+            whole = steps != self._steps or now_us - self._route_us >= 3 * PAINT_US
+            self._steps = steps
+            self._draw_shown(run, whole=whole)
 
-    def _draw_shown(self, run: Run) -> None:
+    def _draw_shown(self, run: Run, *, whole: bool = True) -> None:
         from sandbox.tui.drawing import activity, counts
 
         now_us = self.ui.clock.time_us()
         self._drawn_us, self._stirred = now_us, False
-        frame = now_us // SPINNER_US
+        frame = now_us // PAINT_US
         self.answer.show(run.story.text)
-        self.route.draw(run.story, now_us, frame, run.notes)
+        if whole:
+            self._route_us = now_us
+            self.route.draw(run.story, now_us, frame, run.notes)
         active = run is self.talk.running
         self.answer.border_subtitle = (
             activity(run.story, now_us, run.entry.at_us, frame) if active else counts(run.story)
@@ -364,8 +365,15 @@ class Playground(PlaygroundCommands):
         """What a narrow screen shows below the answer; a wide one shows both."""
         chosen = self._state.lower = lower or self._state.lower
         self.set_class(chosen == "history", "-history-below")
+        narrow = self.ui.is_narrow
+        # Cells of a grid are filled in order: beside the prompt and the answer, or below them.
+        if (self.children.index(self.route) > self.children.index(self.answer)) != narrow:
+            if narrow:
+                self.move_child(self.route, after=self.answer)
+            else:
+                self.move_child(self.route, before=self.answer)
         titles = {"route": "Route", "history": "History"}
-        if self.ui.is_narrow:
+        if narrow:
             for active in titles:
                 titles[active] = " │ ".join(
                     f"[bold]{name}[/]" if key == active else f"[not bold @click=app.lower({key!r})]{name}[/]"

@@ -69,7 +69,7 @@ async def test_help_is_about_what_has_the_focus(make: Make, key: str) -> None:
             await sees(pilot, "Enter sends it", "Break a provider")
         else:
             await asked(pilot, "hi")
-            await pilot.press("tab", key)
+            await pilot.press("shift+tab", key)
             await sees(pilot, "One row for each attempt", "Break a provider")
         assert isinstance(app.screen, Reader)
         await pilot.press("G")
