@@ -24,12 +24,36 @@ API_DIALECTS: Final = {
 }
 """The dialect of each API name that recorded exchanges carry."""
 
+_STREAMED: Final = {
+    "converse": "converse-stream",
+    "invoke": "invoke-stream",
+    "generateContent": "streamGenerateContent",
+}
+"""APIs whose streams are an API of their own, in the vendor's documents and so in recordings."""
+
 
 @cache
 def dialect(name: str) -> Dialect:
     """The dialect of that name; one shared, stateless instance. Raises KeyError for an unknown name."""
     module, attribute = _CLASSES[name]
     return cast("Dialect", getattr(import_module(module), attribute)())
+
+
+@cache
+def api_of(name: str, *, stream: bool = False) -> str:
+    """The API, by the name that recordings carry, which that dialect speaks."""
+    api = next((api for api, spoken in API_DIALECTS.items() if spoken == name), name)
+    return _STREAMED.get(api, api) if stream else api
+
+
+def spoken(api: str, path: str = "") -> Dialect:
+    """The dialect of a request's API; `path` tells the two ways apart in which Gemini streams.
+
+    Raises KeyError for an unknown API.
+    """
+    if api == "streamGenerateContent" and "alt=sse" not in path:
+        return dialect("gemini_array")
+    return dialect(API_DIALECTS[api])
 
 
 def names() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from providers.clock import SYSTEM_CLOCK, Clock
-from providers.dialects import API_DIALECTS
+from providers.dialects import spoken
 from providers.dialects.base import Dialect, StreamEncoder
 from providers.errors import FixtureError, ProviderError
 from providers.mock.pace import PACES, Instant, Pace
@@ -23,7 +23,12 @@ from providers.types import Completion, StreamFinished, TextDelta, ToolCallDelta
 if TYPE_CHECKING:
     from providers.exchange import Exchange, FixtureLibrary
 
-_ID_PREFIX: Final = {"openai_chat": "chatcmpl-", "anthropic_messages": "msg_"}
+_ID_PREFIX: Final = {
+    "openai_chat": "chatcmpl-",
+    "anthropic_messages": "msg_",
+    "openai_responses": "resp_",
+    "openai_completions": "cmpl-",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,8 @@ class Simulation:
 class SimulatedTransport:
     """A transport whose far end is here."""
 
-    def __init__(
-        self, dialect: Dialect, *, provider: str, simulation: Simulation | None = None, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
+    def __init__(self, *, provider: str, simulation: Simulation | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         chosen = simulation or Simulation()
-        self._dialect = dialect
         self._provider = provider
         self._clock = clock
         self._library = chosen.library or (_packaged() if chosen.fixtures_only else None)
@@ -59,8 +61,6 @@ class SimulatedTransport:
         self._writer = chosen.writer or SyntheticWriter(chosen.seed)
         self._pace: Pace = PACES[chosen.pace] if isinstance(chosen.pace, str) else chosen.pace
         self._paced = not isinstance(self._pace, Instant)
-        self._api = next((api for api, name in API_DIALECTS.items() if name == dialect.name), dialect.name)
-        self._prefix = _ID_PREFIX.get(dialect.name, "")
 
     async def send(self, request: WireRequest) -> WireResponse:
         """Answer. Raises FixtureError where only recordings may answer and none does."""
@@ -75,7 +75,7 @@ class SimulatedTransport:
     def _recorded(self, library: FixtureLibrary, request: WireRequest) -> Exchange | None:
         from providers.exchange import Query
 
-        query = Query(self._provider, self._api, request.body, request.path)
+        query = Query(self._provider, request.api, request.body, request.path)
         if self._fixtures_only:
             return library.require(query, self._turns).exchange
         found = library.find(query, self._turns)
@@ -87,29 +87,18 @@ class SimulatedTransport:
         if recorded is not None and recorded.status == 200 and exchange.error is None:
             streamed = _is_stream(recorded.headers.get("content-type", ""), recorded.body)
             if streamed is not request.stream:
-                completion = self._read(exchange, recorded.body, streamed)
+                dialect = spoken(request.api, request.path)
+                completion = _read(dialect, exchange, recorded.body, streamed)
                 written = Written(completion, pieces_of(completion.text or ""))
                 return self._encoded(
-                    written, completion.model or "", request.stream, True, completion.response_id or ""
+                    dialect, written, completion.model or "", request.stream, True, completion.response_id or ""
                 )
         return replayed(exchange, clock=clock)
-
-    def _read(self, exchange: Exchange, body: bytes, streamed: bool) -> Completion:
-        """The recorded answer itself, to be written in the form that was asked for."""
-        try:
-            if not streamed:
-                return self._dialect.decode_completion(body)
-            decoder = self._dialect.decoder()
-            events = decoder.feed(body)
-            events += decoder.close()
-            return next(event.completion for event in events if isinstance(event, StreamFinished))
-        except (ProviderError, StopIteration) as error:
-            raise FixtureError(f"{exchange.name}: the recorded answer cannot be read: {error}") from None
 
     # --- from the writer ------------------------------------------------------------------------------------------
 
     async def _write(self, request: WireRequest) -> WireResponse:
-        dialect, writer, provider = self._dialect, self._writer, self._provider
+        dialect, writer, provider = spoken(request.api, request.path), self._writer, self._provider
         try:
             asked, stream, include_usage = dialect.decode_request(request.body, path=request.path)
             model = asked.model or ""
@@ -125,13 +114,20 @@ class SimulatedTransport:
             rate = min(rate or request.tokens_per_second, request.tokens_per_second)
         if timing is not None:
             await self._clock.sleep(timing.first_token)
-        return self._encoded(written, model, stream, include_usage, dice.token(), rate)
+        return self._encoded(dialect, written, model, stream, include_usage, dice.token(), rate)
 
     def _encoded(
-        self, written: Written, model: str, stream: bool, include_usage: bool, ident: str, rate: float | None = None
+        self,
+        dialect: Dialect,
+        written: Written,
+        model: str,
+        stream: bool,
+        include_usage: bool,
+        ident: str,
+        rate: float | None = None,
     ) -> WireResponse:
-        dialect = self._dialect
-        response_id = ident if ident.startswith(self._prefix) else self._prefix + ident
+        prefix = _ID_PREFIX.get(dialect.name, "")
+        response_id = ident if ident.startswith(prefix) else prefix + ident
         created = self._clock.time_us() // 1_000_000
         if stream:
             encoder = dialect.encoder(
@@ -163,6 +159,19 @@ class SimulatedTransport:
 
     async def close(self) -> None:
         pass
+
+
+def _read(dialect: Dialect, exchange: Exchange, body: bytes, streamed: bool) -> Completion:
+    """The recorded answer itself, to be written in the form that was asked for."""
+    try:
+        if not streamed:
+            return dialect.decode_completion(body)
+        decoder = dialect.decoder()
+        events = decoder.feed(body)
+        events += decoder.close()
+        return next(event.completion for event in events if isinstance(event, StreamFinished))
+    except (ProviderError, StopIteration) as error:
+        raise FixtureError(f"{exchange.name}: the recorded answer cannot be read: {error}") from None
 
 
 def _packaged() -> FixtureLibrary:

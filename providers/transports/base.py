@@ -21,6 +21,8 @@ class WireRequest:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers beside the transport's own (authorization, content-type)."""
+    api: str = "chat.completions"
+    """Whose format path and body have, by the name that recordings carry; real connections ignore it."""
     tokens_per_second: float | None = None
     """The fastest pace wanted of a transport that keeps a pace of its own; real connections ignore it."""
 

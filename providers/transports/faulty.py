@@ -66,8 +66,22 @@ class Decoder(Protocol):
     def feed(self, data: bytes) -> Sequence[Any]: ...
 
 
+class Encoder(Protocol):
+    """The part of a stream encoder that provoking needs."""
+
+    content_type: str
+
+
+class Speech(Protocol):
+    """What a fault must know of a wire format: the part of a dialect that provoking needs."""
+
+    def encode_error(self, error: ProviderError) -> WireErrorLike: ...
+    def decoder(self) -> Decoder: ...
+    def encoder(self, *, model: str, response_id: str, created: int) -> Encoder: ...
+
+
 class FaultyTransport:
-    """A transport around another one. `encode_error` and `decoder` come from the provider's dialect."""
+    """A transport around another one. `speech` tells the wire format of a request."""
 
     def __init__(
         self,
@@ -75,20 +89,16 @@ class FaultyTransport:
         *,
         provider: str,
         faults: FaultSource,
-        encode_error: Callable[[ProviderError], WireErrorLike],
-        decoder: Callable[[], Decoder],
+        speech: Callable[[WireRequest], Speech],
         draws: Randomness,
         clock: Clock = SYSTEM_CLOCK,
-        stream_type: str = "text/event-stream",
     ) -> None:
         self._inner = inner
         self._provider = provider
         self._faults = faults
-        self._encode_error = encode_error
-        self._decoder = decoder
+        self._speech = speech
         self._draws = draws
         self._clock = clock
-        self._stream_type = stream_type
 
     async def send(self, request: WireRequest) -> WireResponse:
         listed = self._faults.active(self._provider)
@@ -103,9 +113,9 @@ class FaultyTransport:
         if response.status != 200:
             return response
         if pace and getattr(response, "tokens_per_second", None) is None:
-            response = _Owned(response, self._paced(response, pace, request.stream))
+            response = _Owned(response, self._paced(response, pace, request))
         if terminal is not None:
-            response = _Owned(response, self._broken(response, terminal, request.stream))
+            response = _Owned(response, self._broken(response, terminal, request))
         return response
 
     def _terminal(self, chosen: Sequence[Fault]) -> tuple[Fault | None, float | None]:
@@ -121,7 +131,10 @@ class FaultyTransport:
 
     async def _fail(self, fault: Fault, retry_after: float | None, request: WireRequest) -> WireResponse:
         """A call that never reaches the provider."""
-        content_type = self._stream_type if request.stream else "application/json"
+        speech = self._speech(request)
+        content_type = "application/json"
+        if request.stream:
+            content_type = speech.encoder(model="", response_id="", created=0).content_type
         headers = {"content-type": content_type}
         match fault.kind:
             case "timeout":
@@ -140,7 +153,7 @@ class FaultyTransport:
                 return WholeResponse(200, headers, framed if request.stream else _BROKEN_JSON)
             case "empty_body":
                 return WholeResponse(200, headers, b"")
-        wire = self._encode_error(provoked_error(fault, retry_after))
+        wire = speech.encode_error(provoked_error(fault, retry_after))
         return WholeResponse(wire.status, {k.lower(): v for k, v in wire.headers.items()}, wire.body)
 
     async def _delayed(self, request: WireRequest, chosen: Sequence[Fault]) -> WireResponse:
@@ -164,20 +177,20 @@ class FaultyTransport:
         await self._clock.sleep(FOREVER)
         yield b""
 
-    async def _paced(self, response: WireResponse, pace: float, stream: bool) -> AsyncGenerator[bytes]:
-        if not stream:
+    async def _paced(self, response: WireResponse, pace: float, request: WireRequest) -> AsyncGenerator[bytes]:
+        if not request.stream:
             body = await response.read()
             await self._clock.sleep(len(body) / BYTES_PER_TOKEN / pace)
             yield body
             return
-        async for piece, tokens in self._counted(response):
+        async for piece, tokens in self._counted(response, request):
             if tokens:
                 await self._clock.sleep(tokens / pace)
             yield piece
 
-    async def _broken(self, response: WireResponse, fault: Fault, stream: bool) -> AsyncGenerator[bytes]:
+    async def _broken(self, response: WireResponse, fault: Fault, request: WireRequest) -> AsyncGenerator[bytes]:
         """The answer up to `after_tokens` texts; then a cut, or a silence and what is left."""
-        if not stream:
+        if not request.stream:
             if fault.kind == "stream_cut":
                 rate = getattr(response, "tokens_per_second", None)
                 if rate:
@@ -188,7 +201,7 @@ class FaultyTransport:
             yield body
             return
         passed, broken = 0, False
-        async for piece, tokens in self._counted(response):
+        async for piece, tokens in self._counted(response, request):
             # What comes after the last text that may pass, be it more text or the end of the answer, meets the fault.
             if not broken and passed >= fault.after_tokens and not piece.isspace():
                 broken = True
@@ -203,9 +216,9 @@ class FaultyTransport:
                 return
         raise ConnectionFailedError(f"the connection to {self._provider} broke in the middle of its answer")
 
-    async def _counted(self, response: WireResponse) -> AsyncGenerator[tuple[bytes, int]]:
+    async def _counted(self, response: WireResponse, request: WireRequest) -> AsyncGenerator[tuple[bytes, int]]:
         """The body line by line, each with the number of texts that it completed."""
-        decoder: Decoder | None = self._decoder()
+        decoder: Decoder | None = self._speech(request).decoder()
         async for chunk in response.chunks():
             for line in _lines(chunk):
                 tokens = 0

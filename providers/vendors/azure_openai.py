@@ -54,7 +54,7 @@ class AzureOpenAIProvider(WireProvider):
     def quirks_of(self, model_id: str) -> Quirks:
         return openai_quirks(model_id)
 
-    def path_of(self, model_id: str) -> str:
+    def path_of(self, model_id: str, *, stream: bool = False) -> str:
         deployment = quote(self.deployment or model_id, safe="")
         return f"/openai/deployments/{deployment}/chat/completions?api-version={self.api_version}"
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness
-from providers.dialects import dialect
+from providers.dialects import api_of, dialect, spoken
 from providers.dialects.base import Dialect, Quirks
-from providers.errors import AuthenticationError, MalformedResponseError, ProviderError
+from providers.errors import AuthenticationError, ConfigError, MalformedResponseError, ProviderError
 from providers.faults import FaultSource
 from providers.transports.base import Transport, WireRequest, WireResponse
 from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent, StreamStarted
@@ -34,6 +34,8 @@ class WireProvider(BaseLLMProvider):
 
     dialect_name: ClassVar[str] = "openai_chat"
     path: ClassVar[str] = "/chat/completions"
+    apis: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Further APIs of this vendor that `api` can choose: the dialect and the path of each."""
     default_base_url: ClassVar[str] = ""
     default_transport: ClassVar[TransportKind] = "sdk"
     key_variable: ClassVar[str | None] = None
@@ -64,11 +66,13 @@ class WireProvider(BaseLLMProvider):
         models: Sequence[str] = (),
         transport: Transport | None = None,
         transport_kind: TransportKind | None = None,
+        api: str | None = None,
         simulation: Simulation | None = None,
         faults: FaultSource | None = None,
         registered_as: str | None = None,
     ) -> None:
         """`models`: further model names that this one serves. `transport`: used in place of one of its own.
+        `api`: another of the vendor's APIs than its main one, such as `responses`; ConfigError for one it has not.
 
         `simulation`: how the simulated side answers; giving one turns mock mode on. `faults`: failures to provoke on
         the provider that is `registered_as` (default: its kind). `mock_mode=None`: what SANDBOX_MODE says, else live.
@@ -95,6 +99,8 @@ class WireProvider(BaseLLMProvider):
             clock=clock,
             draws=draws,
         )
+        if api is not None:
+            self.dialect_name, self.path = self._chosen(api)  # type: ignore[misc]  # this one's own, not the class's
         self.dialect: Dialect = dialect(self.dialect_name)
         self.transport_kind = transport_kind or self.default_transport
         self.simulation = simulation
@@ -129,8 +135,18 @@ class WireProvider(BaseLLMProvider):
         """How this model departs from the dialect."""
         return self.quirks
 
-    def path_of(self, model_id: str) -> str:
+    def dialect_of(self, model_id: str) -> Dialect:
+        """The format in which this model is asked."""
+        return self.dialect
+
+    def path_of(self, model_id: str, *, stream: bool = False) -> str:
         return self.path
+
+    def _chosen(self, api: str) -> tuple[str, str]:
+        own = {api_of(type(self).dialect_name): (type(self).dialect_name, type(self).path), **self.apis}
+        if api not in own:
+            raise ConfigError(f"api is {api!r} for {self.kind}; use {' or '.join(own)}")
+        return own[api]
 
     def complete_url(self, url: str) -> str:
         """The base address as this vendor's paths expect it, from what people usually write."""
@@ -191,7 +207,7 @@ class WireProvider(BaseLLMProvider):
         from providers.mock.simulated import SimulatedTransport, Simulation
 
         simulation = self.simulation or Simulation(fixtures_only=self.mode == "replay")
-        return SimulatedTransport(self.dialect, provider=self.kind, simulation=simulation, clock=self.clock)
+        return SimulatedTransport(provider=self.kind, simulation=simulation, clock=self.clock)
 
     def _faulty(self, transport: Transport, faults: FaultSource) -> Transport:
         from providers.transports.faulty import FaultyTransport
@@ -200,11 +216,9 @@ class WireProvider(BaseLLMProvider):
             transport,
             provider=self.registered_as,
             faults=faults,
-            encode_error=self.dialect.encode_error,
-            decoder=self.dialect.decoder,
+            speech=lambda request: spoken(request.api, request.path),
             draws=self.draws,
             clock=self.clock,
-            stream_type=self.dialect.encoder(model="", response_id="", created=0).content_type,
         )
 
     async def close(self) -> None:
@@ -223,7 +237,7 @@ class WireProvider(BaseLLMProvider):
                 body = await response.read()
             finally:
                 await response.close()
-            completion = self.dialect.decode_completion(body)
+            completion = self.dialect_of(model_id).decode_completion(body)
         except ProviderError as error:
             self._sign(error, model_id, headers)
             raise
@@ -234,7 +248,7 @@ class WireProvider(BaseLLMProvider):
 
     async def stream_attempt(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[StreamEvent]:
         response: WireResponse | None = None
-        decoder = self.dialect.decoder()
+        decoder = self.dialect_of(model_id).decoder()
         try:
             response = await self._send(request, model_id, stream=True)
             async for data in response.chunks():
@@ -264,9 +278,11 @@ class WireProvider(BaseLLMProvider):
             if len(self._quirks) >= MAX_QUIRKS:
                 self._quirks.clear()
             quirks = self._quirks[model_id] = self.quirks_of(model_id)
-        body = self.dialect.encode_request(request, model=model_id, stream=stream, quirks=quirks)
+        dialect = self.dialect_of(model_id)
+        body = dialect.encode_request(request, model=model_id, stream=stream, quirks=quirks)
         transport = self._transport or await self._open(model_id)
-        response = await transport.send(WireRequest(self.path_of(model_id), body, stream))
+        path, api = self.path_of(model_id, stream=stream), api_of(dialect.name, stream=stream)
+        response = await transport.send(WireRequest(path, body, stream, api=api))
         if 200 <= response.status < 300 and "html" not in response.headers.get("content-type", ""):
             return response
         try:
@@ -277,7 +293,7 @@ class WireProvider(BaseLLMProvider):
             raise MalformedResponseError(
                 f"{self.kind} answered with a web page; is base_url right?", status=response.status
             )
-        error = self.dialect.decode_error(response.status, response.headers, body)
+        error = dialect.decode_error(response.status, response.headers, body)
         error.request_id = error.request_id or _request_id(response.headers)
         raise error
 
@@ -314,4 +330,9 @@ class WireProvider(BaseLLMProvider):
 
 
 def _request_id(headers: Mapping[str, str]) -> str | None:
-    return headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")
+    return (
+        headers.get("x-request-id")
+        or headers.get("request-id")
+        or headers.get("apim-request-id")
+        or headers.get("x-amzn-requestid")
+    )

@@ -32,7 +32,9 @@ def curl(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
     """The request as a curl command for a POSIX shell. Raises InputError for a provider without an address."""
     provider = _wire(info)
     model_id = provider.resolve_model(model) or provider.model_id
-    body = provider.dialect.encode_request(request, model=model_id, stream=False, quirks=provider.quirks_of(model_id))
+    body = provider.dialect_of(model_id).encode_request(
+        request, model=model_id, stream=False, quirks=provider.quirks_of(model_id)
+    )
     headers = {"content-type": "application/json"}
     if _variable(provider):
         headers |= provider.auth_headers(f"${_variable(provider)}")

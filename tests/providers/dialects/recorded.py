@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +33,9 @@ class Recorded:
 
     @property
     def streamed(self) -> bool:
-        return self.status < 400 and self.framing in ("sse", "ndjson")
+        return self.status < 400 and (
+            self.framing in ("sse", "ndjson", "eventstream") or ":streamGenerateContent" in self.path
+        )
 
 
 @cache
@@ -51,7 +54,7 @@ def recordings() -> tuple[Recorded, ...]:
                 dialect=dialect(API_DIALECTS[raw["api"]]),
                 status=response["status"],
                 headers=response["headers"],
-                body=response["body"].encode(),
+                body=_body(response),
                 framing=response["framing"],
                 request=orjson.dumps(raw["request"]["body"]),
                 path=raw["request"]["path"],
@@ -59,6 +62,11 @@ def recordings() -> tuple[Recorded, ...]:
             )
         )
     return tuple(found)
+
+
+def _body(response: dict[str, Any]) -> bytes:
+    packed = response.get("body_base64")
+    return b64decode(packed) if packed is not None else response["body"].encode()
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:

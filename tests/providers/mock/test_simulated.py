@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from providers.dialects import dialect
+from providers.dialects import api_of, dialect
 from providers.errors import ConnectionFailedError, FixtureError, InvalidRequestError
 from providers.exchange import Chunk, Exchange, FixtureLibrary, RecordedRequest, RecordedResponse, packaged_folder, save
 from providers.factory import KINDS, create
@@ -63,8 +63,8 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 
 @pytest.mark.parametrize("name", ["openai_chat", "anthropic_messages", "ollama"])
 async def test_a_request_that_is_none_is_refused_in_the_vendors_words(name):
-    transport = SimulatedTransport(dialect(name), provider="p")
-    response = await transport.send(WireRequest("/p", b'{"model": "m"}'))
+    transport = SimulatedTransport(provider="p")
+    response = await transport.send(WireRequest("/p", b'{"model": "m"}', api=api_of(name)))
     assert isinstance(
         dialect(name).decode_error(response.status, response.headers, await response.read()), InvalidRequestError
     )

@@ -124,11 +124,9 @@ def rigged(name: str, *faults: Fault, test: Callable[[Rig], Awaitable[None]], se
             below,
             provider="p",
             faults=board,
-            encode_error=spoken.encode_error,
-            decoder=spoken.decoder,
+            speech=lambda _: spoken,
             draws=seeded(seed),
             clock=clock,
-            stream_type=spoken.encoder(model="", response_id="", created=0).content_type,
         )
         await test(Rig(clock, below, board, transport, spoken))
 
