@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from providers.clock import SYSTEM_CLOCK, Clock
+from providers.durations import seconds
 from providers.errors import InputError
 from providers.hints import did_you_mean
 
 TERMINAL: Final = (
     "http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body",
-    "connection_reset", "timeout", "hang", "stream_cut", "stream_stall",
+    "connection_reset", "timeout", "hang", "stream_cut", "stream_stall", "truncated_body", "malformed_event",
+    "error_event", "no_end_marker", "wrong_content_type",
 )  # fmt: skip
-PACE: Final = ("slow_stream", "latency")
+PACE: Final = ("slow_stream", "trickle", "latency")
 KINDS: Final = TERMINAL + PACE
 
-# The argument that `KIND:ARG` sets, where a kind takes one.
-_ARGUMENT: Final = {
-    "http_error": "status",
-    "rate_limit": "retry_after",
-    "quota": "requests",
-    "stream_cut": "after_tokens",
-    "stream_stall": "after_tokens",
-    "slow_stream": "tokens_per_second",
-    "latency": "add",
-}
+Reader = Callable[[Any], Any]
+"""Takes what was written and gives the field's value; raises ValueError saying what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +36,91 @@ class Fault:
     duration: float | None = None
     """How long a stall lasts; None: for ever."""
     tokens_per_second: float = 5.0
+    after_bytes: int | None = None
+    """How much of a body comes before it ends early; None: half of it, of a stream `after_tokens`."""
+    event: int = 10
+    """Which event of a stream is malformed, counted from 1; its last one where it has fewer."""
+    bytes_per_second: float = 200.0
+    content_type: str = "text/html; charset=utf-8"
     add: float = 0.0
     times: float = 1.0
     requests: int = 0
     per: float = 60.0
     probability: float = 1.0
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError("a number") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1e9:
+        raise ValueError("a number from 0 on")
+    return value
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise ValueError("a whole number")
+    return int(number)
+
+
+def _from_one(value: Any) -> int:
+    if not _whole(value):
+        raise ValueError("a whole number from 1 on")
+    return _whole(value)
+
+
+def _rate(value: Any) -> float:
+    if not _number(value):
+        raise ValueError("a number above 0")
+    return _number(value)
+
+
+def _duration(value: Any) -> float:
+    try:
+        return _number(seconds(value))
+    except ValueError:
+        raise ValueError("a duration such as 0.5, 50ms or 2s") from None
+
+
+def _status(value: Any) -> int:
+    if not 400 <= _number(value) <= 599:
+        raise ValueError("an HTTP error status, which is between 400 and 599")
+    return _whole(value)
+
+
+def _share(value: Any) -> float:
+    if not _number(value) <= 1:
+        raise ValueError("a probability between 0 and 1")
+    return _number(value)
+
+
+def _header(value: Any) -> str:
+    if not (isinstance(value, str) and value.isascii() and value.isprintable() and "/" in value):
+        raise ValueError("a content type such as text/html")
+    return value
+
+
+# What each kind takes: the name as it is written, the field of Fault, and its reader. `KIND:ARG` sets the first one.
+_TOKENS: Final = ("after_tokens", "after_tokens", _whole)
+_TAKES: Final[dict[str, tuple[tuple[str, str, Reader], ...]]] = {
+    "http_error": (("status", "status", _status), ("retry_after", "retry_after", _duration)),
+    "rate_limit": (("retry_after", "retry_after", _duration),),
+    "quota": (("requests", "requests", _whole), ("per", "per", _duration)),
+    "stream_cut": (_TOKENS,),
+    "stream_stall": (_TOKENS, ("for", "duration", _duration)),
+    "truncated_body": (("after_bytes", "after_bytes", _whole), _TOKENS),
+    "malformed_event": (("event", "event", _from_one),),
+    "error_event": (("status", "status", _status), _TOKENS),
+    "wrong_content_type": (("content_type", "content_type", _header),),
+    "slow_stream": (("tokens_per_second", "tokens_per_second", _rate),),
+    "trickle": (("bytes_per_second", "bytes_per_second", _rate),),
+    "latency": (("add", "add", _duration), ("times", "times", _number)),
+}
+_ALWAYS: Final = (("probability", "probability", _share), ("after", "after", _duration))
 
 
 def parse_fault(text: str) -> Fault:
@@ -58,24 +132,53 @@ def parse_fault(text: str) -> Fault:
     kind = kind.strip().replace("-", "_")
     if kind.isdigit():
         kind, argument = ("rate_limit", argument) if kind == "429" else ("http_error", kind)
-    if kind not in KINDS:
-        hint = did_you_mean(kind, KINDS)
-        raise InputError(f"unknown fault {text!r}: {hint}use an HTTP status such as 503, or one of {', '.join(KINDS)}")
+    _check_kind(kind, text)
     if not argument:
         return Fault(kind)
-    name = _ARGUMENT.get(kind)
-    if name is None:
+    if kind not in _TAKES:
         raise InputError(f"fault {kind!r} takes no argument, but {argument!r} was given")
+    name, field, read = _TAKES[kind][0]
+    return Fault(kind, **{field: _read(read, argument.strip(), f"fault {text!r}", name)})
+
+
+def fault_from(raw: object, where: str = "the fault") -> Fault:
+    """A fault from its object form, as scenarios and the wiretap take it, or from text as `parse_fault` does.
+
+    The object's keys are `kind`, what the kind takes (`status`, `retry_after`, `for`, …), `after` and `probability`.
+    Raises InputError naming `where`, the key, its value and what would be right.
+    """
+    if isinstance(raw, str):
+        return parse_fault(raw)
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("kind"), str):
+        raise InputError(f"{where} is {str(raw)[:60]!r}; it must be text such as '503' or an object with a kind")
+    kind = raw["kind"]
+    _check_kind(kind, kind)
+    takes = {name: (field, read) for name, field, read in (*_TAKES.get(kind, ()), *_ALWAYS)}
+    fields = {}
+    for name, value in raw.items():
+        if name == "kind":
+            continue
+        if name not in takes:
+            hint = did_you_mean(str(name), takes)
+            raise InputError(f"{where}: {kind} has no {str(name)[:40]!r}; {hint}it takes {', '.join(takes)}")
+        field, read = takes[name]
+        fields[field] = _read(read, value, where, name)
+    return Fault(kind, **fields)
+
+
+def _check_kind(kind: str, text: str) -> None:
+    if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS)
+        raise InputError(
+            f"unknown fault {text[:60]!r}: {hint}use an HTTP status such as 503, or one of {', '.join(KINDS)}"
+        )
+
+
+def _read(read: Reader, value: Any, where: str, name: str) -> Any:
     try:
-        number = float(argument.rstrip("s") if name in ("retry_after", "add") else argument)
-    except ValueError:
-        raise InputError(f"fault {text!r}: {argument!r} is not a number for {name}") from None
-    if number < 0 or number != number or number > 1e9:
-        raise InputError(f"fault {text!r}: {name} must be a number from 0 on")
-    if name == "status" and not (number.is_integer() and 400 <= number <= 599):
-        raise InputError(f"fault {text!r}: an HTTP error status is between 400 and 599")
-    value: float | int = int(number) if name in ("status", "after_tokens", "requests") else number
-    return Fault(kind, **{name: value})  # type: ignore[arg-type]
+        return read(value)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} is {str(value)[:60]!r}; it must be {error}") from None
 
 
 class FaultSource(Protocol):

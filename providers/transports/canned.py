@@ -38,7 +38,7 @@ class PiecewiseResponse:
         self,
         status: int,
         headers: Mapping[str, str],
-        source: AsyncGenerator[bytes],
+        source: AsyncIterator[bytes],
         tokens_per_second: float | None = None,
     ) -> None:
         self.status = status
@@ -53,4 +53,6 @@ class PiecewiseResponse:
         return self._source
 
     async def close(self) -> None:
-        await self._source.aclose()
+        # What is no generator needs no clean-up of its own.
+        if isinstance(self._source, AsyncGenerator):
+            await self._source.aclose()

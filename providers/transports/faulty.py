@@ -5,9 +5,9 @@ A fault is chosen when a call begins and kept for it: the first listed terminal 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness
 from providers.errors import (
@@ -26,14 +26,17 @@ from providers.errors import (
 from providers.faults import TERMINAL, Fault, FaultSource
 from providers.transports.base import Transport, WireRequest, WireResponse
 from providers.transports.canned import PiecewiseResponse, WholeResponse
-from providers.types import TextDelta
+from providers.transports.damage import FOREVER, Body, Decoder, broken, paced, trickled
 
 RESET_AFTER: Final = 0.010
 """Seconds until a provoked connection reset."""
-FOREVER: Final = 86_400.0
-"""Seconds of a silence that only the caller's own limit ends. Finite, so that virtual time has an end to move to."""
-BYTES_PER_TOKEN: Final = 4
-"""To pace a whole answer whose token count the bytes do not tell."""
+_BEFORE_THE_ANSWER: Final = frozenset(
+    {
+        "http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body",
+        "connection_reset", "timeout", "hang",
+    }
+)  # fmt: skip
+"""Kinds that answer in the provider's place; the others meet its answer."""
 
 _STATUS_ERRORS: Final[Mapping[int, type[ProviderError]]] = {
     400: InvalidRequestError,
@@ -60,16 +63,12 @@ class WireErrorLike(Protocol):
     def body(self) -> bytes: ...
 
 
-class Decoder(Protocol):
-    """The part of a stream decoder that counting needs."""
-
-    def feed(self, data: bytes) -> Sequence[Any]: ...
-
-
 class Encoder(Protocol):
     """The part of a stream encoder that provoking needs."""
 
     content_type: str
+
+    def error(self, error: ProviderError) -> bytes: ...
 
 
 class Speech(Protocol):
@@ -106,17 +105,41 @@ class FaultyTransport:
             return await self._inner.send(request)
         chosen = [f for f in listed if f.probability >= 1.0 or self._draws.random() < f.probability]
         terminal, wait = self._terminal(chosen)
-        if terminal is not None and terminal.kind not in ("stream_cut", "stream_stall"):
+        if terminal is not None and terminal.kind in _BEFORE_THE_ANSWER:
             return await self._fail(terminal, wait, request)
         pace = min((f.tokens_per_second for f in chosen if f.kind == "slow_stream"), default=None)
         response = await self._delayed(replace(request, tokens_per_second=pace) if pace else request, chosen)
         if response.status != 200:
             return response
         if pace and getattr(response, "tokens_per_second", None) is None:
-            response = _Owned(response, self._paced(response, pace, request))
+            response = _Owned(response, paced(self._body(response, request), pace))
         if terminal is not None:
-            response = _Owned(response, self._broken(response, terminal, request))
-        return response
+            response = self._met(response, terminal, request)
+        trickle = min((f.bytes_per_second for f in chosen if f.kind == "trickle"), default=None)
+        return response if trickle is None else _Owned(response, trickled(response, trickle, self._clock))
+
+    def _met(self, response: WireResponse, fault: Fault, request: WireRequest) -> WireResponse:
+        """The provider's answer with the fault in it."""
+        headers = response.headers
+        if fault.kind == "wrong_content_type":
+            return _Owned(response, response.chunks(), {**headers, "content-type": fault.content_type})
+        # A length that was announced would not be kept.
+        headers = {k: v for k, v in headers.items() if k != "content-length"}
+        source = broken(self._body(response, request), fault, lambda: self._error_event(fault, request))
+        return _Owned(response, source, headers)
+
+    def _error_event(self, fault: Fault, request: WireRequest) -> bytes:
+        speech, error = self._speech(request), provoked_error(fault)
+        if request.stream:
+            return speech.encoder(model="", response_id="", created=0).error(error)
+        return speech.encode_error(error).body
+
+    def _body(self, response: WireResponse, request: WireRequest) -> Body:
+        speech = self._speech(request)
+        content_type = response.headers.get("content-type")
+        if content_type is None:
+            content_type = speech.encoder(model="", response_id="", created=0).content_type
+        return Body(response, self._provider, request.stream, content_type, speech.decoder, self._clock)
 
     def _terminal(self, chosen: Sequence[Fault]) -> tuple[Fault | None, float | None]:
         """The fault that ends this call, with the seconds to name in Retry-After."""
@@ -177,59 +200,6 @@ class FaultyTransport:
         await self._clock.sleep(FOREVER)
         yield b""
 
-    async def _paced(self, response: WireResponse, pace: float, request: WireRequest) -> AsyncGenerator[bytes]:
-        if not request.stream:
-            body = await response.read()
-            await self._clock.sleep(len(body) / BYTES_PER_TOKEN / pace)
-            yield body
-            return
-        async for piece, tokens in self._counted(response, request):
-            if tokens:
-                await self._clock.sleep(tokens / pace)
-            yield piece
-
-    async def _broken(self, response: WireResponse, fault: Fault, request: WireRequest) -> AsyncGenerator[bytes]:
-        """The answer up to `after_tokens` texts; then a cut, or a silence and what is left."""
-        if not request.stream:
-            if fault.kind == "stream_cut":
-                rate = getattr(response, "tokens_per_second", None)
-                if rate:
-                    await self._clock.sleep(fault.after_tokens / rate)
-                await self._break(fault)
-            body = await response.read()
-            await self._break(fault)
-            yield body
-            return
-        passed, broken = 0, False
-        async for piece, tokens in self._counted(response, request):
-            # What comes after the last text that may pass, be it more text or the end of the answer, meets the fault.
-            if not broken and passed >= fault.after_tokens and not piece.isspace():
-                broken = True
-                await self._break(fault)
-            passed += tokens
-            yield piece
-
-    async def _break(self, fault: Fault) -> None:
-        if fault.kind == "stream_stall":
-            await self._clock.sleep(FOREVER if fault.duration is None else fault.duration)
-            if fault.duration is not None:
-                return
-        raise ConnectionFailedError(f"the connection to {self._provider} broke in the middle of its answer")
-
-    async def _counted(self, response: WireResponse, request: WireRequest) -> AsyncGenerator[tuple[bytes, int]]:
-        """The body line by line, each with the number of texts that it completed."""
-        decoder: Decoder | None = self._speech(request).decoder()
-        async for chunk in response.chunks():
-            for line in _lines(chunk):
-                tokens = 0
-                if decoder is not None:
-                    try:
-                        tokens = sum(isinstance(event, TextDelta) and event.text != "" for event in decoder.feed(line))
-                    except ProviderError:
-                        # What the upstream got wrong is for the reader above to find.
-                        decoder = None
-                yield line, tokens
-
     async def close(self) -> None:
         await self._inner.close()
 
@@ -239,22 +209,16 @@ class _Owned(PiecewiseResponse):
 
     __slots__ = ("_inner",)
 
-    def __init__(self, inner: WireResponse, source: AsyncGenerator[bytes]) -> None:
-        super().__init__(inner.status, inner.headers, source, getattr(inner, "tokens_per_second", None))
+    def __init__(
+        self, inner: WireResponse, source: AsyncIterator[bytes], headers: Mapping[str, str] | None = None
+    ) -> None:
+        pace = getattr(inner, "tokens_per_second", None)
+        super().__init__(inner.status, inner.headers if headers is None else headers, source, pace)
         self._inner = inner
 
     async def close(self) -> None:
         await super().close()
         await self._inner.close()
-
-
-def _lines(chunk: bytes) -> Iterator[bytes]:
-    begin = 0
-    while (end := chunk.find(b"\n", begin)) >= 0:
-        yield chunk[begin : end + 1]
-        begin = end + 1
-    if begin < len(chunk):
-        yield chunk[begin:]
 
 
 def provoked_error(fault: Fault, retry_after: float | None = None) -> ProviderError:
@@ -268,7 +232,7 @@ def provoked_error(fault: Fault, retry_after: float | None = None) -> ProviderEr
             return AuthenticationError("The API key is not valid (provoked).", status=401)
         case "content_filter":
             return ContentFilterError("The prompt was refused by the content policy (provoked).", status=400)
-        case "http_error":
+        case "http_error" | "error_event":
             kind = _STATUS_ERRORS.get(fault.status, ServiceUnavailableError)
             return kind(f"HTTP {fault.status} (provoked).", status=fault.status, retry_after=retry_after)
     raise ValueError(f"the fault {fault.kind!r} is not answered with an HTTP error")

@@ -77,7 +77,7 @@ async def costs(
 
 def duration(text: str, option: str) -> float:
     """Seconds of a duration that a user wrote. Raises InputError naming the option."""
-    from sandbox.settings.units import seconds
+    from providers.durations import seconds
 
     try:
         found = float(seconds(text))

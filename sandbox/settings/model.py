@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from providers.durations import seconds
 from providers.hints import did_you_mean
 from sandbox.settings import units
 from sandbox.settings.folders import default_data_dir
@@ -57,8 +58,8 @@ def _sendable(value: SecretStr) -> SecretStr:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(units.seconds), Field(gt=0, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, BeforeValidator(units.seconds), Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
 Bytes = Annotated[int, BeforeValidator(units.size), Field(gt=0)]
 Count = Annotated[int, BeforeValidator(units.number), Field(ge=1)]
 CountOrZero = Annotated[int, BeforeValidator(units.number), Field(ge=0)]

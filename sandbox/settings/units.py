@@ -1,4 +1,4 @@
-"""Values as people write them: `30s`, `5m`, `500 MB`, `gpt-4, claude-3-opus`. What cannot be read raises ValueError."""
+"""Values as people write them: `500 MB`, `gpt-4, claude-3-opus`. What cannot be read raises ValueError."""
 
 from __future__ import annotations
 
@@ -6,38 +6,12 @@ import math
 import re
 from typing import Any
 
-_SECONDS = {
-    "": 1.0,
-    "us": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "min": 60.0,
-    "h": 3600.0,
-    "d": 86_400.0,
-    "w": 604_800.0,
-}
+from providers.durations import QUANTITY
+
 _BYTES = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
-_QUANTITY = r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*"
-
-
-def seconds(value: Any) -> Any:
-    """Seconds from a number or from text such as `250ms`, `30s`, `5m`, `24h`, `30d`."""
-    if isinstance(value, bool):
-        raise ValueError("a duration is a number of seconds, or text such as 30s, 5m or 24h")
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(_QUANTITY, value)
-    factor = _SECONDS.get(match[2].lower()) if match else None
-    if match is None or factor is None:
-        raise ValueError("a duration is a number of seconds, or text such as 30s, 5m or 24h")
-    amount = float(match[1]) * factor
-    if not math.isfinite(amount):
-        raise ValueError("the duration is too long")
-    return amount
 
 
 def size(value: Any) -> Any:
@@ -46,7 +20,7 @@ def size(value: Any) -> Any:
         raise ValueError("a size is a number of bytes, or text such as 500MB or 1GiB")
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(_QUANTITY, value)
+    match = re.fullmatch(QUANTITY, value)
     factor = _BYTES.get(match[2].lower()) if match else None
     if match is None or factor is None:
         raise ValueError("a size is a number of bytes, or text such as 500MB or 1GiB")

@@ -33,6 +33,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("empty_body", "empty answer", "answers nothing"),
     Kind("stream_cut:12", "cut mid-stream", "breaks off after 12 tokens"),
     Kind("stream_stall:12", "stall mid-stream", "goes silent after 12 tokens"),
+    Kind("error_event", "error mid-stream", "says 200, then sends an error"),
+    Kind("malformed_event:10", "malformed event", "its tenth event is broken"),
     Kind("slow_stream:5", "slow stream", "writes 5 tokens a second"),
     Kind("latency:2", "slow to start", "takes 2 s longer to begin"),
 )
@@ -47,7 +49,9 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
 _WORDS = {
     "timeout": "silent", "hang": "silent", "connection_reset": "reset", "auth": "401", "quota": "quota",
     "content_filter": "filter", "malformed_body": "malformed", "empty_body": "empty", "stream_cut": "cut",
-    "stream_stall": "stall", "slow_stream": "slow", "latency": "late", "rate_limit": "429",
+    "stream_stall": "stall", "slow_stream": "slow", "latency": "late", "rate_limit": "429", "truncated_body": "short",
+    "malformed_event": "malformed", "error_event": "error", "no_end_marker": "no end", "trickle": "trickle",
+    "wrong_content_type": "type",
 }  # fmt: skip
 
 

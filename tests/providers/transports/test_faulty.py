@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from providers.clock import seeded
-from providers.dialects import dialect
+from providers.dialects import dialect, names
 from providers.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -29,12 +29,14 @@ from providers.errors import (
 from providers.faults import PACE, TERMINAL, Fault, FaultBoard
 from providers.transports.base import WireRequest, WireResponse
 from providers.transports.canned import PiecewiseResponse, WholeResponse
-from providers.transports.faulty import FOREVER, RESET_AFTER, FaultyTransport
+from providers.transports.damage import FOREVER
+from providers.transports.faulty import RESET_AFTER, FaultyTransport
+from providers.transports.frames import splitter
 from providers.types import TextDelta
 from sandbox.core.virtual import VirtualClock, run_virtual
 from tests.fake_vendor import completion, stream_bytes
 
-DIALECTS = ["openai_chat", "anthropic_messages", "ollama"]
+DIALECTS = [name for name in names() if name != "ollama_generate"]
 PIECES = ["one ", "two ", "three ", "four ", "five"]
 
 
@@ -58,7 +60,8 @@ class Upstream:
         if not request.stream:
             body = self.spoken.encode_completion(completion("".join(PIECES)), model="m", response_id="i", created=1)
             return self._counted(WholeResponse(200, {"content-type": "application/json"}, body))
-        return self._counted(PiecewiseResponse(200, {}, self._stream(), self.pace))
+        kind = self.spoken.encoder(model="", response_id="", created=0).content_type
+        return self._counted(PiecewiseResponse(200, {"content-type": kind}, self._stream(), self.pace))
 
     def _counted(self, response: Any) -> WireResponse:
         upstream = self
@@ -136,7 +139,8 @@ def rigged(name: str, *faults: Fault, test: Callable[[Rig], Awaitable[None]], se
 def test_every_kind_of_fault_is_tested_here():
     tested = {
         "http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body", "latency",
-        "connection_reset", "timeout", "hang", "stream_cut", "stream_stall", "slow_stream",
+        "connection_reset", "timeout", "hang", "stream_cut", "stream_stall", "slow_stream", "truncated_body",
+        "malformed_event", "no_end_marker", "error_event", "wrong_content_type", "trickle",
     }  # fmt: skip
     assert tested == set(TERMINAL + PACE)
 
@@ -271,11 +275,7 @@ def test_a_cut_lets_so_many_texts_through(name, count, split):
         assert isinstance(error, ConnectionFailedError)
         assert rig.upstream.closed == 1
 
-    chunks = None
-    if split is not None:
-        whole = b"".join(stream_bytes(dialect(name), PIECES))
-        chunks = [whole[i : i + split] for i in range(0, len(whole), split)]
-    rigged(name, Fault("stream_cut", after_tokens=count), test=test, chunks=chunks)
+    rigged(name, Fault("stream_cut", after_tokens=count), test=test, chunks=in_pieces(name, split))
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -291,6 +291,152 @@ def test_a_cut_of_a_whole_answer_breaks_its_body():
         assert isinstance((await rig.call())[1], ConnectionFailedError)
 
     rigged("openai_chat", Fault("stream_cut"), test=test)
+
+
+def in_pieces(name: str, size: int | None) -> list[bytes] | None:
+    """A whole stream cut into equal pieces, wherever its events end; None: as its encoder writes it."""
+    if size is None:
+        return None
+    whole = b"".join(stream_bytes(dialect(name), PIECES))
+    return [whole[i : i + size] for i in range(0, len(whole), size)]
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("split", [None, 7, 10_000])
+def test_a_truncated_stream_ends_early_and_cleanly(name, split):
+    async def test(rig: Rig) -> None:
+        response = await rig.transport.send(WireRequest("/p", b"{}", stream=True))
+        body = await response.read()
+        await response.close()
+        assert b"".join(stream_bytes(dialect(name), PIECES)).startswith(body)
+        texts, error = await rig.call(stream=True)
+        assert texts == PIECES[:2]
+        assert isinstance(error, StreamInterruptedError)
+
+    rigged(name, Fault("truncated_body", after_tokens=2), test=test, chunks=in_pieces(name, split))
+
+
+@pytest.mark.parametrize(
+    ("fault", "kept"), [(Fault("truncated_body"), None), (Fault("truncated_body", after_bytes=9), 9)]
+)
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_truncated_answer_cannot_be_read(name, fault, kept):
+    async def test(rig: Rig) -> None:
+        response = await rig.transport.send(WireRequest("/p", b"{}"))
+        body = await response.read()
+        assert kept is None or len(body) == kept
+        assert "content-length" not in response.headers
+        assert isinstance((await rig.call())[1], MalformedResponseError)
+
+    rigged(name, fault, test=test)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("split", [None, 1, 7, 10_000])
+def test_the_malformed_event_is_the_one_named(name, split):
+    """Everything before it arrives, nothing after it does, and the framing around it holds."""
+    head = len(_events(name, stream_bytes(dialect(name), PIECES)[:3]))
+
+    async def test(rig: Rig) -> None:
+        texts, error = await rig.call(stream=True)
+        assert texts == PIECES[:2]
+        assert isinstance(error, MalformedResponseError | StreamInterruptedError)
+
+    rigged(name, Fault("malformed_event", event=head + 1), test=test, chunks=in_pieces(name, split))
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_stream_with_fewer_events_has_its_last_one_malformed(name):
+    async def test(rig: Rig) -> None:
+        response = await rig.transport.send(WireRequest("/p", b"{}", stream=True))
+        body = await response.read()
+        await response.close()
+        good = _events(name, stream_bytes(dialect(name), PIECES))
+        bad = _events(name, [body])
+        assert len(bad) == len(good)
+        assert [a == b for a, b in zip(good, bad, strict=True)] == [True] * (len(good) - 1) + [False]
+
+    rigged(name, Fault("malformed_event", event=500), test=test)
+
+
+def _events(name: str, chunks: list[bytes]) -> list[bytes]:
+    frames = splitter(dialect(name).encoder(model="", response_id="", created=0).content_type)
+    return [frame for chunk in chunks for frame in frames.feed(chunk)]
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("split", [None, 7, 10_000])
+def test_without_its_end_marker_a_stream_has_all_of_its_text(name, split):
+    async def test(rig: Rig) -> None:
+        texts, error = await rig.call(stream=True)
+        assert texts == PIECES
+        # Some formats have said all before the last event, the others cannot be trusted to be whole.
+        assert error is None or isinstance(error, StreamInterruptedError)
+        response = await rig.transport.send(WireRequest("/p", b"{}", stream=True))
+        body = await response.read()
+        await response.close()
+        assert _events(name, [body]) == _events(name, stream_bytes(dialect(name), PIECES))[:-1]
+
+    rigged(name, Fault("no_end_marker"), test=test, chunks=in_pieces(name, split))
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize(
+    ("status", "expected"), [(529, ServiceUnavailableError), (429, RateLimitError), (400, InvalidRequestError)]
+)
+def test_an_error_event_comes_under_a_200(name, status, expected):
+    async def test(rig: Rig) -> None:
+        texts, error = await rig.call(stream=True)
+        assert texts == PIECES[:2]
+        assert type(error) is expected
+        assert "provoked" in error.message
+
+    rigged(name, Fault("error_event", status=status, after_tokens=2), test=test)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_stream_may_begin_with_its_error(name):
+    async def test(rig: Rig) -> None:
+        texts, error = await rig.call(stream=True)
+        assert texts == []
+        assert isinstance(error, ServiceUnavailableError)
+
+    rigged(name, Fault("error_event", after_tokens=0), test=test)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_whole_answer_with_an_error_in_it_is_a_200(name):
+    async def test(rig: Rig) -> None:
+        response = await rig.transport.send(WireRequest("/p", b"{}"))
+        assert response.status == 200
+        await response.close()
+        assert (await rig.call())[1] is not None
+
+    rigged(name, Fault("error_event"), test=test)
+
+
+def test_a_wrong_content_type_leaves_the_body_alone():
+    async def test(rig: Rig) -> None:
+        response = await rig.transport.send(WireRequest("/p", b"{}", stream=True))
+        assert response.headers["content-type"] == "text/html; charset=utf-8"
+        assert await response.read() == b"".join(stream_bytes(rig.spoken, PIECES))
+        await response.close()
+
+    rigged("openai_chat", Fault("wrong_content_type"), test=test)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_trickle_brings_everything_a_few_bytes_at_a_time(name):
+    whole = len(b"".join(stream_bytes(dialect(name), PIECES)))
+
+    async def test(rig: Rig) -> None:
+        assert await rig.call(stream=True) == (PIECES, None)
+        assert rig.clock.monotonic() == pytest.approx(0.5 + whole / 50)
+        response = await rig.transport.send(WireRequest("/p", b"{}", stream=True))
+        assert {len(piece) async for piece in response.chunks()} <= set(range(1, 6))
+        await response.close()
+
+    rigged(name, Fault("trickle", bytes_per_second=50), test=test)
 
 
 @pytest.mark.parametrize("name", DIALECTS)
