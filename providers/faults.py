@@ -199,7 +199,7 @@ class FaultBoard:
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._faults: dict[str, tuple[Fault, ...]] = {}
-        self._quotas: dict[tuple[str, Fault], _Quota] = {}
+        self._quotas: dict[tuple[str, Fault], Quota] = {}
 
     def set(self, provider: str, faults: Fault | Sequence[Fault] | None) -> None:
         """Replace the provider's faults; None or an empty list heals it."""
@@ -212,7 +212,7 @@ class FaultBoard:
         self._faults[provider] = chosen
         for fault in chosen:
             if fault.kind == "quota":
-                self._quotas[provider, fault] = _Quota(self._clock.monotonic())
+                self._quotas[provider, fault] = Quota(self._clock.monotonic())
 
     def get(self, provider: str) -> tuple[Fault, ...]:
         return self._faults.get(provider, ())
@@ -232,7 +232,7 @@ class FaultBoard:
         return quota.take(fault, self._clock.monotonic()) if quota is not None else None
 
 
-class _Quota:
+class Quota:
     """Calls counted in fixed windows from the moment the fault began."""
 
     __slots__ = ("_began", "_used", "_window")

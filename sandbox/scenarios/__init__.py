@@ -1,0 +1,1 @@
+"""Outages as files: what fails, when, and how."""

@@ -1,0 +1,183 @@
+"""The faults of a scenario on a clock: each in its window, with numbers that may run from one value to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from providers.clock import Clock
+from providers.durations import seconds
+from providers.errors import InputError, ScenarioError
+from providers.faults import Fault, Quota, fault_from
+from providers.hints import did_you_mean
+from sandbox.scenarios.source import Source, read
+
+KEYS: Final = (
+    "version", "name", "description", "seed", "duration", "prices", "preset", "policy", "providers", "traffic",
+    "faults", "expect",
+)  # fmt: skip
+VERSION: Final = 1
+_WINDOW: Final = ("provider", "from", "to")
+
+
+@dataclass(frozen=True, slots=True)
+class TimedFault:
+    """A fault in a window [begin, end) of microseconds; `ramps` are fields that change evenly over the window."""
+
+    provider: str
+    begin_us: int
+    end_us: int | None
+    """None: it never ends."""
+    fault: Fault
+    ramps: tuple[tuple[str, Any, Any], ...] = ()
+    """Names as scenarios write them, with the values at the window's two ends."""
+    written: tuple[tuple[str, Any], ...] = ()
+
+    def at(self, now_us: int) -> Fault | None:
+        """The fault as it is at this time; None outside the window."""
+        if now_us < self.begin_us or (self.end_us is not None and now_us >= self.end_us):
+            return None
+        if not self.ramps or self.end_us is None:
+            return self.fault
+        share = (now_us - self.begin_us) / (self.end_us - self.begin_us)
+        values = dict(self.written)
+        for name, first, last in self.ramps:
+            value = first + (last - first) * share
+            values[name] = round(value) if isinstance(first, int) and isinstance(last, int) else value
+        return fault_from(values)
+
+
+class Schedule:
+    """A FaultSource that follows a clock; time counts from `start`."""
+
+    def __init__(self, faults: Sequence[TimedFault], clock: Clock) -> None:
+        self.faults = tuple(faults)
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._quotas: dict[TimedFault, Quota] = {}
+        self._counted: dict[tuple[str, Fault], TimedFault] = {}
+
+    def start(self) -> None:
+        """Begin again: the windows count from now, quotas are full."""
+        self._began = self._clock.monotonic()
+        self._quotas.clear()
+        self._counted.clear()
+
+    @property
+    def now_us(self) -> int:
+        return round((self._clock.monotonic() - self._began) * 1e6)
+
+    def active(self, provider: str) -> Sequence[Fault]:
+        """The provider's faults now, in the order of the file."""
+        now_us = self.now_us
+        found = []
+        for timed in self.faults:
+            if timed.provider == provider and (fault := timed.at(now_us)) is not None:
+                found.append(fault)
+                if fault.kind == "quota":
+                    self._counted[provider, fault] = timed
+        return found
+
+    def quota_wait(self, provider: str, fault: Fault) -> float | None:
+        """Count one call against a quota: None while it lasts, else the seconds until it is full again."""
+        timed = self._counted.get((provider, fault))
+        if timed is None:
+            return None
+        quota = self._quotas.get(timed)
+        if quota is None:
+            quota = self._quotas[timed] = Quota(self._began + timed.begin_us / 1e6)
+        return quota.take(fault, self._clock.monotonic())
+
+
+def load_schedule(path: Path, clock: Clock) -> Schedule:
+    """The faults of a scenario file. Raises ScenarioError naming file, line and key, and what would be right."""
+    source = read(path)
+    check_top(source)
+    return Schedule(faults_of(source), clock)
+
+
+def check_top(source: Source) -> None:
+    """Raise ScenarioError for a file that is no scenario, or of a version that this program does not read."""
+    data = source.data
+    if not isinstance(data, dict):
+        raise source.error("a scenario is a mapping that begins with `version: 1`")
+    for key in data:
+        if key not in KEYS:
+            hint = did_you_mean(str(key), KEYS)
+            raise source.error(f"is no key of a scenario; {hint}the keys are {', '.join(KEYS)}", str(key))
+    if data.get("version") != VERSION:
+        raise source.error(f"is {data.get('version')!r}; it must be {VERSION}", "version")
+
+
+def faults_of(source: Source) -> list[TimedFault]:
+    """Raises ScenarioError."""
+    listed = source.data.get("faults")
+    if listed is None:
+        return []
+    if not isinstance(listed, list):
+        raise source.error("must be a list of faults", "faults")
+    return [_timed(source, index, raw) for index, raw in enumerate(listed)]
+
+
+def _timed(source: Source, index: int, raw: Any) -> TimedFault:
+    place = ("faults", index)
+    if not isinstance(raw, dict):
+        raise source.error("must be a mapping such as {provider: openai, kind: http_error, status: 503}", *place)
+    provider = raw.get("provider")
+    if not isinstance(provider, str) or not provider:
+        raise source.error(f"is {provider!r}; it must name a provider", *place, "provider")
+    begin, end = _micros(source, raw, index, "from"), _micros(source, raw, index, "to")
+    begin = begin or 0
+    if end is not None and end <= begin:
+        raise source.error(f"is {raw['to']!r}, which is not after from ({raw.get('from', 0)!r})", *place, "to")
+    written, ramps = {}, []
+    for name, value in raw.items():
+        if name in _WINDOW:
+            continue
+        if isinstance(value, dict) and name != "kind":
+            first, last = _ends(source, (*place, name), value, end)
+            ramps.append((name, first, last))
+            value = first
+        written[name] = value
+    try:
+        fault = fault_from(written, where="it")
+        for name, _, last in ramps:
+            fault_from({**written, name: last}, where="it")
+    except InputError as error:
+        named = next((name for name in raw if f": {name} is " in str(error) or f" {name!r};" in str(error)), "kind")
+        complaint = str(error).removeprefix("it: ")
+        raise ScenarioError(f"{source.where(*place, named)}: {complaint}") from None
+    return TimedFault(provider, begin, end, fault, tuple(ramps), tuple(written.items()) if ramps else ())
+
+
+def _micros(source: Source, raw: Mapping[str, Any], index: int, name: str) -> int | None:
+    value = raw.get(name)
+    if value is None:
+        return None
+    try:
+        amount = seconds(value)
+    except ValueError:
+        amount = None
+    if not isinstance(amount, (int, float)) or not 0 <= amount < 1e9:
+        raise source.error(f"is {value!r}; it must be a time such as 90s or 5m", "faults", index, name)
+    return round(amount * 1e6)
+
+
+def _ends(source: Source, place: tuple[str | int, ...], value: Mapping[str, Any], end: int | None) -> tuple[Any, Any]:
+    """The two ends of a ramp, durations in seconds."""
+    if set(value) != {"from", "to"}:
+        raise source.error("must be a number, or {from: …, to: …} to run from one to the other", *place)
+    if end is None:
+        raise source.error("runs from one value to another, so the fault needs a `to`", *place)
+    ends = []
+    for name in ("from", "to"):
+        try:
+            one = seconds(value[name])
+        except ValueError:
+            one = None
+        if not isinstance(one, (int, float)):
+            raise source.error(f"is {value[name]!r}; it must be a number or a duration", *place, name)
+        ends.append(one)
+    return ends[0], ends[1]
