@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 
 from providers.dialects.accumulator import Accumulator, events_of
+from providers.dialects.vendor_errors import unreadable
 from providers.errors import MalformedResponseError, ProviderError, StreamInterruptedError
-from providers.types import Completion, StreamEvent, StreamFinished, StreamStarted
+from providers.types import Completion, ReasoningDelta, StreamEvent, StreamFinished, StreamStarted, TextDelta
 
 SHAPE_ERRORS = (TypeError, AttributeError, KeyError, IndexError, ValueError, RecursionError)
 """What reading JSON of an unexpected shape raises (orjson's decode error is a ValueError)."""
@@ -115,6 +117,24 @@ class EventDecoder(Generic[P]):
         self._started = True
         self._out.append(StreamStarted(model=self.answer.model))
 
+    def _text(self, text: Any) -> None:
+        """Add a piece of text; an empty one counts only as the first, because then an empty text came."""
+        if type(text) is not str:
+            raise TypeError("a piece of text is not a string")
+        pieces = self.answer.text
+        if text or not pieces:
+            pieces.append(text)
+            self._out.append(TextDelta(text))
+
+    def _reasoning(self, text: Any) -> None:
+        """Add a piece of reasoning, likewise."""
+        if type(text) is not str:
+            raise TypeError("a piece of reasoning is not a string")
+        pieces = self.answer.reasoning
+        if text or not pieces:
+            pieces.append(text)
+            self._out.append(ReasoningDelta(text))
+
     def _finish(self) -> None:
         self.finished = True
         self._out.append(StreamFinished(self.answer.completion()))
@@ -136,6 +156,18 @@ class EventDecoder(Generic[P]):
         error.billed = self.answer.usage
         if isinstance(error, StreamInterruptedError):
             error.partial_text = self.answer.partial_text() if shown is None else shown
+
+
+def read_answer(body: bytes, read: Callable[[Any], Completion], what: str) -> Completion:
+    """The answer that `read` makes of a body; whatever it stumbles over says that this is not `what`."""
+    try:
+        data = orjson.loads(body)
+    except ValueError:
+        raise unreadable(body) from None
+    try:
+        return read(data)
+    except SHAPE_ERRORS as error:
+        raise MalformedResponseError(f"the answer is not {what} ({type(error).__name__}: {str(error)[:120]})") from None
 
 
 def json_or_text(data: bytes) -> object:

@@ -21,6 +21,8 @@ ANTHROPIC_EXTRAS = "anthropic"
 """Key of a tool: what Anthropic's form of it has beyond the common one."""
 THINKING_BLOCKS = "thinking_blocks"
 """Key of an assistant message and of a completion's metadata: Anthropic's signed thinking, to be sent back."""
+RESPONSE_ITEMS = "response_items"
+"""Likewise: items of OpenAI's Responses API that no message can hold, such as reasoning, to be sent back."""
 
 _TEXT = (str, type(None))
 JSON_ONLY = "Answer with one valid JSON value and nothing else: no explanation, no code fence."
@@ -134,7 +136,7 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
         for name in ("tool_call_id", "name"):
             if not isinstance(message.get(name), _TEXT):
                 raise InvalidRequestError(f"{where}.{name} is {_shown(message[name])}; it must be a string")
-        for name in ("tool_calls", THINKING_BLOCKS):
+        for name in ("tool_calls", THINKING_BLOCKS, RESPONSE_ITEMS):
             items = message.get(name)
             if items is not None and not (
                 isinstance(items, (list, tuple)) and all(isinstance(i, Mapping) for i in items)

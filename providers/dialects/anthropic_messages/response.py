@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import orjson
 
-from providers.dialects.decoding import SHAPE_ERRORS
+from providers.dialects.decoding import read_answer
 from providers.dialects.forms import THINKING_BLOCKS, arguments_text, lenient_arguments
 from providers.dialects.usage import count, usage_with_cache_outside
-from providers.dialects.vendor_errors import embedded_error, unreadable
+from providers.dialects.vendor_errors import embedded_error
 from providers.errors import MalformedResponseError
 from providers.types import Completion, RawUsage, StopReason, TokenUsage, ToolCall
 
@@ -74,16 +74,7 @@ def write_usage(usage: TokenUsage | None) -> dict[str, Any]:
 
 
 def decode_completion(body: bytes) -> Completion:
-    try:
-        data = orjson.loads(body)
-    except ValueError:
-        raise unreadable(body) from None
-    try:
-        return _read(data)
-    except SHAPE_ERRORS as error:
-        raise MalformedResponseError(
-            f"the answer is not a message ({type(error).__name__}: {str(error)[:120]})"
-        ) from None
+    return read_answer(body, _read, "a message")
 
 
 def _read(data: Any) -> Completion:

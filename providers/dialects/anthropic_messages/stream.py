@@ -121,22 +121,6 @@ class MessageDecoder(EventDecoder[SseEvent]):
             self.answer.tool(block[1], None, None, text)
             self._out.append(ToolCallDelta(block[1], arguments=text))
 
-    def _text(self, text: str) -> None:
-        if type(text) is not str:
-            raise TypeError("a text delta is not a string")
-        pieces = self.answer.text
-        if text or not pieces:
-            pieces.append(text)
-            self._out.append(TextDelta(text))
-
-    def _reasoning(self, text: str) -> None:
-        if type(text) is not str:
-            raise TypeError("a thinking delta is not a string")
-        pieces = self.answer.reasoning
-        if text or not pieces:
-            pieces.append(text)
-            self._out.append(ReasoningDelta(text))
-
     def _usage(self, usage: Any) -> None:
         if not usage:
             return

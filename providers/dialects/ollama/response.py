@@ -9,10 +9,10 @@ import orjson
 
 from providers.clock import iso
 from providers.dialects.accumulator import call_id
-from providers.dialects.decoding import SHAPE_ERRORS
+from providers.dialects.decoding import read_answer
 from providers.dialects.forms import arguments_text, lenient_arguments
 from providers.dialects.usage import count, usage_with_cache_inside
-from providers.dialects.vendor_errors import embedded_error, unreadable
+from providers.dialects.vendor_errors import embedded_error
 from providers.errors import MalformedResponseError
 from providers.types import Completion, RawUsage, StopReason, TokenUsage, ToolCall
 
@@ -48,16 +48,7 @@ def read_call(data: Mapping[str, Any], index: int, call: Mapping[str, Any]) -> T
 
 
 def decode_completion(body: bytes) -> Completion:
-    try:
-        data = orjson.loads(body)
-    except ValueError:
-        raise unreadable(body) from None
-    try:
-        return _read(data)
-    except SHAPE_ERRORS as error:
-        raise MalformedResponseError(
-            f"the answer is not Ollama's ({type(error).__name__}: {str(error)[:120]})"
-        ) from None
+    return read_answer(body, _read, "Ollama's")
 
 
 def _read(data: Any) -> Completion:

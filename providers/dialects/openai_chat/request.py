@@ -27,7 +27,7 @@ _PASSED = frozenset(
         "prompt_cache_key", "safety_identifier",
     }
 )  # fmt: skip
-_FOREIGN_TO_MESSAGES = frozenset({forms.THINKING_BLOCKS, "is_error"})
+_FOREIGN_TO_MESSAGES = frozenset({forms.THINKING_BLOCKS, forms.RESPONSE_ITEMS, "is_error"})
 
 
 def encode_request(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> bytes:
@@ -46,7 +46,11 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
     if request.stop:
         body["stop"] = request.stop
     if request.response_format is not None:
-        _response_format(request, body, quirks)
+        form, told = wanted_form(request, quirks)
+        if form is not None:
+            body["response_format"] = form
+        if told is not None:
+            body["messages"] = [{"role": "system", "content": told}, *messages]
     if request.tools:
         body["tools"] = [
             {k: v for k, v in tool.items() if k != forms.ANTHROPIC_EXTRAS} if forms.ANTHROPIC_EXTRAS in tool else tool
@@ -83,15 +87,15 @@ def _own(message: Message) -> Message:
     return message
 
 
-def _response_format(request: GenerationRequest, body: dict[str, Any], quirks: Quirks) -> None:
+def wanted_form(request: GenerationRequest, quirks: Quirks) -> tuple[Mapping[str, Any] | None, str | None]:
+    """The response format to ask for, and what the model must be told beside it; None where there is nothing."""
     schema = forms.json_schema(request)
-    if schema is not None and quirks.json_schema:
-        body["response_format"] = request.response_format
-    elif request.wants_json():
-        body["response_format"] = {"type": "json_object"}
-        if schema is not None:
-            # Without the field for it the model can only be told; JSON mode also asks that the word JSON appears.
-            body["messages"] = [{"role": "system", "content": forms.json_instruction(request)}, *body["messages"]]
+    if schema is not None and quirks.json_schema and isinstance(request.response_format, Mapping):
+        return request.response_format, None
+    if not request.wants_json():
+        return None, None
+    # Without the field for it the model can only be told; JSON mode also asks that the word JSON appears.
+    return {"type": "json_object"}, None if schema is None else forms.json_instruction(request)
 
 
 def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:

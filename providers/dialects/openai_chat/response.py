@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 
 from providers.dialects.accumulator import call_id
-from providers.dialects.decoding import SHAPE_ERRORS
+from providers.dialects.decoding import read_answer
 from providers.dialects.forms import arguments_text
 from providers.dialects.usage import count, usage_with_cache_inside
-from providers.dialects.vendor_errors import embedded_error, unreadable
+from providers.dialects.vendor_errors import embedded_error
 from providers.errors import MalformedResponseError, ServiceUnavailableError
 from providers.types import Completion, RawUsage, StopReason, TokenUsage, ToolCall, content_text
 
@@ -43,20 +43,23 @@ def finish_word(completion: Completion) -> str:
     return _WORDS[completion.stop]
 
 
-def read_usage(usage: Mapping[str, Any]) -> tuple[TokenUsage | None, RawUsage]:
-    """Normalised and raw numbers of a `usage` object, whichever vendor wrote it."""
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+def read_usage(
+    usage: Mapping[str, Any], given: str = "prompt_tokens", made: str = "completion_tokens"
+) -> tuple[TokenUsage | None, RawUsage]:
+    """Normalised and raw numbers of a `usage` object, whichever vendor wrote it; the Responses API has other names."""
+    prompt, completion = usage.get(f"{given}_details"), usage.get(f"{made}_details")
     cached = written = None
     if type(prompt) is dict:
-        cached, written = count(prompt, "cached_tokens"), count(prompt, "cache_write_tokens")
+        # Newer models send a 0 for writes with every answer, whether or not they charge for any: it says nothing.
+        cached, written = count(prompt, "cached_tokens"), count(prompt, "cache_write_tokens") or None
     if cached is None:
         # DeepSeek's older name, then Moonshot's.
         cached = count(usage, "prompt_cache_hit_tokens")
         if cached is None:
             cached = count(usage, "cached_tokens")
     raw = RawUsage(
-        count(usage, "prompt_tokens"),
-        count(usage, "completion_tokens"),
+        count(usage, given),
+        count(usage, made),
         cached,
         written,
         count(completion, "reasoning_tokens") if type(completion) is dict else None,
@@ -64,33 +67,25 @@ def read_usage(usage: Mapping[str, Any]) -> tuple[TokenUsage | None, RawUsage]:
     return usage_with_cache_inside(raw, count(usage, "total_tokens")), raw
 
 
-def write_usage(usage: TokenUsage) -> dict[str, Any]:
+def write_usage(usage: TokenUsage, given: str = "prompt_tokens", made: str = "completion_tokens") -> dict[str, Any]:
     prompt: dict[str, int] = {"cached_tokens": usage.cached_input_tokens}
     if usage.cache_write_tokens:
         prompt["cache_write_tokens"] = usage.cache_write_tokens
     return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
+        given: usage.input_tokens,
+        made: usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": prompt,
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        f"{given}_details": prompt,
+        f"{made}_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
 
 def decode_completion(body: bytes) -> Completion:
-    try:
-        data = orjson.loads(body)
-    except ValueError:
-        raise unreadable(body) from None
-    try:
-        return _read(data)
-    except SHAPE_ERRORS as error:
-        raise MalformedResponseError(
-            f"the answer is not a chat completion ({type(error).__name__}: {str(error)[:120]})"
-        ) from None
+    return read_answer(body, _read, "a chat completion")
 
 
-def _read(data: Any) -> Completion:
+def first_choice(data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answer's outermost object and its first choice. Raises the error that either of them is."""
     if type(data) is list and data:
         # Google wraps errors in a list.
         data = data[0]
@@ -103,6 +98,13 @@ def _read(data: Any) -> Completion:
     choice = choices[0]
     if choice.get("error"):
         raise embedded_error(choice)
+    if choice.get("finish_reason") == "error":
+        raise ServiceUnavailableError("the provider ended the answer with finish_reason 'error'")
+    return data, choice
+
+
+def _read(data: Any) -> Completion:
+    data, choice = first_choice(data)
     message = choice.get("message") or {}
     text = message.get("content")
     if text is not None and type(text) is not str:
@@ -111,8 +113,6 @@ def _read(data: Any) -> Completion:
     if reasoning is None:
         reasoning = message.get("reasoning")
     finish = choice.get("finish_reason")
-    if finish == "error":
-        raise ServiceUnavailableError("the provider ended the answer with finish_reason 'error'")
     ident = data.get("id")
     calls = message.get("tool_calls")
     tools = [_call(ident, index, call) for index, call in enumerate(calls)] if calls else []

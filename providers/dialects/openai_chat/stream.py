@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -86,18 +86,8 @@ class ChatDecoder(EventDecoder[SseEvent]):
 
     def _choice(self, choice: Mapping[str, Any]) -> None:
         answer = self.answer
-        delta = choice.get("delta")
-        if delta and answer.finish_reason is None:
-            text = delta.get("content")
-            if text is not None:
-                if type(text) is not str:
-                    raise TypeError("delta.content is not a string")
-                if text or not answer.text:
-                    answer.text.append(text)
-                    self._out.append(TextDelta(text))
-            # An ordinary delta is its text alone, or text and role.
-            if text is None or len(delta) > 1:
-                self._rest_of_delta(delta)
+        if answer.finish_reason is None:
+            self._piece(choice)
         finish = choice.get("finish_reason")
         if finish is not None and answer.finish_reason is None:
             if choice.get("error"):
@@ -108,16 +98,24 @@ class ChatDecoder(EventDecoder[SseEvent]):
                 raise TypeError("finish_reason is not a string")
             answer.finish_reason = finish
 
+    def _piece(self, choice: Mapping[str, Any]) -> None:
+        """Read what a chunk adds to the answer."""
+        delta = choice.get("delta")
+        if delta:
+            text = delta.get("content")
+            if text is not None:
+                self._text(text)
+            # An ordinary delta is its text alone, or text and role.
+            if text is None or len(delta) > 1:
+                self._rest_of_delta(delta)
+
     def _rest_of_delta(self, delta: Mapping[str, Any]) -> None:
         answer = self.answer
         reasoning = delta.get("reasoning_content")
         if reasoning is None:
             reasoning = delta.get("reasoning")
-        if reasoning is not None and (reasoning or not answer.reasoning):
-            if type(reasoning) is not str:
-                raise TypeError("delta.reasoning_content is not a string")
-            answer.reasoning.append(reasoning)
-            self._out.append(ReasoningDelta(reasoning))
+        if reasoning is not None:
+            self._reasoning(reasoning)
         calls = delta.get("tool_calls")
         if calls:
             self._calls(calls)
@@ -169,11 +167,13 @@ class ChatEncoder:
     """Writes a stream as OpenAI does; the usage chunk only when it was asked for."""
 
     content_type = "text/event-stream; charset=utf-8"
+    chunk: ClassVar[str] = "chat.completion.chunk"
+    """What each event calls itself."""
 
     __slots__ = ("_head", "_include_usage", "_tail", "_text_sent")
 
     def __init__(self, *, model: str, response_id: str, created: int, include_usage: bool = True) -> None:
-        head = orjson.dumps({"id": response_id, "object": "chat.completion.chunk", "created": created, "model": model})
+        head = orjson.dumps({"id": response_id, "object": self.chunk, "created": created, "model": model})
         self._head = b"data: " + head[:-1] + b',"choices":['
         # As OpenAI does: with usage asked for, every chunk but the last carries a null.
         self._tail = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
@@ -208,14 +208,20 @@ class ChatEncoder:
             delta["content"] = ""
         if completion.metadata.get("refusal"):
             delta["refusal"] = completion.metadata["refusal"]
-        written = self._chunk(delta, finish_word(completion))
-        if self._include_usage and completion.usage is not None:
-            written += self._head + b'],"usage":' + orjson.dumps(write_usage(completion.usage)) + b"}\n\n"
-        return written + b"data: [DONE]\n\n"
+        return self._chunk(delta, finish_word(completion)) + self._end(completion)
 
     def error(self, error: ProviderError) -> bytes:
         return b"data: " + orjson.dumps({"error": error_object(error)}) + b"\n\n"
 
+    def _end(self, completion: Completion) -> bytes:
+        """What follows the finish reason."""
+        written = b""
+        if self._include_usage and completion.usage is not None:
+            written = self._head + b'],"usage":' + orjson.dumps(write_usage(completion.usage)) + b"}\n\n"
+        return written + b"data: [DONE]\n\n"
+
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
-        choice = orjson.dumps({"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason})
-        return self._head + choice + self._tail
+        return self._event({"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason})
+
+    def _event(self, choice: dict[str, Any]) -> bytes:
+        return self._head + orjson.dumps(choice) + self._tail
