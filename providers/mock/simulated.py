@@ -82,10 +82,12 @@ class SimulatedTransport:
         return found.exchange if found is not None else None
 
     async def _replay(self, exchange: Exchange, request: WireRequest) -> WireResponse:
+        from providers.exchange.framing import is_stream
+
         recorded = exchange.response
         clock = self._clock if self._paced else None
         if recorded is not None and recorded.status == 200 and exchange.error is None:
-            streamed = _is_stream(recorded.headers.get("content-type", ""), recorded.body)
+            streamed = is_stream(exchange.api, recorded)
             if streamed is not request.stream:
                 dialect = spoken(request.api, request.path)
                 completion = _read(dialect, exchange, recorded.body, streamed)
@@ -178,14 +180,6 @@ def _packaged() -> FixtureLibrary:
     from providers.exchange import FixtureLibrary
 
     return FixtureLibrary.standard()
-
-
-def _is_stream(content_type: str, body: bytes) -> bool:
-    """Whether a recorded answer is a stream; recordings may lack the header that says so."""
-    if "event-stream" in content_type or "ndjson" in content_type:
-        return True
-    head = body[:16].lstrip()
-    return head.startswith((b"data:", b"event:", b":")) or b"}\n{" in body
 
 
 def _events(written: Written) -> list[TextDelta | ToolCallDelta]:

@@ -16,6 +16,7 @@ from providers.dialects import API_DIALECTS, dialect
 from providers.dialects.accumulator import Accumulator
 from providers.errors import FixtureError, ProviderError
 from providers.exchange.format import Exchange
+from providers.exchange.framing import is_stream
 from providers.redaction import redact
 from providers.transports.replay import ReplayTransport
 from providers.types import Completion, GenerationRequest, ReasoningDelta, StreamFinished, TextDelta, ToolCallDelta
@@ -97,13 +98,8 @@ def _request_of(exchange: Exchange) -> tuple[GenerationRequest, bool]:
         # A recording of what a vendor says to a request that this program would not even send.
         if isinstance(body, Mapping):
             stream = body.get("stream") is True
-    response = exchange.response
-    if response is not None and response.status < 400:
-        kind = response.headers.get("content-type", "")
-        if "event-stream" in kind or "ndjson" in kind:
-            stream = True
-        elif "json" in kind:
-            stream = False
+    if exchange.response is not None and exchange.response.status < 400:
+        stream = is_stream(exchange.api, exchange.response)
     return request, stream
 
 
