@@ -192,7 +192,8 @@ class ConfigError(InputError):
 
 
 class FixtureError(InputError):
-    pass
+    place: tuple[str | int, ...] = ()
+    """The way to the value of the document that is wrong, where it is one."""
 
 
 class ScenarioError(InputError):

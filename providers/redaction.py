@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 MASK = "[redacted]"
 
@@ -17,17 +17,31 @@ _SHAPES = re.compile(
     | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*   # JWT
     | (?<=Bearer\s)[A-Za-z0-9._\-]{6,}
     | (?<=Signature=)[0-9a-fA-F]{16,}                        # SigV4
-    | (?<=Credential=)[^,\s]{8,}
+    | (?<=Credential=)[^,\s&]{8,}
     | (?i:(?<=api-key:\s)|(?<=api_key=)|(?<=apikey=)|(?<=[?&]key=))[A-Za-z0-9._\-]{6,}
     """,
     re.VERBOSE,
 )
 
-_SECRET_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "set-cookie",
-     "x-amz-security-token", "openai-organization", "openai-project"}
-)  # fmt: skip
-
+# Names of headers that carry a credential, or say whose account it is: authorization, x-api-key, x-goog-api-key,
+# x-amz-security-token, set-cookie, openai-organization, anthropic-organization-id, x-goog-user-project and their like.
+_SECRET_HEADER = re.compile(
+    r"""
+      api-?key | subscription-key
+    | (?:^|-) (?: authorization | cookie2? | password | secret | signature | credentials? ) $
+    | (?:^|-) (?: access | auth | authorization | csrf | id | refresh | security | session ) -token $ | ^token$
+    | (?:^|-) (?: account | organi[sz]ation | project | tenant | user ) (?:-id)? $
+    """,
+    re.VERBOSE,
+)
+# Names of query parameters that carry a credential: Gemini's `key`, the signed addresses of AWS, Google and Azure.
+_SECRET_PARAMETER = re.compile(
+    r"""(?i)([?&](?:
+        key | api[-_]?key | token | (?:access|auth|id|security)[-_]token | auth | password | secret | client_secret
+      | sig | signature | credential | x-(?:amz|goog)-(?: signature | credential | security-token )
+    )=)[^&#]*""",
+    re.VERBOSE,
+)
 
 _UNESCAPED = re.compile(r"[A-Za-z0-9_.~\-]*")
 """Text that neither a URL nor JSON writes differently."""
@@ -60,6 +74,25 @@ def _lower_escapes(quoted: str) -> str:
     return re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
 
 
-def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers in lower case without the ones that carry credentials."""
-    return {k.lower(): redact(v) for k, v in headers.items() if k.lower() not in _SECRET_HEADERS}
+def spans(text: str, secrets: Iterable[str] = ()) -> list[tuple[int, int]]:
+    """Where in `text` credentials lie, as `redact` finds them: in order, none touching another."""
+    forms = {form for secret in secrets if secret and len(secret) >= 4 for form in _forms(secret)}
+    found = [match.span() for form in forms for match in re.finditer(re.escape(form), text)]
+    found += [match.span() for match in _SHAPES.finditer(text)]
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(found):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def redact_path(path: str, secrets: Iterable[str] = ()) -> str:
+    """A path with its query, without the values of parameters that carry credentials."""
+    return redact(_SECRET_PARAMETER.sub(lambda match: match[1] + MASK, path), secrets)
+
+
+def redact_headers(headers: Mapping[str, str], secrets: Sequence[str] = ()) -> dict[str, str]:
+    """Headers in lower case without the ones that carry credentials or name an account."""
+    return {k.lower(): redact(v, secrets) for k, v in headers.items() if not _SECRET_HEADER.search(k.lower())}

@@ -7,7 +7,7 @@ Version 1 on disk: `{version, provider, api, recorded, request, response, error,
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, cast, get_args
 import orjson
 
 from providers.errors import FixtureError
+from providers.exchange.document import Document, line_of, read_file
 
 VERSION: Final = 1
 
@@ -28,12 +29,17 @@ _KEYS: Final = (
     "version", "provider", "api", "kind", "note", "source", "recorded", "request", "response", "error", "expected",
     "match", "pattern", "ignore", "sequence",
 )  # fmt: skip
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RECORDED_KEYS: Final = ("at", "from")
+_REQUEST_KEYS: Final = ("method", "host", "path", "headers", "body")
+_RESPONSE_KEYS: Final = ("status", "headers", "after_ms", "body", "body_base64", "chunks")
+_CHUNK_KEYS: Final = ("after_ms", "data", "data_base64")
+BINARY: Final = "vnd.amazon.eventstream"
+"""In the content type of answers whose bytes are framed with checksums."""
 
 
 class Chunk(NamedTuple):
     after_ms: float
-    """Milliseconds after the chunk before it; for the first, after the headers."""
+    """Milliseconds after the chunk before it; for the first, after the headers. Exact to the microsecond."""
     data: bytes
 
 
@@ -56,6 +62,8 @@ class RecordedResponse:
     """The body in the pieces in which it is to arrive; one piece where only the whole is known."""
     form: BodyForm = "body"
     """How the body is written on disk."""
+    after_ms: float = 0.0
+    """Milliseconds from the request to the headers."""
 
     @property
     def body(self) -> bytes:
@@ -123,14 +131,19 @@ def migrate(raw: dict[str, Any], where: str = "the fixture") -> dict[str, Any]:
 
 
 def load(path: Path, name: str = "") -> Exchange:
-    """The exchange of a file. Raises FixtureError naming the file and the key."""
+    """The exchange of a file. Raises FixtureError naming the file, the line and the key."""
+    data = read_file(path)
     try:
-        raw = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise FixtureError(f"cannot read {path}: {error.strerror}") from None
+        raw = orjson.loads(data)
     except ValueError as error:
         raise FixtureError(f"{path} is not JSON: {error}") from None
-    exchange = parse(raw, str(path))
+    try:
+        exchange = parse(raw, str(path))
+    except FixtureError as error:
+        if not error.place:
+            raise
+        # Parsed again, so that the sentence begins with the line too.
+        exchange = parse(raw, f"{path}, line {line_of(data.decode(), error.place)}")
     exchange.name = name or path.name
     return exchange
 
@@ -139,38 +152,42 @@ def parse(raw: object, where: str = "the fixture") -> Exchange:
     """An exchange from its parsed document. Raises FixtureError naming `where` and the key."""
     if not isinstance(raw, dict):
         raise FixtureError(f"{where}: a fixture is a JSON object, not {type(raw).__name__}")
-    document = _Document(migrate(raw, where), where)
-    document.check_keys()
-    recorded = document.object("recorded")
+    document = Document(migrate(raw, where), where)
+    document.check_keys(_KEYS)
+    recorded = document.inner("recorded")
+    recorded.check_keys(_RECORDED_KEYS)
     error = document.choice("error", Failure, None)
-    exchange = Exchange(
+    return Exchange(
         provider=document.name("provider"),
         api=document.name("api"),
         request=_request(document.inner("request", required=True)),
-        response=_response(document.inner("response", required=error is None)),
+        response=_response(document.inner("response", required=error is None), required=error is None),
         error=cast("Failure | None", error),
         expected=document.object("expected"),
-        recorded_at=recorded.get("at") if isinstance(recorded.get("at"), str) else None,
-        recorded_from=cast("Origin", document.inner("recorded").choice("from", Origin, "authored")),
+        recorded_at=recorded.text("at"),
+        recorded_from=cast("Origin", recorded.choice("from", Origin, "authored")),
         match=cast("MatchRule", document.choice("match", MatchRule, "exact")),
-        pattern=document.text("pattern"),
+        pattern=_pattern(document),
         ignore=document.texts("ignore"),
         sequence=document.ordinal("sequence"),
         kind=document.text("kind"),
         note=document.text("note"),
         source=document.object("source") or None,
     )
-    if exchange.pattern is not None:
+
+
+def _pattern(document: Document) -> str | None:
+    pattern = document.text("pattern")
+    if pattern is not None:
         try:
-            re.compile(exchange.pattern)
+            re.compile(pattern)
         except re.error as problem:
-            raise FixtureError(
-                f"{where}: pattern {exchange.pattern!r} is not a regular expression: {problem}"
-            ) from None
-    return exchange
+            raise document.complain("pattern", f"pattern {pattern!r} is not a regular expression: {problem}") from None
+    return pattern
 
 
-def _request(document: _Document) -> RecordedRequest:
+def _request(document: Document) -> RecordedRequest:
+    document.check_keys(_REQUEST_KEYS)
     return RecordedRequest(
         method=document.text("method") or "POST",
         path=document.text("path") or "/",
@@ -180,128 +197,35 @@ def _request(document: _Document) -> RecordedRequest:
     )
 
 
-def _response(document: _Document) -> RecordedResponse | None:
-    if not document.raw:
+def _response(document: Document, *, required: bool) -> RecordedResponse | None:
+    if not document.raw and not required:
         return None
+    document.check_keys(_RESPONSE_KEYS)
     status = document.raw.get("status")
     if not isinstance(status, int) or not 100 <= status <= 599:
         raise document.wrong("status", status, "an HTTP status such as 200")
-    forms = [form for form in get_args(BodyForm) if document.raw.get(form) is not None]
-    if len(forms) > 1:
-        raise FixtureError(f"{document.where}: {document.key(forms[0])} and {forms[1]} are both given; keep one")
-    form = forms[0] if forms else "body"
+    form = _one_of(document, *get_args(BodyForm)) or "body"
     if form == "chunks":
         chunks = tuple(_chunk(chunk) for chunk in document.inners("chunks"))
     else:
         chunks = (Chunk(0.0, document.bytes_of("body", "body_base64")),)
-    return RecordedResponse(status, document.headers(), chunks, cast("BodyForm", form))
+    return RecordedResponse(
+        status, document.headers(), chunks, cast("BodyForm", form), document.milliseconds("after_ms")
+    )
 
 
-def _chunk(document: _Document) -> Chunk:
-    after = document.raw.get("after_ms", 0)
-    if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < 1e9:
-        raise document.wrong("after_ms", after, "milliseconds from 0 on")
-    return Chunk(float(after), document.bytes_of("data", "data_base64"))
+def _chunk(document: Document) -> Chunk:
+    document.check_keys(_CHUNK_KEYS)
+    _one_of(document, "data", "data_base64")
+    return Chunk(document.milliseconds("after_ms"), document.bytes_of("data", "data_base64"))
 
 
-class _Document:
-    """A JSON object with the place it came from, so that every complaint names the file and the key."""
-
-    __slots__ = ("_prefix", "raw", "where")
-
-    def __init__(self, raw: dict[str, Any], where: str, prefix: str = "") -> None:
-        self.raw = raw
-        self.where = where
-        self._prefix = prefix
-
-    def key(self, name: str) -> str:
-        return f"{self._prefix}{name}"
-
-    def wrong(self, name: str, value: object, right: str) -> FixtureError:
-        return FixtureError(f"{self.where}: {self.key(name)} is {str(value)[:60]!r}; it must be {right}")
-
-    def check_keys(self) -> None:
-        for key in self.raw:
-            if key not in _KEYS:
-                from difflib import get_close_matches
-
-                near = get_close_matches(key, _KEYS, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(_KEYS)}"
-                raise FixtureError(f"{self.where}: unknown key {key!r}; {hint}")
-
-    def name(self, name: str) -> str:
-        value = self.raw.get(name)
-        if not isinstance(value, str) or not _NAME.fullmatch(value):
-            raise self.wrong(name, value, "a name such as 'openai' or 'chat.completions'")
-        return value
-
-    def text(self, name: str) -> str | None:
-        value = self.raw.get(name)
-        if value is None or isinstance(value, str):
-            return value
-        raise self.wrong(name, value, "a string")
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        value = self.raw.get(name) or ()
-        if isinstance(value, (list, tuple)) and all(isinstance(item, str) and item for item in value):
-            return tuple(value)
-        raise self.wrong(name, value, "a list of field names such as ['temperature']")
-
-    def ordinal(self, name: str) -> int | None:
-        value = self.raw.get(name)
-        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-            return value
-        raise self.wrong(name, value, "a whole number from 1 on")
-
-    def choice(self, name: str, kind: object, default: str | None) -> str | None:
-        value = self.raw.get(name)
-        words = get_args(kind)
-        if value is None:
-            return default
-        if value in words:
-            return str(value)
-        raise self.wrong(name, value, "one of " + ", ".join(words))
-
-    def object(self, name: str) -> dict[str, Any]:
-        value = self.raw.get(name)
-        if value is None:
-            return {}
-        if isinstance(value, dict):
-            return value
-        raise self.wrong(name, value, "an object")
-
-    def inner(self, name: str, *, required: bool = False) -> _Document:
-        if required and self.raw.get(name) is None:
-            raise FixtureError(f"{self.where}: {self.key(name)} is missing")
-        return _Document(self.object(name), self.where, f"{self.key(name)}.")
-
-    def inners(self, name: str) -> list[_Document]:
-        value = self.raw.get(name)
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise self.wrong(name, value, "a list of objects")
-        return [_Document(item, self.where, f"{self.key(name)}[{index}].") for index, item in enumerate(value)]
-
-    def headers(self) -> dict[str, str]:
-        value = self.object("headers")
-        if not all(isinstance(text, str) for text in value.values()):
-            raise self.wrong("headers", value, "an object of strings")
-        return {header.lower(): text for header, text in value.items()}
-
-    def bytes_of(self, plain: str, encoded: str) -> bytes:
-        value, packed = self.raw.get(plain), self.raw.get(encoded)
-        if packed is not None:
-            try:
-                return a2b_base64(packed, strict_mode=True)
-            except (ValueError, TypeError):
-                raise self.wrong(encoded, packed, "base64 text") from None
-        if value is None:
-            return b""
-        if isinstance(value, str):
-            return value.encode()
-        if isinstance(value, (dict, list)):
-            # Written by hand as JSON for legibility; the bytes then are the compact ones.
-            return orjson.dumps(value)
-        raise self.wrong(plain, value, "text or JSON")
+def _one_of(document: Document, *names: str) -> str | None:
+    """Which one of several keys is given, as at most one may be."""
+    given = [name for name in names if document.raw.get(name) is not None]
+    if len(given) > 1:
+        raise document.complain(given[1], f"{document.key(given[0])} and {given[1]} are both given; keep one")
+    return given[0] if given else None
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -341,8 +265,14 @@ def document_of(exchange: Exchange) -> dict[str, Any]:
 
 def _response_document(response: RecordedResponse) -> dict[str, Any]:
     document: dict[str, Any] = {"status": response.status, "headers": response.headers}
+    if response.after_ms:
+        document["after_ms"] = response.after_ms
     if response.form == "chunks":
-        document["chunks"] = [{"after_ms": chunk.after_ms, **_data("data", chunk.data)} for chunk in response.chunks]
+        # All pieces alike: some pieces of a binary answer would pass for text.
+        binary = BINARY in response.headers.get("content-type", "")
+        document["chunks"] = [
+            {"after_ms": chunk.after_ms, **_data("data", chunk.data, binary=binary)} for chunk in response.chunks
+        ]
     else:
         document.update(_data("body", response.body, binary=response.form == "body_base64"))
     return document

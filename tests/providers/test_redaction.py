@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.errors import ProviderError
-from providers.redaction import MASK, redact
+from providers.redaction import MASK, redact, redact_headers, redact_path, spans
 
 SECRET = 'pa ss/wö"rd+\\x&1'
 
@@ -63,3 +63,69 @@ def test_what_is_no_text_stays() -> None:
     error = ProviderError("no", code=1302).redacted(["secret"])  # type: ignore[arg-type]
     assert error.code == 1302
     assert error.request_id is None
+
+
+# --- headers, paths, places ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization", "Proxy-Authorization", "X-Api-Key", "api-key", "x-goog-api-key", "Ocp-Apim-Subscription-Key",
+        "X-Amz-Security-Token", "X-Auth-Token", "Cookie", "Set-Cookie", "OpenAI-Organization", "openai-project",
+        "anthropic-organization-id", "x-goog-user-project", "X-Amz-Signature",
+    ],
+)  # fmt: skip
+def test_a_header_that_carries_a_credential_or_an_account_is_dropped(name: str) -> None:
+    assert redact_headers({name: "canary"}) == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "content-type", "x-request-id", "apim-request-id", "x-amzn-requestid", "retry-after", "openai-version",
+        "x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-limit", "x-ratelimit-limit-project-tokens",
+        "openai-processing-ms", "x-amzn-errortype", "x-amzn-bedrock-input-token-count", "x-amz-date",
+    ],
+)  # fmt: skip
+def test_a_header_that_tells_of_the_answer_is_kept(name: str) -> None:
+    assert redact_headers({name.upper(): "7"}) == {name: "7"}
+
+
+def test_a_header_that_echoes_a_credential_is_kept_without_it() -> None:
+    assert redact_headers({"X-Echo": f"you sent {SECRET}"}, [SECRET]) == {"x-echo": f"you sent {MASK}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/v1beta/models/g:generateContent?key=canary", f"/v1beta/models/g:generateContent?key={MASK}"),
+        ("/m:stream?alt=sse&key=a%2Bb", f"/m:stream?alt=sse&key={MASK}"),
+        (
+            "/model/m/invoke?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c%2F2025&X-Amz-Signature=f00&"
+            "X-Amz-Security-Token=t",
+            f"/model/m/invoke?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={MASK}&X-Amz-Signature={MASK}&"
+            f"X-Amz-Security-Token={MASK}",
+        ),
+        ("/x?sig=a#part", f"/x?sig={MASK}#part"),
+        ("/x?api-version=2024-10-21&monkey=1", "/x?api-version=2024-10-21&monkey=1"),
+    ],
+)
+def test_a_query_keeps_no_credential(path: str, kept: str) -> None:
+    assert redact_path(path) == kept
+
+
+def test_places_that_touch_are_one() -> None:
+    assert spans("a tenant-12345 b tenant c", ["tenant", "tenant-12345", "12345"]) == [(2, 14), (17, 23)]
+    assert spans("nothing here", ["tenant"]) == []
+
+
+@given(st.text(), st.text(min_size=4))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_nothing_is_left_between_the_places(text: str, secret: str) -> None:
+    text = text + secret + text
+    last = 0
+    for begin, end in spans(text, [secret]):
+        assert secret not in text[last:begin]
+        last = end
+    assert secret not in text[last:]

@@ -264,7 +264,7 @@ def test_a_broken_file_is_named_and_only_when_its_provider_is_asked(shelf: Shelf
     shelf.put("case", chat("Hi"), match="fuzzy")
     other = shelf.library.find(Query("anthropic", "messages", b"{}"))
     assert other is None
-    with pytest.raises(FixtureError, match=r"openai/case\.json: match is 'fuzzy'"):
+    with pytest.raises(FixtureError, match=r"openai/case\.json, line 1: match is 'fuzzy'"):
         shelf.ask(chat("Hi"))
 
 
