@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _CLASSES: Final = {
     "openai_chat": ("providers.dialects.openai_chat", "OpenAIChat"),
+    "openai_responses": ("providers.dialects.openai_responses", "OpenAIResponses"),
+    "openai_completions": ("providers.dialects.openai_completions", "OpenAICompletions"),
     "anthropic_messages": ("providers.dialects.anthropic_messages", "AnthropicMessages"),
     "ollama": ("providers.dialects.ollama", "OllamaChat"),
     "ollama_generate": ("providers.dialects.ollama", "OllamaGenerate"),
@@ -18,6 +20,8 @@ _CLASSES: Final = {
 
 API_DIALECTS: Final = {
     "chat.completions": "openai_chat",
+    "responses": "openai_responses",
+    "completions": "openai_completions",
     "messages": "anthropic_messages",
     "chat": "ollama",
     "generate": "ollama_generate",

@@ -40,6 +40,8 @@ class Quirks:
     """Structured output by schema is understood; otherwise plain JSON mode is asked for."""
     default_max_tokens: int = 1024
     """For formats that require max_tokens."""
+    min_max_tokens: int = 1
+    """The vendor refuses smaller limits, so that this one is sent in their place."""
     sampling: bool = True
     """temperature, top_p and seed are accepted."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)

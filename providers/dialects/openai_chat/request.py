@@ -102,8 +102,7 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     data = forms.load(body)
     messages = forms.objects_field(data, "messages")
     forms.check_messages(messages)
-    if forms.whole_field(data, "n") not in (None, 1):
-        raise InvalidRequestError(f"n is {data['n']}; only one choice can be asked for")
+    one_choice(data)
     stream = forms.flag_field(data, "stream", False)
     metadata: dict[str, Any] = {}
     extras = {k: v for k, v in data.items() if k not in _READ}
@@ -112,42 +111,48 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     if data.get(forms.PARALLEL_TOOLS) is False:
         metadata[forms.PARALLEL_TOOLS] = False
     limit = forms.whole_field(data, "max_completion_tokens")
+    choice = data.get("tool_choice")
     request = GenerationRequest(
         messages=messages,
-        model=forms.text_field(data, "model") or _deployment(path),
+        model=forms.text_field(data, "model") or deployment_in(path),
         temperature=forms.number_field(data, "temperature"),
         top_p=forms.number_field(data, "top_p"),
         max_tokens=forms.whole_field(data, "max_tokens") if limit is None else limit,
         stop=forms.stop_field(data, "stop"),
         seed=forms.whole_field(data, "seed"),
-        response_format=_read_format(data),
+        response_format=read_form(forms.object_field(data, "response_format"), "response_format"),
         tools=forms.objects_field(data, "tools") or None,
-        tool_choice=_read_choice(data),
+        tool_choice=choice if isinstance(choice, dict) else read_mode(choice),
         metadata=metadata,
     )
     request.check()
     return DecodedRequest(request, stream, forms.object_field(data, "stream_options").get("include_usage") is True)
 
 
-def _read_format(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    form = forms.object_field(data, "response_format")
+def read_form(form: Mapping[str, Any], where: str) -> Mapping[str, Any] | None:
+    """The form that the answer must have; None for plain text."""
     kind = form.get("type")
     if not form or kind == "text":
         return None
     if kind not in ("json_object", "json_schema"):
-        raise InvalidRequestError(f"response_format.type is {kind!r}; use 'text', 'json_object' or 'json_schema'")
+        raise InvalidRequestError(f"{where}.type is {kind!r}; use 'text', 'json_object' or 'json_schema'")
     return form
 
 
-def _read_choice(data: Mapping[str, Any]) -> str | Mapping[str, Any] | None:
-    choice = data.get("tool_choice")
-    if choice is None or isinstance(choice, dict):
-        return choice
-    forms.chosen_tool(choice if isinstance(choice, str) else str(choice))
-    return str(choice)
+def read_mode(choice: object) -> str | None:
+    """A tool choice that is one word."""
+    if choice is not None:
+        forms.chosen_tool(choice if isinstance(choice, str) else str(choice))
+    return None if choice is None else str(choice)
 
 
-def _deployment(path: str) -> str | None:
+def one_choice(data: Mapping[str, Any]) -> None:
+    """Raise InvalidRequestError where several answers are asked for."""
+    if forms.whole_field(data, "n") not in (None, 1):
+        raise InvalidRequestError(f"n is {data['n']}; only one choice can be asked for")
+
+
+def deployment_in(path: str) -> str | None:
     """Azure names the model by the deployment in the path."""
     _, found, rest = path.partition("/deployments/")
     if not found:
