@@ -14,6 +14,7 @@ _CLASSES: Final = {
     "openai_responses": ("providers.dialects.openai_responses", "OpenAIResponses"),
     "openai_completions": ("providers.dialects.openai_completions", "OpenAICompletions"),
     "anthropic_messages": ("providers.dialects.anthropic_messages", "AnthropicMessages"),
+    "bedrock_converse": ("providers.dialects.bedrock_converse", "BedrockConverse"),
     "ollama": ("providers.dialects.ollama", "OllamaChat"),
     "ollama_generate": ("providers.dialects.ollama", "OllamaGenerate"),
 }
@@ -23,6 +24,8 @@ API_DIALECTS: Final = {
     "responses": "openai_responses",
     "completions": "openai_completions",
     "messages": "anthropic_messages",
+    "converse": "bedrock_converse",
+    "converse-stream": "bedrock_converse",
     "chat": "ollama",
     "generate": "ollama_generate",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
@@ -19,7 +19,9 @@ P = TypeVar("P")
 
 
 class Splitter(Protocol[P]):
-    def feed(self, data: bytes) -> list[P]: ...
+    def feed(self, data: bytes) -> Iterable[P]:
+        """The payloads completed by these bytes; all of them are read, up to one that raises."""
+        ...
 
     def close(self) -> list[P]:
         """What the end of the bytes completes."""
@@ -80,6 +82,18 @@ class EventDecoder(Generic[P]):
     def _complete(self) -> bool:
         """Nothing but an end sentinel is missing."""
         return self.answer.finish_reason is not None
+
+    # --- for a decoder that finds this format's payloads in another framing ----------------------------------------
+
+    def read_into(self, out: list[StreamEvent], payload: P) -> None:
+        """Read one payload, appending its events to `out`; raises what it means."""
+        self._out = out
+        self._take(payload)
+
+    def finish_into(self, out: list[StreamEvent]) -> None:
+        """End the stream, whose answer is complete."""
+        self._out = out
+        self._finish()
 
     # --- shared ---------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ Vendors share most words (`invalid_request_error`, `insufficient_quota`), proxie
 a 200 has no status at all, so one reader takes them all: decisive words first, then tell-tale messages, then the
 status, then the vendor's type. Sources: platform.openai.com/docs/guides/error-codes, docs.claude.com/en/api/errors,
 api-docs.deepseek.com/quick_start/error_codes, openrouter.ai/docs/api/reference/errors-and-debugging,
-docs.ollama.com/api/errors, learn.microsoft.com/azure/ai-services/openai/concepts/content-filter.
+docs.ollama.com/api/errors, learn.microsoft.com/azure/ai-services/openai/concepts/content-filter,
+docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ _DECISIVE: Final = _table(
     (
         QuotaExhaustedError,
         "insufficient_quota insufficient_balance insufficient_credits credit_balance_too_low payment_required "
-        "billing_hard_limit_reached billing_not_active billing_error exceeded_current_quota_error",
+        "billing_hard_limit_reached billing_not_active billing_error exceeded_current_quota_error "
+        "servicequotaexceededexception quota_exhausted daily_quota_exhausted billing_disabled",
     ),
     (ContextLengthError, "context_length_exceeded model_context_window_exceeded token_limit_exceeded"),
     (
@@ -59,7 +61,16 @@ _DECISIVE: Final = _table(
         "data_inspection_failed moderation_blocked flagged_input",
     ),
     (ModelNotFoundError, "model_not_found deploymentnotfound unknown_model"),
-    (AuthenticationError, "invalid_api_key api_key_invalid account_deactivated"),
+    (
+        AuthenticationError,
+        "invalid_api_key api_key_invalid account_deactivated "
+        # AWS answers these with 403, as it does missing permissions.
+        "expiredtokenexception expiredtoken unrecognizedclientexception invalidsignatureexception "
+        "incompletesignatureexception incompletesignature missingauthenticationtokenexception "
+        "missingauthenticationtoken invalidclienttokenid signaturedoesnotmatch requestexpired",
+    ),
+    # Google: not offered where the caller is, or not without billing.
+    (PermissionDeniedError, "failed_precondition"),
     # Our own gateway's words, so that a gateway behind a gateway keeps the class.
     (CircuitBreakerOpenError, "circuit_breaker_open"),
     (BudgetExceededError, "budget_exceeded"),
@@ -106,25 +117,46 @@ _STATUSES: Final[dict[int, ErrorClass]] = {
     429: RateLimitError,
 }
 
+_DAILY: Final = "daily_quota_exhausted"
+"""A word of our own, among the decisive ones."""
+
+# The status of each of Bedrock's exceptions, for streams, where nothing else tells it.
+_EXCEPTIONS: Final = {
+    "validationexception": 400,
+    "accessdeniedexception": 403,
+    "resourcenotfoundexception": 404,
+    "modeltimeoutexception": 408,
+    "modelerrorexception": 424,
+    "modelstreamerrorexception": 424,
+    "throttlingexception": 429,
+    "modelnotreadyexception": 429,
+    "internalserverexception": 500,
+    "serviceunavailableexception": 503,
+}
+
 # Patterns stay text: they are compiled when the first error comes, not when a program that meets none starts.
 _CONTEXT: Final = (
     r"prompt (?:is|was) too long|maximum context length|context length is only"
     r"|context (?:length|window) (?:was |is |has been )?exceeded"
     r"|(?:exceed\w*|longer than|larger than|greater than)[^.]{0,80}"
     r"(?:context (?:length|window|limit|size)|maximum model length)"
-    r"|input token count\b.{0,80}exceeds|reduce the length of (?:the |your )?(?:messages|input|prompt)"
+    r"|input token count\b.{0,80}(?:exceeds|only supports)|reduce the length of (?:the |your )?(?:messages|input|prompt)"
+    r"|input is too long for requested model|input tokens exceed|too many input tokens|expected maxlength:"
 )
 _QUOTA: Final = (
     r"credit balance is too low|insufficient (?:balance|credits|funds)|reached your specified api usage limits"
 )
 _FILTERED: Final = (
     r"content filtering policy|content management policy|content exists risk|flagged as potentially violating"
+    r"|blocked by our content filters"
 )
 _BAD_KEY: Final = (
     r"api key (?:is )?(?:not valid|invalid|expired)|invalid (?:x-)?api[- ]key|organization has been disabled"
+    r"|api key was reported as leaked|unregistered callers"
 )
 _NO_MODEL: Final = (
     r"model not exist|is not a valid model|\bmodel\b[^.]{0,120}(?:not found|does not exist)|no such model"
+    r"|model identifier is invalid|with on-demand throughput isn.t supported"
 )
 _TITLE: Final = r"(?is)<title[^>]*>(.*?)</title>"
 
@@ -147,6 +179,7 @@ class ErrorFacts:
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
     """The one error of an answer with a failing status. Header names are lower case; any body is tolerated."""
     facts = read_body(body)
+    _name(facts, headers.get("x-amzn-errortype"))
     message = facts.message or f"HTTP {status} with an empty body"
     wanted = retry_after(headers)
     return classify(status, facts)(
@@ -162,9 +195,10 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Provid
     )
 
 
-def embedded_error(value: object) -> ProviderError:
-    """The error that a 200's body or a stream event holds."""
+def embedded_error(value: object, name: str | None = None) -> ProviderError:
+    """The error that a 200's body or a stream event holds; `name` is AWS's for it, where that stands beside it."""
     facts = read_value(value)
+    _name(facts, name)
     return classify(None, facts)(
         facts.message or "the provider sent an error without a message",
         status=facts.status,
@@ -201,7 +235,7 @@ def classify(status: int | None, facts: ErrorFacts) -> ErrorClass:
         return ContentFilterError
     if (vague or status == 500) and re.search(_CONTEXT, text):
         return ContextLengthError
-    if vague and re.search(_BAD_KEY, text):
+    if (vague or status == 403) and re.search(_BAD_KEY, text):
         return AuthenticationError
     if vague and re.search(_NO_MODEL, text):
         return ModelNotFoundError
@@ -251,6 +285,7 @@ def read_value(value: object) -> ErrorFacts:
         source.get("detail"),
         source.get("errors"),
         value.get("message"),
+        value.get("Message"),
     ):
         if candidate:
             facts.message = (
@@ -270,7 +305,17 @@ def read_value(value: object) -> ErrorFacts:
     if isinstance(value.get("request_id"), str):
         facts.request_id = value["request_id"]
     _collect_words(source, facts)
+    _name(facts, value.get("__type"))
     return facts
+
+
+def _name(facts: ErrorFacts, name: object) -> None:
+    """Add AWS's name of an exception, which may come as `namespace#Name` or as `Name:address`."""
+    if not isinstance(name, str) or not name:
+        return
+    facts.type = name.partition(":")[0].rpartition("#")[2]
+    facts.words.append(facts.type.lower())
+    facts.status = facts.status or _EXCEPTIONS.get(facts.type.lower())
 
 
 def _collect_words(source: dict[str, Any], facts: ErrorFacts) -> None:
@@ -288,11 +333,20 @@ def _collect_words(source: dict[str, Any], facts: ErrorFacts) -> None:
     if isinstance(details, list):
         for detail in details:
             if isinstance(detail, dict):
-                words.append(detail.get("reason"))
+                words += [detail.get("reason"), *_used_up(detail.get("violations"))]
                 facts.retry_after = (
                     google_delay(detail.get("retryDelay")) if facts.retry_after is None else facts.retry_after
                 )
+        if facts.retry_after is not None:
+            # The vendor itself names a time when there will be quota again.
+            words = [word for word in words if word != _DAILY]
     facts.words = ["_".join(word.lower().split()) for word in words if isinstance(word, str)]
+
+
+def _used_up(violations: object) -> list[str]:
+    """The word for a quota per day that Google's QuotaFailure names (`GenerateRequestsPerDayPerProjectPerModel`)."""
+    listed = violations if isinstance(violations, list) else []
+    return [_DAILY for one in listed if isinstance(one, dict) and "PerDay" in str(one.get("quotaId"))]
 
 
 def _status(*candidates: object) -> int | None:

@@ -46,6 +46,10 @@ _WITHOUT_SCHEMAS = ("claude-2", "claude-instant", "claude-3", "sonnet-4-0", "son
 
 def encode_request(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> bytes:
     """Raises InvalidRequestError for what the format cannot hold."""
+    return forms.dump(request_body(request, model=model, stream=stream, quirks=quirks))
+
+
+def request_body(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> dict[str, Any]:
     system: list[str | list[Any]] = []
     messages: list[Message] = []
     chat = request.chat()
@@ -95,7 +99,7 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
         body["stream"] = True
     if quirks.extra_body:
         body.update(quirks.extra_body)
-    return forms.dump(body)
+    return body
 
 
 def _joined(system: list[str | list[Any]]) -> str | list[Any]:
@@ -152,6 +156,12 @@ def _choice(request: GenerationRequest) -> dict[str, Any] | None:
 
 def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     data = forms.load(body)
+    return DecodedRequest(
+        read_body(data, forms.text_field(data, "model")), forms.flag_field(data, "stream", False), True
+    )
+
+
+def read_body(data: Mapping[str, Any], model: str | None) -> GenerationRequest:
     turns = forms.objects_field(data, "messages")
     forms.check_messages(turns)
     messages: list[Message] = []
@@ -178,7 +188,7 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     request = GenerationRequest(
         messages=messages,
         system=system or None,
-        model=forms.text_field(data, "model"),
+        model=model,
         temperature=forms.number_field(data, "temperature"),
         top_p=forms.number_field(data, "top_p"),
         max_tokens=limit,
@@ -189,7 +199,7 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
         metadata=metadata,
     )
     request.check()
-    return DecodedRequest(request, forms.flag_field(data, "stream", False), True)
+    return request
 
 
 def _read_format(extras: dict[str, Any]) -> dict[str, Any] | None:

@@ -27,11 +27,17 @@ _PASSED = frozenset(
         "prompt_cache_key", "safety_identifier",
     }
 )  # fmt: skip
-_FOREIGN_TO_MESSAGES = frozenset({forms.THINKING_BLOCKS, forms.RESPONSE_ITEMS, "is_error"})
+_FOREIGN_TO_MESSAGES = frozenset(
+    {forms.THINKING_BLOCKS, forms.RESPONSE_ITEMS, forms.THOUGHT_SIGNATURES, "is_error"}
+)
 
 
 def encode_request(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> bytes:
     """Raises InvalidRequestError for what JSON cannot hold."""
+    return forms.dump(request_body(request, model=model, stream=stream, quirks=quirks))
+
+
+def request_body(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> dict[str, Any]:
     messages = [_own(message) for message in request.chat()]
     body: dict[str, Any] = {"model": model, "messages": messages}
     if request.max_tokens is not None:
@@ -69,7 +75,7 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
         body.update((k, v) for k, v in extras.items() if k in _PASSED)
     if quirks.extra_body:
         body.update(quirks.extra_body)
-    return forms.dump(body)
+    return body
 
 
 def _own(message: Message) -> Message:
@@ -100,6 +106,10 @@ def wanted_form(request: GenerationRequest, quirks: Quirks) -> tuple[Mapping[str
 
 def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     data = forms.load(body)
+    return read_body(data, forms.text_field(data, "model") or deployment_in(path))
+
+
+def read_body(data: Mapping[str, Any], model: str | None) -> DecodedRequest:
     messages = forms.objects_field(data, "messages")
     forms.check_messages(messages)
     one_choice(data)
@@ -114,7 +124,7 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     choice = data.get("tool_choice")
     request = GenerationRequest(
         messages=messages,
-        model=forms.text_field(data, "model") or deployment_in(path),
+        model=model,
         temperature=forms.number_field(data, "temperature"),
         top_p=forms.number_field(data, "top_p"),
         max_tokens=forms.whole_field(data, "max_tokens") if limit is None else limit,

@@ -1,0 +1,154 @@
+"""What Bedrock's two inference APIs share: the model in the path, exceptions, and the messages of their streams.
+
+Reference: docs.aws.amazon.com/bedrock/latest/APIReference (operations of Amazon Bedrock Runtime).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+import orjson
+
+from providers import errors as e
+from providers.dialects.base import WireError
+from providers.dialects.decoding import json_or_text
+from providers.dialects.eventstream import Frame, write_frame
+from providers.dialects.vendor_errors import (
+    ErrorClass,
+    ErrorFacts,
+    ErrorForm,
+    classify,
+    embedded_error,
+    error_headers,
+    form_of,
+    status_of,
+)
+
+_STREAMED: Final = frozenset({"converse-stream", "invoke-with-response-stream"})
+
+# What is told in words where a field for it would be refused: schemas by
+# docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html, cache points by …/userguide/prompt-caching.html.
+_SCHEMAS: Final = (
+    "claude", "openai.gpt-oss", "qwen.", "deepseek.v3", "moonshot", "minimax.", "google.gemma", "nvidia.nemotron",
+    "mistral.ministral", "mistral.magistral", "mistral.mistral-large-3",
+)  # fmt: skip
+_CACHES: Final = ("claude", "amazon.nova")
+_OLD_CLAUDE: Final = ("claude-v2", "claude-instant", "claude-3-sonnet", "claude-3-haiku", "claude-3-opus")
+_WITHOUT_CACHE: Final = (*_OLD_CLAUDE, "claude-3-5-sonnet-20240620")
+_WITHOUT_SCHEMAS: Final = (
+    *_OLD_CLAUDE, "claude-3-5", "claude-3-7", "claude-sonnet-4-2025", "claude-opus-4-2025", "claude-opus-4-1",
+)  # fmt: skip
+
+ERROR_MESSAGE_BYTES: Final = 4096
+"""Longer messages are cut where they are a header, which holds 64 KiB."""
+
+
+def read_path(path: str) -> tuple[str | None, bool]:
+    """(model, whether the answer streams) of `/model/{id}/{operation}`; (None, False) of any other path.
+
+    Clients write the `:` of an id and the `/` of an ARN both as they are and quoted.
+    """
+    _, found, rest = path.partition("?")[0].partition("/model/")
+    model, _, operation = rest.rpartition("/")
+    return (unquote(model) or None, operation in _STREAMED) if found else (None, False)
+
+
+def takes_schemas(model: str) -> bool:
+    """Whether the model can be held to a JSON Schema."""
+    return _among(model, _SCHEMAS) and not _among(model, _WITHOUT_SCHEMAS)
+
+
+def takes_cache_points(model: str) -> bool:
+    """Whether the model caches prompts up to a mark."""
+    return _among(model, _CACHES) and not _among(model, _WITHOUT_CACHE)
+
+
+def _among(model: str, names: tuple[str, ...]) -> bool:
+    return any(name in model for name in names)
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+# A code is added where no exception says what happened.
+_FORMS: Final[dict[ErrorClass, ErrorForm]] = {
+    e.RateLimitError: ErrorForm(429, "ThrottlingException"),
+    e.QuotaExhaustedError: ErrorForm(400, "ServiceQuotaExceededException"),
+    e.AuthenticationError: ErrorForm(403, "UnrecognizedClientException"),
+    e.PermissionDeniedError: ErrorForm(403, "AccessDeniedException"),
+    e.ModelNotFoundError: ErrorForm(404, "ResourceNotFoundException"),
+    e.InvalidRequestError: ErrorForm(400, "ValidationException"),
+    e.ContextLengthError: ErrorForm(400, "ValidationException"),
+    e.ContentFilterError: ErrorForm(400, "ValidationException", "content_filter"),
+    e.ProviderTimeoutError: ErrorForm(408, "ModelTimeoutException"),
+    e.ServiceUnavailableError: ErrorForm(503, "ServiceUnavailableException"),
+    e.ConnectionFailedError: ErrorForm(500, "InternalServerException", "connection_failed"),
+    e.MalformedResponseError: ErrorForm(424, "ModelErrorException", "malformed_response"),
+    e.StreamInterruptedError: ErrorForm(424, "ModelErrorException", "stream_interrupted"),
+    e.CircuitBreakerOpenError: ErrorForm(503, "ServiceUnavailableException", "circuit_breaker_open"),
+    e.BudgetExceededError: ErrorForm(429, "ThrottlingException", "budget_exceeded"),
+    e.AllProvidersFailedError: ErrorForm(500, "InternalServerException", "all_providers_failed"),
+    e.ProviderError: ErrorForm(500, "InternalServerException"),
+}
+_TYPE_OF_STATUS: Final = {424: "ModelErrorException", 500: "InternalServerException"}
+
+# The exceptions that a stream can hold; any other is an unmodelled error there.
+_IN_STREAMS: Final = {
+    "ThrottlingException": "throttlingException",
+    "ValidationException": "validationException",
+    "ModelErrorException": "modelStreamErrorException",
+    "ServiceUnavailableException": "serviceUnavailableException",
+    "InternalServerException": "internalServerException",
+}
+
+
+def encode_error(error: e.ProviderError) -> WireError:
+    name, status, body = _exception(error)
+    headers = error_headers(error)
+    headers["x-amzn-errortype"] = f"{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"
+    return WireError(status, headers, orjson.dumps(body))
+
+
+def _exception(error: e.ProviderError) -> tuple[str, int, dict[str, Any]]:
+    """Name, status and body of the exception that says the same."""
+    form = form_of(error, _FORMS)
+    status, message = status_of(error, form), error.message
+    if isinstance(error, e.ContextLengthError) and classify(400, ErrorFacts(message)) is not e.ContextLengthError:
+        # Clients know this error by its text alone.
+        message = f"Input is too long for requested model: {message}"
+    if form.code is not None:
+        return form.type, status, {"message": message, "code": form.code}
+    return form.type if status == form.status else _TYPE_OF_STATUS.get(status, form.type), status, {"message": message}
+
+
+# --- messages of a stream -------------------------------------------------------------------------------------------
+
+
+def write_event(name: str, body: Mapping[str, Any]) -> bytes:
+    headers = {":event-type": name, ":content-type": "application/json", ":message-type": "event"}
+    return write_frame(headers, orjson.dumps(body))
+
+
+def write_exception(error: e.ProviderError, further: Mapping[str, str] | None = None) -> bytes:
+    """The error as a stream's last message; `further` are exceptions that only this API's streams can hold."""
+    name, _, body = _exception(error)
+    modelled = _IN_STREAMS.get(name) or (further or {}).get(name)
+    if modelled is None:
+        message = body["message"].encode()[:ERROR_MESSAGE_BYTES].decode(errors="ignore")
+        return write_frame({":message-type": "error", ":error-code": name, ":error-message": message}, b"")
+    headers = {":exception-type": modelled, ":content-type": "application/json", ":message-type": "exception"}
+    return write_frame(headers, orjson.dumps(body))
+
+
+def read_event(frame: Frame) -> tuple[str, bytes]:
+    """(type, payload) of an event. Raises what an exception or an error in its place means."""
+    match frame.text(":message-type"):
+        case "event":
+            return frame.text(":event-type"), frame.payload
+        case "exception":
+            raise embedded_error(json_or_text(frame.payload), frame.text(":exception-type"))
+        case "error":
+            raise embedded_error(frame.text(":error-message"), frame.text(":error-code"))
+        case other:
+            raise e.MalformedResponseError(f"the event stream has a message of type {other!r}")
