@@ -41,11 +41,16 @@ def encode_completion(completion: Completion, *, model: str, response_id: str, c
         "object": TextEncoder.chunk,
         "created": created,
         "model": model,
-        "choices": [_choice(completion.text or "", finish_word(completion))],
+        "choices": [_choice(completion.text or "", _finish(completion))],
     }
     if completion.usage is not None:
         body["usage"] = write_usage(completion.usage)
     return orjson.dumps(body)
+
+
+def _finish(completion: Completion) -> str:
+    """Why it ended, without the reason that this format does not know."""
+    return "stop" if completion.stop == "tool_calls" else finish_word(completion)
 
 
 def _choice(text: str, finish_reason: str | None = None) -> dict[str, Any]:
@@ -75,4 +80,4 @@ class TextEncoder(ChatEncoder):
         return self._event(_choice(event.text)) if isinstance(event, TextDelta) and event.text else b""
 
     def finish(self, completion: Completion) -> bytes:
-        return self._event(_choice("", finish_word(completion))) + self._end(completion)
+        return self._event(_choice("", _finish(completion))) + self._end(completion)

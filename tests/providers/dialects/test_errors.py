@@ -13,7 +13,7 @@ from providers.dialects.retry_after import google_delay, retry_after
 from providers.redaction import MASK
 from tests.providers.dialects.recorded import drain
 
-NAMES = ["openai_chat", "anthropic_messages", "ollama", "ollama_generate"]
+NAMES = ["openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "ollama", "ollama_generate"]
 
 BY_STATUS = {
     400: e.InvalidRequestError,

@@ -16,7 +16,7 @@ from providers.errors import InvalidRequestError, MalformedResponseError, Provid
 from tests.providers.dialects.recorded import cut, drain, recordings
 from tests.shared_material import needs_wire
 
-NAMES = ["openai_chat", "anthropic_messages", "ollama", "ollama_generate"]
+NAMES = ["openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "ollama", "ollama_generate"]
 FEW = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=5),

@@ -35,6 +35,7 @@ CLASSES: dict[str, type[ProviderError]] = {
     "openai/chat-error-400-02.json": errors.InvalidRequestError,
     "openai/chat-error-401-01.json": errors.AuthenticationError,
     "openai/chat-error-404-01.json": errors.ModelNotFoundError,
+    "openai/responses-error-4xx-01.json": errors.AuthenticationError,
     "openrouter/chat-error-429-01.json": errors.RateLimitError,
 }
 

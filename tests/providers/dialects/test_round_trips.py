@@ -24,12 +24,19 @@ from providers.types import (
 )
 from tests.providers.dialects.recorded import cut, decode, drain, fold
 
-NAMES = ["openai_chat", "anthropic_messages", "ollama", "ollama_generate"]
+NAMES = ["openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "ollama", "ollama_generate"]
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 NAME = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
 OBJECT = st.dictionaries(NAME, st.none() | st.booleans() | st.integers(-9, 9) | TEXT, max_size=3)
 STOPS: dict[str, list[tuple[str, StopReason]]] = {
     "openai_chat": [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter")],
+    "openai_responses": [
+        ("completed", "stop"),
+        ("max_output_tokens", "length"),
+        ("content_filter", "content_filter"),
+        ("max_messages", "other"),
+    ],
+    "openai_completions": [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter")],
     "anthropic_messages": [
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
@@ -39,7 +46,14 @@ STOPS: dict[str, list[tuple[str, StopReason]]] = {
     "ollama": [("stop", "stop"), ("length", "length")],
     "ollama_generate": [("stop", "stop"), ("length", "length")],
 }
-CALLED = {"openai_chat": "tool_calls", "anthropic_messages": "tool_use", "ollama": "stop"}
+CALLED = {
+    "openai_chat": "tool_calls",
+    "openai_responses": "completed",
+    "anthropic_messages": "tool_use",
+    "ollama": "stop",
+}
+TEXT_ONLY = {"openai_completions", "ollama_generate"}
+"""Formats without tools; of these OpenAI's has no reasoning either."""
 
 
 @st.composite
@@ -56,15 +70,15 @@ def usages(draw: st.DrawFn, name: str) -> TokenUsage:
 def completions(draw: st.DrawFn, name: str) -> Completion:
     """Answers that the format can hold."""
     calls = []
-    if name != "ollama_generate":
+    if name not in TEXT_ONLY:
         for index in range(draw(st.integers(0, 2))):
             calls.append(ToolCall(f"call_{index}", draw(NAME), orjson.dumps(draw(OBJECT)).decode()))
     reason, stop = draw(st.sampled_from(STOPS[name]))
     if calls and stop == "stop":
         reason, stop = CALLED[name], "tool_calls"
-    # Ollama always sends a text, and an empty one of thinking means none.
-    text = draw(TEXT) if name.startswith("ollama") else draw(st.none() | TEXT)
-    reasoning = draw(st.none() | TEXT.filter(bool))
+    # Ollama and text completions always send a text, and an empty one of thinking means none.
+    text = draw(TEXT) if name.startswith("ollama") or name in TEXT_ONLY else draw(st.none() | TEXT)
+    reasoning = None if name == "openai_completions" else draw(st.none() | TEXT.filter(bool))
     return Completion(text, reasoning, reason, stop, draw(usages(name)), tool_calls=calls, model="m", response_id="r")
 
 
@@ -108,7 +122,7 @@ def test_usage_goes_into_a_stream_only_when_asked_for_where_the_format_knows_the
     completion = Completion("", finish_reason=None, stop="stop", usage=TokenUsage(1, 2))
     back, error = decode(dialect(name), [encoder.start() + encoder.finish(completion)])
     assert error is None
-    assert (back.usage is None) == (name == "openai_chat")
+    assert (back.usage is None) == (name in ("openai_chat", "openai_completions"))
 
 
 @pytest.mark.parametrize("source", NAMES)
@@ -126,7 +140,10 @@ def test_an_answer_of_one_vendor_can_be_written_for_another(source: str, target:
     )
     assert (back.text, back.usage) == ("Hi", TokenUsage(2, 1))
     if "ollama" not in source + target and stop != "other":
-        assert back.stop == stop
+        if stop == "tool_calls" and "openai_completions" in (source, target):
+            assert back.stop == "stop"
+        else:
+            assert back.stop == stop
 
 
 def test_a_models_broken_arguments_still_reach_formats_that_take_only_objects() -> None:
@@ -222,7 +239,7 @@ def requests(draw: st.DrawFn) -> GenerationRequest:
     )
 
 
-@pytest.mark.parametrize("name", ["openai_chat", "anthropic_messages", "ollama"])
+@pytest.mark.parametrize("name", ["openai_chat", "openai_responses", "anthropic_messages", "ollama"])
 @pytest.mark.parametrize("stream", [True, False])
 @given(request_=requests())
 def test_a_request_comes_back_as_it_was(name: str, stream: bool, request_: GenerationRequest) -> None:
@@ -232,9 +249,13 @@ def test_a_request_comes_back_as_it_was(name: str, stream: bool, request_: Gener
     assert back.stream is stream
     assert back.request.model == "claude-opus-4-5"
     assert (back.request.temperature, back.request.top_p) == (request_.temperature, request_.top_p)
-    assert (back.request.max_tokens, back.request.stop_list()) == (request_.max_tokens, request_.stop_list())
+    assert back.request.max_tokens == request_.max_tokens
+    if name == "openai_responses":
+        assert (back.request.stop, back.request.seed) == (None, None)
+    else:
+        assert back.request.stop_list() == request_.stop_list()
     if name != "anthropic_messages":
-        assert back.request.seed == request_.seed
+        assert back.request.seed == (request_.seed if name != "openai_responses" else None)
         assert back.request.response_format == request_.response_format
     if name != "ollama":
         assert back.request.tool_choice == request_.tool_choice
@@ -269,6 +290,21 @@ def test_openais_request_is_kept_to_the_letter() -> None:
     body = dialect("openai_chat").encode_request(request, model="m", stream=False, quirks=Quirks())
     assert orjson.loads(body) == {"model": "m", "messages": request.messages}
     assert dialect("openai_chat").decode_request(body).request.messages == request.messages
+
+
+@given(WORDS, st.booleans(), st.none() | st.floats(0, 1), st.integers(1, 99))
+def test_a_lone_question_is_the_text_to_complete(
+    prompt: str, stream: bool, temperature: float | None, limit: int
+) -> None:
+    request = GenerationRequest(prompt=prompt, temperature=temperature, max_tokens=limit, stop=["END"], seed=1)
+    format_ = dialect("openai_completions")
+    body = format_.encode_request(request, model="m", stream=stream, quirks=Quirks())
+    back = format_.decode_request(body)
+    assert back.request == GenerationRequest(
+        prompt=prompt, model="m", temperature=temperature, max_tokens=limit, stop=["END"], seed=1
+    )
+    assert (back.stream, back.include_usage) == (stream, stream)
+    assert format_.encode_request(back.request, model="m", stream=stream, quirks=Quirks()) == body
 
 
 @given(WORDS, st.none() | WORDS, st.none() | st.just({"type": "json_object"}))

@@ -20,7 +20,7 @@ from providers.types import (
 )
 from tests.providers.dialects.recorded import decode, drain
 
-SSE_NAMES = ["openai_chat", "anthropic_messages"]
+SSE_NAMES = ["openai_chat", "openai_responses", "openai_completions", "anthropic_messages"]
 NAMES = [*SSE_NAMES, "ollama", "ollama_generate"]
 
 
