@@ -58,7 +58,8 @@ _DECISIVE: Final = _table(
     (
         ContentFilterError,
         "content_filter content_filtered content_policy_violation responsibleaipolicyviolation "
-        "data_inspection_failed moderation_blocked flagged_input",
+        "data_inspection_failed moderation_blocked flagged_input image_content_policy_violation bio_policy "
+        "misalignment_policy_violation",
     ),
     (ModelNotFoundError, "model_not_found deploymentnotfound unknown_model"),
     (
@@ -85,7 +86,10 @@ _TYPES: Final = _table(
     (
         InvalidRequestError,
         "invalid_request_error invalid_request bad_request badrequesterror invalid_argument validation_error "
-        "unprocessableentityerror request_too_large tool_use_failed",
+        "unprocessableentityerror request_too_large tool_use_failed invalid_prompt data_residency_mismatch "
+        "invalid_image invalid_image_format invalid_base64_image invalid_image_url invalid_image_mode image_too_large "
+        "image_too_small image_parse_error image_file_too_large image_file_not_found unsupported_image_media_type "
+        "empty_image_file failed_to_download_image",
     ),
     (AuthenticationError, "authentication_error authenticationerror unauthorized unauthenticated"),
     (PermissionDeniedError, "permission_error permission_denied permissiondeniederror forbidden"),
@@ -95,7 +99,7 @@ _TYPES: Final = _table(
         "rate_limit_error rate_limit_exceeded ratelimiterror ratelimitreached too_many_requests toomanyrequests "
         "resource_exhausted requests tokens",
     ),
-    (ProviderTimeoutError, "timeout timeout_error request_timeout deadline_exceeded"),
+    (ProviderTimeoutError, "timeout timeout_error request_timeout deadline_exceeded vector_store_timeout"),
     (
         ServiceUnavailableError,
         "overloaded_error api_error server_error internal_error internalservererror internal_server_error unavailable "
