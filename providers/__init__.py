@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from providers.vendors.anthropic import AnthropicProvider
     from providers.vendors.azure_openai import AzureOpenAIProvider
     from providers.vendors.deepseek import DeepSeekProvider
+    from providers.vendors.gemini import GeminiProvider
     from providers.vendors.ollama import OllamaProvider
     from providers.vendors.openai import OpenAIProvider
     from providers.vendors.vllm import VLLMProvider
@@ -31,6 +32,7 @@ _EXPORTS = {
     "BaseLLMProvider": "providers.base",
     "Completion": "providers.types",
     "DeepSeekProvider": "providers.vendors.deepseek",
+    "GeminiProvider": "providers.vendors.gemini",
     "GenerationRequest": "providers.types",
     "LLMResponse": "providers.types",
     "MockProvider": "providers.mock",
@@ -47,6 +49,7 @@ __all__ = [
     "BaseLLMProvider",
     "Completion",
     "DeepSeekProvider",
+    "GeminiProvider",
     "GenerationRequest",
     "LLMResponse",
     "MockProvider",

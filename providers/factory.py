@@ -15,12 +15,13 @@ KINDS: Final = {
     "openai": ("providers.vendors.openai", "OpenAIProvider"),
     "anthropic": ("providers.vendors.anthropic", "AnthropicProvider"),
     "deepseek": ("providers.vendors.deepseek", "DeepSeekProvider"),
+    "gemini": ("providers.vendors.gemini", "GeminiProvider"),
     "vllm": ("providers.vendors.vllm", "VLLMProvider"),
     "ollama": ("providers.vendors.ollama", "OllamaProvider"),
     "mock": ("providers.mock.provider", "MockProvider"),
 }
 """Module and class of every kind, in the order of the default chain."""
-ABSENT: Final = frozenset({"bedrock", "gemini"})
+ABSENT: Final = frozenset({"bedrock"})
 """Kinds that prices and presets know and that no class answers for."""
 
 

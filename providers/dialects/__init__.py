@@ -15,6 +15,8 @@ _CLASSES: Final = {
     "openai_completions": ("providers.dialects.openai_completions", "OpenAICompletions"),
     "anthropic_messages": ("providers.dialects.anthropic_messages", "AnthropicMessages"),
     "bedrock_converse": ("providers.dialects.bedrock_converse", "BedrockConverse"),
+    "gemini": ("providers.dialects.gemini", "Gemini"),
+    "gemini_array": ("providers.dialects.gemini", "GeminiArray"),
     "ollama": ("providers.dialects.ollama", "OllamaChat"),
     "ollama_generate": ("providers.dialects.ollama", "OllamaGenerate"),
 }
@@ -26,6 +28,8 @@ API_DIALECTS: Final = {
     "messages": "anthropic_messages",
     "converse": "bedrock_converse",
     "converse-stream": "bedrock_converse",
+    "generateContent": "gemini",
+    "streamGenerateContent": "gemini",
     "chat": "ollama",
     "generate": "ollama_generate",
 }

@@ -24,6 +24,11 @@ THINKING_BLOCKS = "thinking_blocks"
 RESPONSE_ITEMS = "response_items"
 """Likewise: items of OpenAI's Responses API that no message can hold, such as reasoning, to be sent back."""
 
+THOUGHT_SIGNATURES = "thought_signatures"
+"""Likewise: Gemini's signatures, `{"signature": …}` for the text, with `"call": 0` for the first call and so on."""
+RAW_FINISH = "raw_finish_reason"
+"""Key of a completion's metadata: the finish reason as sent, where that was a number and no word."""
+
 _TEXT = (str, type(None))
 JSON_ONLY = "Answer with one valid JSON value and nothing else: no explanation, no code fence."
 
@@ -136,7 +141,7 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
         for name in ("tool_call_id", "name"):
             if not isinstance(message.get(name), _TEXT):
                 raise InvalidRequestError(f"{where}.{name} is {_shown(message[name])}; it must be a string")
-        for name in ("tool_calls", THINKING_BLOCKS, RESPONSE_ITEMS):
+        for name in ("tool_calls", THINKING_BLOCKS, RESPONSE_ITEMS, THOUGHT_SIGNATURES):
             items = message.get(name)
             if items is not None and not (
                 isinstance(items, (list, tuple)) and all(isinstance(i, Mapping) for i in items)

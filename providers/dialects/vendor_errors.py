@@ -121,9 +121,6 @@ _STATUSES: Final[dict[int, ErrorClass]] = {
     429: RateLimitError,
 }
 
-_DAILY: Final = "daily_quota_exhausted"
-"""A word of our own, among the decisive ones."""
-
 # The status of each of Bedrock's exceptions, for streams, where nothing else tells it.
 _EXCEPTIONS: Final = {
     "validationexception": 400,
@@ -144,7 +141,8 @@ _CONTEXT: Final = (
     r"|context (?:length|window) (?:was |is |has been )?exceeded"
     r"|(?:exceed\w*|longer than|larger than|greater than)[^.]{0,80}"
     r"(?:context (?:length|window|limit|size)|maximum model length)"
-    r"|input token count\b.{0,80}(?:exceeds|only supports)|reduce the length of (?:the |your )?(?:messages|input|prompt)"
+    r"|input token count\b.{0,80}(?:exceeds|only supports)"
+    r"|reduce the length of (?:the |your )?(?:messages|input|prompt)"
     r"|input is too long for requested model|input tokens exceed|too many input tokens|expected maxlength:"
 )
 _QUOTA: Final = (
@@ -337,20 +335,23 @@ def _collect_words(source: dict[str, Any], facts: ErrorFacts) -> None:
     if isinstance(details, list):
         for detail in details:
             if isinstance(detail, dict):
-                words += [detail.get("reason"), *_used_up(detail.get("violations"))]
+                words.append(detail.get("reason"))
                 facts.retry_after = (
                     google_delay(detail.get("retryDelay")) if facts.retry_after is None else facts.retry_after
                 )
-        if facts.retry_after is not None:
-            # The vendor itself names a time when there will be quota again.
-            words = [word for word in words if word != _DAILY]
+        if facts.retry_after is None and _daily(details):
+            words.append("daily_quota_exhausted")
     facts.words = ["_".join(word.lower().split()) for word in words if isinstance(word, str)]
 
 
-def _used_up(violations: object) -> list[str]:
-    """The word for a quota per day that Google's QuotaFailure names (`GenerateRequestsPerDayPerProjectPerModel`)."""
-    listed = violations if isinstance(violations, list) else []
-    return [_DAILY for one in listed if isinstance(one, dict) and "PerDay" in str(one.get("quotaId"))]
+def _daily(details: list[Any]) -> bool:
+    """Google's QuotaFailure names a quota for each day (`GenerateRequestsPerDayPerProjectPerModel`)."""
+    return any(
+        isinstance(one, dict) and isinstance(one.get("quotaId"), str) and "PerDay" in one["quotaId"]
+        for detail in details
+        if isinstance(detail, dict) and isinstance(detail.get("violations"), list)
+        for one in detail["violations"]
+    )
 
 
 def _status(*candidates: object) -> int | None:

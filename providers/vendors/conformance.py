@@ -14,6 +14,7 @@ import orjson
 
 from providers.dialects import API_DIALECTS, dialect
 from providers.dialects.accumulator import Accumulator
+from providers.dialects.forms import RAW_FINISH
 from providers.errors import FixtureError, ProviderError
 from providers.exchange.format import Exchange
 from providers.exchange.framing import is_stream
@@ -30,6 +31,8 @@ _BY_API: Final = {
     "messages": ("providers.vendors.anthropic", "AnthropicProvider"),
     "chat": ("providers.vendors.ollama", "OllamaProvider"),
     "generate": ("providers.vendors.ollama", "OllamaProvider"),
+    "generateContent": ("providers.vendors.gemini", "GeminiProvider"),
+    "streamGenerateContent": ("providers.vendors.gemini", "GeminiProvider"),
 }
 # Whoever else speaks chat completions (Groq, OpenRouter, Gemini's and Ollama's /v1) goes through OpenAI's class.
 _CHAT_COMPLETIONS: Final = {
@@ -110,7 +113,7 @@ def _row(file: str, answer: Completion, error: ProviderError | None, deltas: int
         "ok": error is None,
         "text": answer.text,
         "reasoning_text": answer.reasoning_text,
-        "finish_reason": answer.finish_reason,
+        "finish_reason": answer.metadata.get(RAW_FINISH, answer.finish_reason),
         "stop": answer.stop if error is None else None,
         "input_tokens": raw.input_tokens,
         "output_tokens": raw.output_tokens,

@@ -200,7 +200,7 @@ class FixtureReplay(TypedDict):
     ok: bool
     text: str | None
     reasoning_text: str | None
-    finish_reason: str | None
+    finish_reason: str | int | None
     stop: str | None
     input_tokens: int | None
     output_tokens: int | None
