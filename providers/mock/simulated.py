@@ -5,7 +5,7 @@ An answer comes from a matching recorded exchange, else from the synthetic write
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -13,15 +13,17 @@ from providers.clock import SYSTEM_CLOCK, Clock
 from providers.dialects import spoken
 from providers.dialects.base import Dialect, StreamEncoder
 from providers.errors import FixtureError, ProviderError
-from providers.mock.pace import PACES, Instant, Pace
-from providers.mock.writer import SyntheticWriter, Written, pieces_of
+from providers.mock.pace import PACES, Instant, Pace, Timing
+from providers.mock.vendor_headers import WHOLE_TYPES, Moment, answer_headers, own_headers
+from providers.mock.vendor_speech import VendorSpeech
+from providers.mock.writer import Dice, SyntheticWriter, Written, pieces_of
 from providers.transports.base import WireRequest, WireResponse
 from providers.transports.canned import PiecewiseResponse, WholeResponse
 from providers.transports.replay import replayed
 from providers.types import Completion, StreamFinished, TextDelta, ToolCallDelta
 
 if TYPE_CHECKING:
-    from providers.exchange import Exchange, FixtureLibrary
+    from providers.exchange import Exchange, FixtureLibrary, Match, RecordedResponse
 
 _ID_PREFIX: Final = {
     "openai_chat": "chatcmpl-",
@@ -29,6 +31,10 @@ _ID_PREFIX: Final = {
     "openai_responses": "resp_",
     "openai_completions": "cmpl-",
 }
+
+
+Observer = Callable[[WireRequest, str | None], None]
+"""Hears of every request which recording answers it; None: the writer does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,19 @@ class Simulation:
 class SimulatedTransport:
     """A transport whose far end is here."""
 
-    def __init__(self, *, provider: str, simulation: Simulation | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        *,
+        provider: str,
+        simulation: Simulation | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        observe: Observer | None = None,
+    ) -> None:
         chosen = simulation or Simulation()
         self._provider = provider
         self._clock = clock
+        self._observe = observe
+        self._speech = VendorSpeech(provider, clock)
         self._library = chosen.library or (_packaged() if chosen.fixtures_only else None)
         self._fixtures_only = chosen.fixtures_only
         self._turns: dict[str, int] = {}
@@ -64,38 +79,52 @@ class SimulatedTransport:
 
     async def send(self, request: WireRequest) -> WireResponse:
         """Answer. Raises FixtureError where only recordings may answer and none does."""
-        if self._library is not None:
-            exchange = self._recorded(self._library, request)
-            if exchange is not None:
-                return await self._replay(exchange, request)
-        return await self._write(request)
+        match = None if self._library is None else self._recorded(self._library, request)
+        if self._observe is not None:
+            self._observe(request, None if match is None else match.exchange.name)
+        return await self._write(request) if match is None else await self._replay(match, request)
+
+    def restart(self) -> None:
+        """Begin every sequence of recordings anew."""
+        self._turns.clear()
 
     # --- from recordings ------------------------------------------------------------------------------------------
 
-    def _recorded(self, library: FixtureLibrary, request: WireRequest) -> Exchange | None:
+    def _recorded(self, library: FixtureLibrary, request: WireRequest) -> Match | None:
         from providers.exchange import Query
 
         query = Query(self._provider, request.api, request.body, request.path)
-        if self._fixtures_only:
-            return library.require(query, self._turns).exchange
-        found = library.find(query, self._turns)
-        return found.exchange if found is not None else None
+        return (library.require if self._fixtures_only else library.find)(query, self._turns)
 
-    async def _replay(self, exchange: Exchange, request: WireRequest) -> WireResponse:
+    async def _replay(self, match: Match, request: WireRequest) -> WireResponse:
         from providers.exchange.framing import is_stream
 
+        exchange = match.exchange
         recorded = exchange.response
-        clock = self._clock if self._paced else None
-        if recorded is not None and recorded.status == 200 and exchange.error is None:
-            streamed = is_stream(exchange.api, recorded)
-            if streamed is not request.stream:
-                dialect = spoken(request.api, request.path)
-                completion = _read(dialect, exchange, recorded.body, streamed)
-                written = Written(completion, pieces_of(completion.text or ""))
-                return self._encoded(
-                    dialect, written, completion.model or "", request.stream, True, completion.response_id or ""
-                )
-        return replayed(exchange, clock=clock)
+        if recorded is None:
+            return replayed(exchange, clock=self._clock if self._paced else None)
+        streamed = is_stream(exchange.api, recorded)
+        # An equal request asked for the form that was recorded; other rules match a request for the other form too.
+        alike = match.rule == "exact" or streamed is request.stream
+        if not alike and recorded.status == 200 and exchange.error is None:
+            dialect = spoken(request.api, request.path)
+            completion = _read(dialect, exchange, recorded.body, streamed)
+            written = Written(completion, pieces_of(completion.text or ""))
+            ident = completion.response_id or exchange.name
+            return self._encoded(request, dialect, written, completion.model or "", request.stream, True, ident)
+        response = replayed(exchange, clock=self._clock if self._paced else None)
+        response.headers = self._completed(exchange, recorded)
+        return response
+
+    def _completed(self, exchange: Exchange, recorded: RecordedResponse) -> Mapping[str, str]:
+        """Recorded headers, with what a recording may lack and clients read: the content type and the request's id."""
+        from providers.exchange.framing import content_type
+
+        headers = {**own_headers(self._provider, Moment(Dice(exchange.name).token(32))), **recorded.headers}
+        if "content-type" not in headers:
+            kind = content_type(exchange.api, recorded)
+            headers["content-type"] = kind or WHOLE_TYPES.get(exchange.api, "application/json")
+        return headers
 
     # --- from the writer ------------------------------------------------------------------------------------------
 
@@ -108,7 +137,7 @@ class SimulatedTransport:
             window = self._window_of(provider, model) if self._window_of is not None else None
             written = writer.write(asked, provider=provider, model=model, window=window, dice=dice)
         except ProviderError as error:
-            wire = dialect.encode_error(error)
+            wire = self._speech(request).encode_error(error)
             return WholeResponse(wire.status, wire.headers, wire.body)
         timing = self._pace.timing(provider, model, dice)
         rate = timing.tokens_per_second if timing is not None else None
@@ -116,29 +145,41 @@ class SimulatedTransport:
             rate = min(rate or request.tokens_per_second, request.tokens_per_second)
         if timing is not None:
             await self._clock.sleep(timing.first_token)
-        return self._encoded(dialect, written, model, stream, include_usage, dice.token(), rate)
+        return self._encoded(request, dialect, written, model, stream, include_usage, dice.token(32), timing, rate)
 
     def _encoded(
         self,
+        request: WireRequest,
         dialect: Dialect,
         written: Written,
         model: str,
         stream: bool,
         include_usage: bool,
         ident: str,
+        timing: Timing | None = None,
         rate: float | None = None,
     ) -> WireResponse:
+        now_us = self._clock.time_us()
+        created = now_us // 1_000_000
         prefix = _ID_PREFIX.get(dialect.name, "")
-        response_id = ident if ident.startswith(prefix) else prefix + ident
-        created = self._clock.time_us() // 1_000_000
+        response_id = ident if ident.startswith(prefix) and prefix else prefix + ident[:24]
+        usage = written.completion.usage
+        moment = Moment(
+            ident if len(ident) == 32 else Dice(ident).token(32),
+            0 if timing is None else round(timing.first_token * 1000),
+            now_us,
+            request.api,
+            usage.input_tokens if usage is not None else 0,
+            usage.output_tokens if usage is not None else 0,
+        )
         if stream:
             encoder = dialect.encoder(
                 model=model, response_id=response_id, created=created, include_usage=include_usage
             )
-            headers = {"content-type": encoder.content_type, "x-request-id": f"req_{ident}"}
+            headers = answer_headers(self._provider, encoder.content_type, moment)
             return PiecewiseResponse(200, headers, self._stream(encoder, written, rate), rate)
         body = dialect.encode_completion(written.completion, model=model, response_id=response_id, created=created)
-        headers = {"content-type": "application/json", "x-request-id": f"req_{ident}"}
+        headers = answer_headers(self._provider, WHOLE_TYPES.get(request.api, "application/json"), moment)
         if rate is None:
             return WholeResponse(200, headers, body)
         return PiecewiseResponse(200, headers, self._late(body, written, rate), rate)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness
-from providers.dialects import api_of, dialect, spoken
+from providers.dialects import api_of, dialect
 from providers.dialects.base import Dialect, Quirks
 from providers.errors import AuthenticationError, ConfigError, MalformedResponseError, ProviderError
 from providers.faults import FaultSource
@@ -19,6 +19,7 @@ from providers.vendors.settings import Mode, checked_base_url, environment, mode
 if TYPE_CHECKING:
     from providers.mock.simulated import Simulation
     from providers.pricing import Catalogue
+    from providers.vendors.recording import Recorder
 
 TransportKind = Literal["sdk", "aiohttp"]
 
@@ -38,6 +39,8 @@ class WireProvider(BaseLLMProvider):
     """Further APIs of this vendor that `api` can choose: the dialect and the path of each."""
     default_base_url: ClassVar[str] = ""
     default_transport: ClassVar[TransportKind] = "sdk"
+    has_sdk: ClassVar[bool] = True
+    """The vendor's SDK can be the transport."""
     key_variable: ClassVar[str | None] = None
     url_variable: ClassVar[str | None] = None
     needs_key: ClassVar[bool] = True
@@ -70,13 +73,18 @@ class WireProvider(BaseLLMProvider):
         simulation: Simulation | None = None,
         faults: FaultSource | None = None,
         registered_as: str | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """`models`: further model names that this one serves. `transport`: used in place of one of its own.
+        `transport_kind`: ConfigError for the SDK of a vendor that has none here.
         `api`: another of the vendor's APIs than its main one, such as `responses`; ConfigError for one it has not.
 
         `simulation`: how the simulated side answers; giving one turns mock mode on. `faults`: failures to provoke on
         the provider that is `registered_as` (default: its kind). `mock_mode=None`: what SANDBOX_MODE says, else live.
+        `recorder`: keeps what it is armed for, or everything; closing it is its owner's.
         """
+        if transport_kind == "sdk" and not self.has_sdk:
+            raise ConfigError(f"transport is 'sdk' for {self.kind}, which has no vendor SDK here; use 'aiohttp'")
         self.models = tuple(models)
         self.mode: Mode
         if simulation is not None and mock_mode is not False:
@@ -106,6 +114,7 @@ class WireProvider(BaseLLMProvider):
         self.simulation = simulation
         self.registered_as = registered_as or self.kind
         self._faults = faults
+        self._recorder = recorder
         self._given = transport
         self._transport: Transport | None = None
         self._quirks: dict[str, Quirks] = {}
@@ -171,8 +180,13 @@ class WireProvider(BaseLLMProvider):
                 self._check_configured(model_id)
                 # In a thread, because the first one imports an HTTP client and perhaps an SDK: up to seconds.
                 transport = await asyncio.to_thread(self._connected)
+        recorder = self._recorder
+        if recorder is not None and not recorder.provoked:
+            transport = self._recorded(transport, recorder)
         if self._faults is not None:
             transport = self._faulty(transport, self._faults)
+        if recorder is not None and recorder.provoked:
+            transport = self._recorded(transport, recorder)
         if self._transport is None:
             self._transport = transport
         return self._transport
@@ -210,16 +224,21 @@ class WireProvider(BaseLLMProvider):
         return SimulatedTransport(provider=self.kind, simulation=simulation, clock=self.clock)
 
     def _faulty(self, transport: Transport, faults: FaultSource) -> Transport:
+        from providers.mock.vendor_speech import VendorSpeech
         from providers.transports.faulty import FaultyTransport
 
         return FaultyTransport(
             transport,
             provider=self.registered_as,
             faults=faults,
-            speech=lambda request: spoken(request.api, request.path),
+            speech=VendorSpeech(self.kind, self.clock),
             draws=self.draws,
             clock=self.clock,
         )
+
+    def _recorded(self, transport: Transport, recorder: Recorder) -> Transport:
+        secrets = (self.api_key,) if self.api_key else ()
+        return recorder.wrap(transport, provider=self.kind, base_url=self.base_url, secrets=secrets)
 
     async def close(self) -> None:
         transport, self._transport = self._transport or self._given, None
@@ -335,4 +354,5 @@ def _request_id(headers: Mapping[str, str]) -> str | None:
         or headers.get("request-id")
         or headers.get("apim-request-id")
         or headers.get("x-amzn-requestid")
+        or headers.get("x-ds-trace-id")
     )

@@ -217,7 +217,8 @@ async def test_an_answer(kind, transport):
         assert answer.usage.input_tokens > 0
         assert answer.usage.output_tokens > 10
         assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens
-        assert answer.metadata["request_id"] == "req-ok" or transport == "simulated"
+        # Simulated vendors give ids where the real ones do.
+        assert answer.metadata.get("request_id") == "req-ok" or transport == "simulated"
 
 
 @pytest.mark.parametrize(("kind", "transport"), EVERYWHERE)

@@ -335,7 +335,7 @@ async def test_replay_by_the_environment_answers_from_what_comes_with_the_progra
     async with create("anthropic") as provider:
         response = await provider.generate(PROMPT)
         assert (response.mode, response.finish_reason) == ("replay", "end_turn")
-        with pytest.raises(FixtureError, match="anthropic/circuit-breakers"):
+        with pytest.raises(FixtureError, match=r"the nearest is anthropic/\S+\.json"):
             await provider.generate("Something that nobody recorded")
 
 
