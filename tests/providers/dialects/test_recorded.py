@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from providers import errors
+from providers.dialects.forms import RAW_FINISH
 from providers.errors import ProviderError
 from providers.types import Completion
 from tests.providers.dialects.recorded import Recorded, cut, decode, drain, fold, recordings
@@ -28,6 +29,8 @@ CLASSES: dict[str, type[ProviderError]] = {
     "azure_openai/chat-error-404-01.json": errors.ModelNotFoundError,
     "azure_openai/chat-error-429-01.json": errors.RateLimitError,
     "deepseek/chat-error-401-01.json": errors.AuthenticationError,
+    "gemini/generatecontent-error-400-01.json": errors.AuthenticationError,
+    "gemini/generatecontent-error-404-01.json": errors.ModelNotFoundError,
     "groq/chat-stream-mid-error-01.json": errors.InvalidRequestError,
     "ollama/chat-error-401-01.json": errors.AuthenticationError,
     "ollama/chat-error-404-01.json": errors.ModelNotFoundError,
@@ -37,7 +40,11 @@ CLASSES: dict[str, type[ProviderError]] = {
     "openai/chat-error-404-01.json": errors.ModelNotFoundError,
     "openai/responses-error-4xx-01.json": errors.AuthenticationError,
     "openrouter/chat-error-429-01.json": errors.RateLimitError,
+    "vertex/generatecontent-error-4xx-01.json": errors.ContextLengthError,
+    "vertex/generatecontent-error-4xx-02.json": errors.InvalidRequestError,
 }
+REFUSED = {"vertex/generatecontent-error-4xx-02.json"}
+"""Requests that no provider could serve; the vendor refused them too."""
 
 
 def ids(recording: Recorded) -> str:
@@ -57,7 +64,7 @@ def facts(completion: Completion, error: ProviderError | None) -> dict[str, Any]
     return {
         "text": completion.text,
         "reasoning_text": completion.reasoning_text,
-        "finish_reason": completion.finish_reason,
+        "finish_reason": completion.metadata.get(RAW_FINISH, completion.finish_reason),
         "model": completion.model,
         "input_tokens": raw.input_tokens,
         "output_tokens": raw.output_tokens,
@@ -86,6 +93,10 @@ def test_every_recording_is_read_as_expected(recording: Recorded) -> None:
 
 @pytest.mark.parametrize("recording", ALL, ids=ids)
 def test_every_recorded_request_is_understood(recording: Recorded) -> None:
+    if recording.name in REFUSED:
+        with pytest.raises(errors.InvalidRequestError):
+            recording.dialect.decode_request(recording.request, path=recording.path)
+        return
     asked = recording.dialect.decode_request(recording.request, path=recording.path)
     assert asked.request.chat()
     assert asked.stream == (recording.streamed or recording.name == "openai/chat-error-401-01.json")

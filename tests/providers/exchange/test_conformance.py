@@ -61,12 +61,16 @@ def test_every_vendor_is_spoken_to_by_its_own_class() -> None:
         ("azure_openai", "chat.completions"): "azure_openai",
         ("deepseek", "chat.completions"): "deepseek",
         ("gemini", "chat.completions"): "openai",
+        ("gemini", "generateContent"): "gemini",
+        ("gemini", "streamGenerateContent"): "gemini",
         ("groq", "chat.completions"): "openai",
         ("ollama", "chat"): "ollama",
         ("ollama", "chat.completions"): "openai",
         ("ollama", "generate"): "ollama",
         ("openai", "chat.completions"): "openai",
         ("openrouter", "chat.completions"): "openai",
+        ("vertex", "generateContent"): "gemini",
+        ("vertex", "streamGenerateContent"): "gemini",
         ("vllm", "chat.completions"): "vllm",
     }
 
@@ -185,9 +189,9 @@ async def test_every_difference_is_told() -> None:
 
 def test_an_api_that_no_provider_speaks_is_named() -> None:
     exchange = made(b"")
-    exchange.api = "generateContent"
+    exchange.api = "embeddings"
     with pytest.raises(
-        FixtureError, match=r"openai/case\.json: api is 'generateContent'; this version reads chat.completions"
+        FixtureError, match=r"openai/case\.json: api is 'embeddings'; this version reads chat.completions"
     ):
         provider_of(exchange)
 
