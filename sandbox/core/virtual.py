@@ -68,6 +68,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now_us = 0
+        self.before_advance: Callable[[int, int], None] | None = None
+        """Called with the present and the next instant before time moves; the loop waits for its return."""
         self._timers = 0
         super().__init__(_JumpingSelector(self, selectors.DefaultSelector()))
         # Less than the microsecond that lies between two instants, more than the rounding of a float.
@@ -92,7 +94,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         # The timer's own deadline, not the timeout that select() was given: that one has been through a subtraction.
         scheduled = self._scheduled  # type: ignore[attr-defined]
         if scheduled:
-            self.now_us = max(self.now_us, round(scheduled[0].when() * 1e6))
+            then = max(self.now_us, round(scheduled[0].when() * 1e6))
+            if self.before_advance is not None and then > self.now_us:
+                self.before_advance(self.now_us, then)
+            self.now_us = then
 
 
 class VirtualClock:

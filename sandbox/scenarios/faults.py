@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from providers.clock import Clock
 from providers.durations import seconds
 from providers.errors import InputError, ScenarioError
 from providers.faults import Fault, Quota, fault_from
-from providers.hints import did_you_mean
-from sandbox.scenarios.source import Source, read
+from sandbox.scenarios.source import Source
 
-KEYS: Final = (
-    "version", "name", "description", "seed", "duration", "prices", "preset", "policy", "providers", "traffic",
-    "faults", "expect",
-)  # fmt: skip
-VERSION: Final = 1
+DEFAULT_AFTER: Final = 0.05
+"""Seconds that a provider takes to fail with an answer of its own."""
+ANSWERED: Final = frozenset(
+    {"http_error", "rate_limit", "auth", "content_filter", "quota", "malformed_body", "empty_body"}
+)
 _WINDOW: Final = ("provider", "from", "to")
 
 
@@ -54,6 +52,9 @@ class Schedule:
 
     def __init__(self, faults: Sequence[TimedFault], clock: Clock) -> None:
         self.faults = tuple(faults)
+        self._by_provider: dict[str, list[tuple[int, TimedFault]]] = {}
+        for number, timed in enumerate(self.faults):
+            self._by_provider.setdefault(timed.provider, []).append((number, timed))
         self._clock = clock
         self._began = clock.monotonic()
         self._quotas: dict[TimedFault, Quota] = {}
@@ -71,11 +72,15 @@ class Schedule:
 
     def active(self, provider: str) -> Sequence[Fault]:
         """The provider's faults now, in the order of the file."""
+        return [fault for _, fault in self.numbered(provider)]
+
+    def numbered(self, provider: str) -> list[tuple[int, Fault]]:
+        """The provider's faults now, each with its place in the file."""
         now_us = self.now_us
         found = []
-        for timed in self.faults:
-            if timed.provider == provider and (fault := timed.at(now_us)) is not None:
-                found.append(fault)
+        for number, timed in self._by_provider.get(provider, ()):
+            if (fault := timed.at(now_us)) is not None:
+                found.append((number, fault))
                 if fault.kind == "quota":
                     self._counted[provider, fault] = timed
         return found
@@ -89,26 +94,6 @@ class Schedule:
         if quota is None:
             quota = self._quotas[timed] = Quota(self._began + timed.begin_us / 1e6)
         return quota.take(fault, self._clock.monotonic())
-
-
-def load_schedule(path: Path, clock: Clock) -> Schedule:
-    """The faults of a scenario file. Raises ScenarioError naming file, line and key, and what would be right."""
-    source = read(path)
-    check_top(source)
-    return Schedule(faults_of(source), clock)
-
-
-def check_top(source: Source) -> None:
-    """Raise ScenarioError for a file that is no scenario, or of a version that this program does not read."""
-    data = source.data
-    if not isinstance(data, dict):
-        raise source.error("a scenario is a mapping that begins with `version: 1`")
-    for key in data:
-        if key not in KEYS:
-            hint = did_you_mean(str(key), KEYS)
-            raise source.error(f"is no key of a scenario; {hint}the keys are {', '.join(KEYS)}", str(key))
-    if data.get("version") != VERSION:
-        raise source.error(f"is {data.get('version')!r}; it must be {VERSION}", "version")
 
 
 def faults_of(source: Source) -> list[TimedFault]:
@@ -132,7 +117,9 @@ def _timed(source: Source, index: int, raw: Any) -> TimedFault:
     begin = begin or 0
     if end is not None and end <= begin:
         raise source.error(f"is {raw['to']!r}, which is not after from ({raw.get('from', 0)!r})", *place, "to")
-    written, ramps = {}, []
+    kind = raw.get("kind")
+    written: dict[str, Any] = {"after": DEFAULT_AFTER} if kind in ANSWERED else {}
+    ramps = []
     for name, value in raw.items():
         if name in _WINDOW:
             continue

@@ -33,6 +33,10 @@ class Source:
         at = f"{self.path}:{line}" if line else str(self.path)
         return f"{at}: {_dotted(place)}" if place else at
 
+    def line(self, *place: str | int) -> int | None:
+        """The line of a part, counted from 1; None for one that is not in the file."""
+        return self._lines.get(place)
+
     def error(self, complaint: str, *place: str | int) -> ScenarioError:
         return ScenarioError(f"{self.where(*place)} {complaint}" if place else f"{self.where()}: {complaint}")
 

@@ -10,7 +10,7 @@ import pytest
 from providers.errors import ScenarioError
 from providers.faults import Fault
 from sandbox.core.virtual import VirtualClock, run_virtual
-from sandbox.scenarios.faults import load_schedule
+from sandbox.scenarios.loader import load_schedule
 
 FILE = """\
 version: 1

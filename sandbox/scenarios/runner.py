@@ -1,0 +1,266 @@
+"""Runs a scenario: the unmodified gateway over simulated providers, all of it on one virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from providers import factory
+from providers.base import BaseLLMProvider
+from providers.clock import SYSTEM_CLOCK, sequential_ids
+from providers.errors import InputError, ProviderError
+from providers.pricing import Catalogue, catalogue
+from providers.types import GenerationRequest
+from sandbox.core.bus import Bus, Observer
+from sandbox.core.trace import encode, header
+from sandbox.core.virtual import EPOCH_US, VirtualClock, VirtualTimeLoop
+from sandbox.gateway.gateway import Gateway
+from sandbox.gateway.policies import Policy, preset
+from sandbox.gateway.strategies import RoutingStrategy
+from sandbox.scenarios.draws import SeededDraws
+from sandbox.scenarios.faults import Schedule
+from sandbox.scenarios.loader import Scenario
+from sandbox.scenarios.results import Result, Tally
+from sandbox.scenarios.schema import MAX_DRAIN, PolicyPart, ProviderPart
+from sandbox.scenarios.simulated import TURN, SimulatedProvider, Turn
+from sandbox.scenarios.traffic import Arrival, arrivals
+from sandbox.scenarios.verdict import judge
+
+Pace = Callable[[int, int], None]
+"""Called before time moves on, with now and then in microseconds; takes its own time, in which nothing happens."""
+
+
+def run(
+    scenario: Scenario,
+    *,
+    preset: str | None = None,
+    seed: int | None = None,
+    trace: Path | None = None,
+    observers: Sequence[Observer] = (),
+    pace: Pace | None = None,
+) -> Result:
+    """Run to the end and add up. `preset` and `seed` stand in for the scenario's own; `trace` writes the events.
+
+    Raises ScenarioError or InputError for what cannot run, before anything has.
+    """
+    policy = policy_of(scenario, preset)
+    lab = Lab(scenario, policy, scenario.document.seed if seed is None else seed, observers)
+    began = SYSTEM_CLOCK.monotonic()
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualTimeLoop)  # noqa: S101  made so a line above
+        loop.before_advance = pace
+        runner.run(lab.main(loop, trace))
+    return lab.result(SYSTEM_CLOCK.monotonic() - began)
+
+
+def policy_of(scenario: Scenario, name: str | None = None) -> Policy:
+    """The preset with what the scenario sets on top. Raises InputError for an unknown preset."""
+    document = scenario.document
+    part: PolicyPart = document.policy
+    policy = preset(name or document.preset)
+    chain = tuple(one.key for one in document.providers) or policy.chain
+    breaker = part.breaker.model_dump(exclude_none=True)
+    limits = {
+        name: getattr(part, name)
+        for name in ("deadline", "attempt_timeout", "max_candidates", "failover_on_content_filter")
+        if getattr(part, name) is not None
+    }
+    return replace(
+        policy,
+        chain=chain,
+        strategy=RoutingStrategy.of(part.strategy) if part.strategy else policy.strategy,
+        retry=replace(policy.retry, **part.retry.model_dump(exclude_none=True)),
+        breaker=replace(policy.breaker, **breaker),
+        breakers={id: replace(one, **breaker) for id, one in policy.breakers.items()},
+        streaming=replace(policy.streaming, **part.streaming.model_dump(exclude_none=True)),
+        cache=part.cache,
+        **limits,
+    )
+
+
+class Lab:
+    """One run. Everything in it belongs to its virtual loop."""
+
+    def __init__(self, scenario: Scenario, policy: Policy, seed: int, observers: Sequence[Observer] = ()) -> None:
+        self.scenario = scenario
+        self.policy = policy
+        self.seed = seed
+        self.prices: Catalogue = catalogue(scenario.document.prices)
+        self.bus = Bus()
+        self.tally = Tally(self.prices, EPOCH_US, scenario.document.expect)
+        self.cut = 0
+        self._observers = tuple(observers)
+        self._hash = sha256()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended_us = 0
+
+    # --- the run --------------------------------------------------------------------------------------------------
+
+    async def main(self, loop: VirtualTimeLoop, trace: Path | None) -> None:
+        clock = VirtualClock(loop)
+        schedule = Schedule(self.scenario.faults, clock)
+        gateway = self._gateway(clock, schedule)
+        head = header(
+            scenario=self.scenario.sha256, seed=self.seed, preset=self.policy.name, catalogue=self.prices.version
+        )
+        with _Lines(trace, self._hash) as lines:
+            lines.write(head)
+            # The tally first, so that whoever looks at an event finds it counted.
+            self.bus.subscribe(self.tally.see)
+            self.bus.subscribe(lambda event: lines.write(encode(event)))
+            for observer in self._observers:
+                self.bus.subscribe(observer)
+            await self._traffic(loop, clock, gateway)
+            await self._drain(loop)
+            await gateway.close()
+        self._ended_us = loop.now_us
+
+    async def _traffic(self, loop: VirtualTimeLoop, clock: VirtualClock, gateway: Gateway) -> None:
+        document = self.scenario.document
+        for index, arrival in enumerate(arrivals(document.traffic, document.duration, self.seed)):
+            wait = arrival.at_us - loop.now_us
+            if wait > 0:
+                await clock.sleep(wait / 1e6)
+            task = loop.create_task(self._ask(gateway, index, arrival))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        rest = self.scenario.duration_us - loop.now_us
+        if rest > 0:
+            await clock.sleep(rest / 1e6)
+
+    async def _drain(self, loop: VirtualTimeLoop) -> None:
+        """Let what is in flight end, up to a bound."""
+        if not self._tasks:
+            return
+        _, left = await asyncio.wait(self._tasks, timeout=MAX_DRAIN)
+        self.cut = len(left)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _ask(self, gateway: Gateway, index: int, arrival: Arrival) -> None:
+        part = self.scenario.document.traffic[arrival.stream]
+        request = GenerationRequest(
+            prompt=part.prompt,
+            model=part.model,
+            max_tokens=part.max_tokens,
+            tenant_id=part.tenant,
+            agent_id=part.agent,
+            metadata={TURN: Turn(index, part.input_tokens, part.output_tokens)},
+        )
+        try:
+            if part.stream:
+                async with aclosing(gateway.stream(request)) as events:
+                    async for _ in events:
+                        pass
+            else:
+                await gateway.generate(request)
+        except ProviderError:
+            pass  # told by the gateway's own event, and counted by its record
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _gateway(self, clock: VirtualClock, schedule: Schedule) -> Gateway:
+        from sandbox.cache.memory import MemoryCacheStore
+
+        gateway = Gateway(
+            self.policy,
+            mode="mock",
+            clock=clock,
+            draws=SeededDraws(self.seed),
+            ids=sequential_ids(),
+            bus=self.bus,
+            prices=self.prices,
+            cache=MemoryCacheStore(clock) if self.policy.cache else None,
+            record=self.tally.record,
+        )
+        for position, part in enumerate(self._parts(), 1):
+            provider = SimulatedProvider(
+                part, seed=self.seed, schedule=schedule, clock=clock, prices=self.prices, resolve=_real(part)
+            )
+            self.tally.know(part.key, provider.kind, provider.model_id)
+            gateway.register(
+                part.key,
+                provider,
+                priority=position,
+                weight=1.0 if part.weight is None else part.weight,
+                requests_per_minute=part.requests_per_minute,
+                tokens_per_minute=part.tokens_per_minute,
+            )
+        return gateway
+
+    def _parts(self) -> Sequence[ProviderPart]:
+        """The scenario's providers, or the preset's chain with each provider's own model."""
+        listed = self.scenario.document.providers
+        if listed:
+            return listed
+        return [
+            ProviderPart.model_validate({"name": kind, "model": factory.provider_class(kind).default_model})
+            for kind in self.policy.chain
+            if kind in factory.KINDS
+        ]
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def result(self, wall_seconds: float) -> Result:
+        tally = self.tally
+        return Result(
+            scenario=self.scenario.name,
+            seed=self.seed,
+            preset=self.policy.name,
+            virtual_seconds=self._ended_us / 1e6,
+            wall_seconds=wall_seconds,
+            metrics=tally.metrics(),
+            attempts_by_provider=_ordered(tally.attempts, self._ids()),
+            failed_attempts_by_provider=_ordered(tally.failed_attempts, self._ids()),
+            answers_by_provider=_ordered(tally.answers, self._ids()),
+            transitions=tuple(tally.transitions),
+            errors_by_type=dict(sorted(tally.errors.items())),
+            expectations=tuple(judge(one, tally) for one in self.scenario.document.expect),
+            trace_sha256=self._hash.hexdigest(),
+            cut=self.cut,
+        )
+
+    def _ids(self) -> list[str]:
+        return [part.key for part in self._parts()]
+
+
+def _real(part: ProviderPart) -> BaseLLMProvider:
+    """The provider of that name, for what it knows of its vendor's models; it is never asked anything."""
+    return factory.create(part.name, model=part.model, mock_mode=True)
+
+
+def _ordered(counts: dict[str, int], ids: Sequence[str]) -> dict[str, int]:
+    return {id: counts.get(id, 0) for id in ids}
+
+
+class _Lines:
+    """The lines of a trace: hashed always, and written where a file is wanted."""
+
+    def __init__(self, path: Path | None, digest: Any) -> None:
+        self._digest = digest
+        self._file = None
+        if path is not None:
+            try:
+                self._file = path.open("wb")
+            except OSError as error:
+                raise InputError(f"cannot write the trace to {path}: {error.strerror}") from None
+
+    def write(self, line: bytes) -> None:
+        data = line + b"\n"
+        self._digest.update(data)
+        if self._file is not None:
+            self._file.write(data)
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
