@@ -8,20 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 MASK = "[redacted]"
 
 # Shapes of credentials, so that a key is caught even where nobody knows its value (a vendor echoing it in an error).
-_SHAPES = re.compile(
-    r"""
+_KEY_SHAPES = r"""
       \bsk-[A-Za-z0-9_\-*.]{6,}                              # OpenAI, Anthropic, DeepSeek, OpenRouter
     | \bgsk_[A-Za-z0-9]{8,}                                  # Groq
     | \bAIza[A-Za-z0-9_\-]{10,}                              # Google
     | \b(?:AKIA|ASIA)[A-Z0-9]{12,}                           # AWS access key ids
     | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*   # JWT
+"""
+# What stands where a credential usually does; in an answer about programming it may be a variable's name.
+_CONTEXTS = r"""
     | (?<=Bearer\s)[A-Za-z0-9._\-]{6,}
     | (?<=Signature=)[0-9a-fA-F]{16,}                        # SigV4
     | (?<=Credential=)[^,\s&]{8,}
     | (?i:(?<=api-key:\s)|(?<=api_key=)|(?<=apikey=)|(?<=[?&]key=))[A-Za-z0-9._\-]{6,}
-    """,
-    re.VERBOSE,
-)
+"""
+_KEYS = re.compile(_KEY_SHAPES, re.VERBOSE)
+_SHAPES = re.compile(_KEY_SHAPES + _CONTEXTS, re.VERBOSE)
 
 # Names of headers that carry a credential, or say whose account it is: authorization, x-api-key, x-goog-api-key,
 # x-amz-security-token, set-cookie, openai-organization, anthropic-organization-id, x-goog-user-project and their like.
@@ -49,11 +51,15 @@ _UNESCAPED = re.compile(r"[A-Za-z0-9_.~\-]*")
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` with known secrets, also as a URL or JSON writes them, and anything shaped like a credential masked."""
-    forms = {form for secret in secrets if secret and len(secret) >= 4 for form in _forms(secret)}
     # The longest first: a secret that begins like another one would else leave the rest of it to be read.
-    for form in sorted(forms, key=len, reverse=True):
+    for form in sorted(_known(secrets), key=len, reverse=True):
         text = text.replace(form, MASK)
     return _SHAPES.sub(MASK, text)
+
+
+def _known(secrets: Iterable[str]) -> set[str]:
+    """All forms of secrets that are long enough to be no word by chance."""
+    return {form for secret in secrets if secret and len(secret) >= 4 for form in _forms(secret)}
 
 
 def _forms(secret: str) -> tuple[str, ...]:
@@ -74,18 +80,27 @@ def _lower_escapes(quoted: str) -> str:
     return re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
 
 
+def holds_key(text: str, secrets: Iterable[str] = ()) -> bool:
+    """Whether a known secret, or what can hardly be anything but a key, is in `text`."""
+    return _KEYS.search(text) is not None or any(form in text for form in _known(secrets))
+
+
 def spans(text: str, secrets: Iterable[str] = ()) -> list[tuple[int, int]]:
     """Where in `text` credentials lie, as `redact` finds them: in order, none touching another."""
-    forms = {form for secret in secrets if secret and len(secret) >= 4 for form in _forms(secret)}
-    found = [match.span() for form in forms for match in re.finditer(re.escape(form), text)]
+    found = [match.span() for form in _known(secrets) for match in re.finditer(re.escape(form), text)]
     found += [match.span() for match in _SHAPES.finditer(text)]
-    merged: list[tuple[int, int]] = []
-    for begin, end in sorted(found):
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+    return merged(found)
+
+
+def merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Places in a text in order, those that overlap or touch as one."""
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted(places):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
         else:
-            merged.append((begin, end))
-    return merged
+            found.append((begin, end))
+    return found
 
 
 def redact_path(path: str, secrets: Iterable[str] = ()) -> str:

@@ -1,13 +1,15 @@
 """Finds the recorded answer to a request in folders of fixtures: `<folder>/<provider>/<case>.json`.
 
-Read only and lazy: nothing is read before the first request, and then only the folder of that request's provider.
+Read only and lazy: nothing is read before the first request, and then only the folder of that request's provider. A
+file that cannot be read is told of once, and the others answer.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,9 +17,12 @@ import orjson
 
 from providers.errors import FixtureError
 from providers.exchange.canonical import Difference, canonical, differences, key, last_user_text
+from providers.exchange.cleaning import redacted_value
 from providers.exchange.format import Exchange, MatchRule, load
+from providers.redaction import MASK
 
-_RANKS: Final[dict[MatchRule, int]] = {"exact": 0, "last_user_message": 1, "regex": 2, "any": 3}
+_MASK: Final = MASK.encode()
+logger: Final = logging.getLogger(__name__)
 
 
 class Query(NamedTuple):
@@ -45,34 +50,70 @@ class Nearest(NamedTuple):
 @dataclass(slots=True)
 class _Entry:
     exchange: Exchange
+    position: int
+    """Among its provider's recordings: the first of equals answers."""
     body: Any
     """Canonical, without the fields that the fixture ignores."""
     key: bytes
     user_text: str
 
-    def matches(self, asked: _Asked) -> bool:
-        rule = self.exchange.match
-        if rule == "exact":
-            return self.key == asked.key(self.exchange.ignore)
-        if rule == "any":
-            return True
-        if not asked.user_text:
-            return False
-        if rule == "last_user_message":
-            return self.user_text == asked.user_text
-        return re.search(self.exchange.pattern or self.user_text, asked.user_text) is not None
+
+@dataclass(slots=True)
+class _Shelf:
+    """The recordings of one API, so that those which match are looked up rather than looked for."""
+
+    entries: list[_Entry] = field(default_factory=list)
+    exact: dict[tuple[str, ...], dict[bytes, list[_Entry]]] = field(default_factory=dict)
+    """By the fields that they ignore, then by key."""
+    same_question: dict[str, list[_Entry]] = field(default_factory=dict)
+    patterns: list[tuple[re.Pattern[str], _Entry]] = field(default_factory=list)
+    any: list[_Entry] = field(default_factory=list)
+
+    def add(self, entry: _Entry) -> None:
+        exchange = entry.exchange
+        self.entries.append(entry)
+        match exchange.match:
+            case "exact":
+                self.exact.setdefault(exchange.ignore, {}).setdefault(entry.key, []).append(entry)
+            case "last_user_message":
+                self.same_question.setdefault(entry.user_text, []).append(entry)
+            case "regex":
+                self.patterns.append((re.compile(exchange.pattern or entry.user_text), entry))
+            case "any":
+                self.any.append(entry)
+
+    def matching(self, asked: _Asked) -> list[_Entry]:
+        """Those that match by the strictest rule by which any does, in the order of their names."""
+        found: list[_Entry] = []
+        for ignored, by_key in self.exact.items():
+            found += by_key.get(asked.key(ignored), ())
+        if found:
+            return sorted(found, key=lambda entry: entry.position) if len(self.exact) > 1 else found
+        if asked.user_text:
+            found = self.same_question.get(asked.user_text) or [
+                entry for pattern, entry in self.patterns if pattern.search(asked.user_text)
+            ]
+        return found or self.any
 
 
 class _Asked:
     """A query with what is worked out of it only when some fixture needs it."""
 
-    __slots__ = ("_keys", "_query", "body", "user_text")
+    __slots__ = ("_clean", "_keys", "_query", "body", "user_text")
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, body: Any) -> None:
         self._query = query
-        self.body = _parsed(query.body)
+        self.body = body
         self.user_text = last_user_text(self.body)
         self._keys: dict[tuple[str, ...], bytes] = {}
+        self._clean: _Asked | None = None
+
+    @property
+    def clean(self) -> _Asked:
+        """The same without credentials."""
+        if self._clean is None:
+            self._clean = _Asked(self._query, redacted_value(self.body))
+        return self._clean
 
     def canonical(self, ignore: Sequence[str] = ()) -> Any:
         return canonical(self.body, self._query.api, self._query.path, ignore)
@@ -89,7 +130,9 @@ class FixtureLibrary:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folders)
-        self._shelves: dict[str, dict[str, list[_Entry]]] = {}
+        self.problems: dict[str, str] = {}
+        """Files that were looked at and cannot be read, by name: one sentence with the file, the line and the field."""
+        self._shelves: dict[str, dict[str, _Shelf]] = {}
 
     @classmethod
     def standard(cls, user_folder: Path | None = None) -> FixtureLibrary:
@@ -97,22 +140,14 @@ class FixtureLibrary:
         return cls([*([user_folder] if user_folder is not None else []), packaged_folder()])
 
     def find(self, query: Query, counts: MutableMapping[str, int] | None = None) -> Match | None:
-        """The recording for a request, or None. Raises FixtureError for a broken file of that provider.
+        """The recording for a request, or None.
 
         `counts` is the caller's memory for recordings that answer the n-th request; without it each is the first.
         """
         shelf = self._shelf(query.provider).get(query.api)
-        if not shelf:
+        if shelf is None:
             return None
-        asked = _Asked(query)
-        rank, found = 9, list[_Entry]()
-        for entry in shelf:
-            own = _RANKS[entry.exchange.match]
-            if own > rank:
-                break
-            if entry.matches(asked):
-                rank = own
-                found.append(entry)
+        found = shelf.matching(_Asked(query))
         chosen = _in_turn(found, counts) if found else None
         return None if chosen is None else Match(chosen, chosen.match)
 
@@ -124,23 +159,26 @@ class FixtureLibrary:
         return match
 
     def explain(self, query: Query) -> str:
-        """One sentence on why no recording matches, naming the nearest."""
+        """One sentence on why no recording matches, naming the nearest and files that cannot be read."""
         wanted = f"no recording of {query.provider} {query.api} matches this request"
         nearest = self.nearest(query)
+        unread = [problem for name, problem in self.problems.items() if name.startswith(f"{query.provider}/")]
+        also = f"; not read: {'; '.join(unread[:3])}{' …' if len(unread) > 3 else ''}" if unread else ""
         if nearest is not None:
-            return f"{wanted}; the nearest is {nearest.exchange.name}, which differs first at {nearest.difference}"
+            return f"{wanted}; the nearest is {nearest.exchange.name}, which differs first at {nearest.difference}{also}"
         apis = sorted(self._shelf(query.provider))
         if apis:
-            return f"{wanted}: there are only recordings of {', '.join(apis)}"
-        return f"{wanted}: there is none of this provider in {', '.join(map(str, self.folders)) or 'any folder'}"
+            return f"{wanted}: there are only recordings of {', '.join(apis)}{also}"
+        return f"{wanted}: there is none of this provider in {', '.join(map(str, self.folders)) or 'any folder'}{also}"
 
     def nearest(self, query: Query) -> Nearest | None:
         """The recording of the same API that differs in the fewest fields and asks the likest question."""
         from difflib import SequenceMatcher
 
-        asked = _Asked(query)
+        asked = _Asked(query, _parsed(query.body))
         best: tuple[float, Nearest] | None = None
-        for entry in self._shelf(query.provider).get(query.api, ()):
+        shelf = self._shelf(query.provider).get(query.api)
+        for entry in () if shelf is None else shelf.entries:
             found = list(differences(entry.body, asked.canonical(entry.exchange.ignore)))
             if not found:
                 # It matches in its body but answers another turn of a sequence, or by another rule.
@@ -178,24 +216,34 @@ class FixtureLibrary:
             raise FixtureError(f"there is no fixture {name!r} in {', '.join(map(str, self.folders)) or 'any folder'}")
         return load(path, name)
 
+    def read_all(self) -> int:
+        """Read every folder now, so that `problems` is complete; returns how many recordings there are."""
+        return sum(len(shelf.entries) for name in self.providers() for shelf in self._shelf(name).values())
+
     def forget(self) -> None:
         """Read the folders anew at the next request."""
         self._shelves.clear()
+        self.problems.clear()
 
-    def _shelf(self, provider: str) -> dict[str, list[_Entry]]:
-        shelf = self._shelves.get(provider)
-        if shelf is None:
-            shelf = {}
-            for name, path in self.cases(provider).items():
-                entry = _entry(load(path, name))
-                shelf.setdefault(entry.exchange.api, []).append(entry)
-            for entries in shelf.values():
-                entries.sort(key=lambda entry: _RANKS[entry.exchange.match])
-            self._shelves[provider] = shelf
-        return shelf
+    def _shelf(self, provider: str) -> dict[str, _Shelf]:
+        shelves = self._shelves.get(provider)
+        if shelves is None:
+            shelves = {}
+            for entry in self._entries(provider):
+                shelves.setdefault(entry.exchange.api, _Shelf()).add(entry)
+            self._shelves[provider] = shelves
+        return shelves
+
+    def _entries(self, provider: str) -> Iterator[_Entry]:
+        for position, (name, path) in enumerate(self.cases(provider).items()):
+            try:
+                yield _entry(load(path, name), position)
+            except FixtureError as error:
+                self.problems[name] = str(error)
+                logger.warning("a recording is left out: %s", error)
 
 
-def _entry(exchange: Exchange) -> _Entry:
+def _entry(exchange: Exchange, position: int) -> _Entry:
     request = exchange.request
     body = canonical(request.body, exchange.api, request.path, exchange.ignore)
     text = last_user_text(request.body)
@@ -207,7 +255,7 @@ def _entry(exchange: Exchange) -> _Entry:
                 f"{exchange.name}: match is 'regex', but the recorded message {text[:60]!r} is no regular expression: "
                 f"{error}"
             ) from None
-    return _Entry(exchange, body, key(body), text)
+    return _Entry(exchange, position, body, key(body), text)
 
 
 def _parsed(body: bytes) -> Any:

@@ -23,7 +23,12 @@ class RecordedAnswer(Protocol):
     def headers(self) -> Mapping[str, str]: ...
     @property
     def chunks(self) -> Sequence[tuple[float, bytes]]:
-        """Milliseconds after the piece before, and the piece."""
+        """Milliseconds after the piece before, the first after the headers; and the piece."""
+        ...
+
+    @property
+    def after_ms(self) -> float:
+        """Milliseconds from the request to the headers."""
         ...
 
 
@@ -41,14 +46,16 @@ class Recording(Protocol):
         ...
 
 
-def replayed(recording: Recording, *, clock: Clock | None = None, split: Split | None = None) -> WireResponse:
-    """The recorded answer. With a clock the pieces keep their recorded distances, else they come at once.
+async def replayed(recording: Recording, *, clock: Clock | None = None, split: Split | None = None) -> WireResponse:
+    """The recorded answer. With a clock headers and pieces come at their recorded times, else at once.
 
     Raises ConnectionFailedError or ProviderTimeoutError where the recording has no answer.
     """
     answer = recording.response
     if answer is None:
         raise _failure(recording.error, "before an answer")
+    if clock is not None and answer.after_ms:
+        await clock.sleep(answer.after_ms / 1000)
     chunks = answer.chunks
     if split is not None:
         chunks = [(0.0, piece) for piece in split(b"".join(data for _, data in chunks))]
@@ -60,9 +67,13 @@ def replayed(recording: Recording, *, clock: Clock | None = None, split: Split |
 async def _played(
     chunks: Sequence[tuple[float, bytes]], error: str | None, clock: Clock | None
 ) -> AsyncGenerator[bytes]:
+    began = clock.monotonic() if clock is not None else 0.0
+    due_us = 0
     for after_ms, data in chunks:
+        due_us += round(after_ms * 1000)
         if clock is not None and after_ms:
-            await clock.sleep(after_ms / 1000)
+            # Up to a point in time, not for a while: many short sleeps would drift, and a slow reader delays nothing.
+            await clock.sleep(max(0.0, began + due_us / 1e6 - clock.monotonic()))
         if data:
             yield data
     if error is not None:
@@ -96,7 +107,7 @@ class ReplayTransport:
     async def send(self, request: WireRequest) -> WireResponse:
         turn = min(len(self.requests), len(self._recordings) - 1)
         self.requests.append(request)
-        return replayed(self._recordings[turn], clock=self._clock, split=self._split)
+        return await replayed(self._recordings[turn], clock=self._clock, split=self._split)
 
     async def close(self) -> None:
         pass
