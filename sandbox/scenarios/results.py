@@ -1,4 +1,4 @@
-"""What a run adds up to, counted while it goes by: a million requests take no more memory than their latencies.
+"""What a run adds up to, counted while it goes by: a million requests take no more memory than their latencies."""
 
 from __future__ import annotations
 
