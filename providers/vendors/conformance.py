@@ -12,13 +12,14 @@ from typing import Any, Final
 
 import orjson
 
+from providers.clock import Clock
 from providers.dialects import API_DIALECTS, dialect
 from providers.dialects.accumulator import Accumulator
 from providers.dialects.forms import RAW_FINISH
 from providers.errors import FixtureError, ProviderError
+from providers.exchange.cleaning import redacted_value
 from providers.exchange.format import Exchange
 from providers.exchange.framing import is_stream
-from providers.redaction import redact
 from providers.transports.replay import ReplayTransport
 from providers.types import Completion, GenerationRequest, ReasoningDelta, StreamFinished, TextDelta, ToolCallDelta
 from providers.vendors.wire import WireProvider
@@ -40,7 +41,7 @@ _CHAT_COMPLETIONS: Final = {
     "deepseek": ("providers.vendors.deepseek", "DeepSeekProvider"),
     "vllm": ("providers.vendors.vllm", "VLLMProvider"),
 }
-_COMPARED: Final = (
+COMPARED: Final = (
     "text", "reasoning_text", "finish_reason", "stop", "input_tokens", "output_tokens", "cached_input_tokens",
     "cache_write_tokens", "reasoning_tokens", "tool_calls", "model", "error_type", "error_code", "error_class",
     "error_message", "retryable", "retry_after",
@@ -57,16 +58,18 @@ def provider_of(exchange: Exchange) -> type[WireProvider]:
     return found
 
 
-async def replay(exchange: Exchange, *, file: str | None = None, split: Split | None = None) -> dict[str, Any]:
+async def replay(
+    exchange: Exchange, *, file: str | None = None, split: Split | None = None, clock: Clock | None = None
+) -> dict[str, Any]:
     """What the real provider makes of the recording: one row of `sandbox fixtures replay --json`.
 
-    `split` cuts the body on its way in place of its recorded pieces. `deltas` counts the pieces of answer that a stream
-    handed out; the token counts at the top level are the vendor's own, `usage` has them normalised. Raises FixtureError
-    for an API that no provider speaks.
+    `split` cuts the body on its way in place of its recorded pieces; with a `clock` these come at their recorded times,
+    else at once. `deltas` counts the pieces of answer that a stream handed out; the token counts at the top level are
+    the vendor's own, `usage` has them normalised. Raises FixtureError for an API that no provider speaks.
     """
     cls = provider_of(exchange)
     request, stream = _request_of(exchange)
-    provider = cls(api_key="replay", transport=ReplayTransport(exchange, split=split))
+    provider = cls(api_key="replay", transport=ReplayTransport(exchange, split=split, clock=clock))
     answer = Accumulator()
     completion: Completion | None = None
     error: ProviderError | None = None
@@ -160,14 +163,14 @@ def compare(row: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
         expected.get(k) for k in ("error_message", "error_class", "error_type")
     ):
         found.append(f"it failed with {row['error_class']}: {row['error_message']}")
-    for name in _COMPARED:
+    for name in COMPARED:
         if name in expected:
             wanted, got = expected[name], row[name]
             if name == "error_code" and wanted is not None:
                 # A code is kept as text, whatever it was on the wire.
                 wanted = str(wanted)
-            elif name == "error_message" and isinstance(wanted, str):
-                wanted = redact(wanted)
+            # What was recorded lost its credentials before it was kept, at whichever end of it they were found.
+            wanted, got = redacted_value(wanted), redacted_value(got)
             if wanted != got:
                 found.append(f"{name} is {_shown(got)}, expected {_shown(wanted)}")
     return found
