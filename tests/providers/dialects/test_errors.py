@@ -13,7 +13,10 @@ from providers.dialects.retry_after import google_delay, retry_after
 from providers.redaction import MASK
 from tests.providers.dialects.recorded import drain
 
-NAMES = ["openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "ollama", "ollama_generate"]
+NAMES = [
+    "openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "gemini", "gemini_array", "ollama",
+    "ollama_generate",
+]  # fmt: skip
 
 BY_STATUS = {
     400: e.InvalidRequestError,
@@ -202,6 +205,48 @@ VENDORS: list[tuple[str, int, object, type[e.ProviderError]]] = [
         [{"error": {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}}],
         e.RateLimitError,
     ),
+    *(
+        (f"gemini {word}", status, {"error": {"code": status, "message": "x", "status": word}}, cls)
+        for word, status, cls in [
+            ("INVALID_ARGUMENT", 400, e.InvalidRequestError),
+            ("FAILED_PRECONDITION", 400, e.PermissionDeniedError),
+            ("OUT_OF_RANGE", 400, e.InvalidRequestError),
+            ("UNAUTHENTICATED", 401, e.AuthenticationError),
+            ("PERMISSION_DENIED", 403, e.PermissionDeniedError),
+            ("NOT_FOUND", 404, e.ModelNotFoundError),
+            ("ABORTED", 409, e.ServiceUnavailableError),
+            ("RESOURCE_EXHAUSTED", 429, e.RateLimitError),
+            ("INTERNAL", 500, e.ServiceUnavailableError),
+            ("UNAVAILABLE", 503, e.ServiceUnavailableError),
+            ("DEADLINE_EXCEEDED", 504, e.ServiceUnavailableError),
+        ]
+    ),
+    *(
+        (f"gemini says: {message}", status, {"error": {"code": status, "message": message, "status": word}}, cls)
+        for message, status, word, cls in [
+            ("API key expired. Please renew the API key.", 400, "INVALID_ARGUMENT", e.AuthenticationError),
+            (
+                "Your API key was reported as leaked. Please use another API key.",
+                403,
+                "PERMISSION_DENIED",
+                e.AuthenticationError,
+            ),
+            (
+                "Method doesn't allow unregistered callers (callers without established identity).",
+                403,
+                "PERMISSION_DENIED",
+                e.AuthenticationError,
+            ),
+            (
+                "Unable to submit request because the input token count is 2000000 but model only supports up to "
+                "1048576. Reduce the input token count and try again.",
+                400,
+                "INVALID_ARGUMENT",
+                e.ContextLengthError,
+            ),
+            ("The model is overloaded. Please try again later.", 503, "UNAVAILABLE", e.ServiceUnavailableError),
+        ]
+    ),
     # Groq
     (
         "groq window",
@@ -295,7 +340,7 @@ def test_an_error_in_a_200_is_that_error(body: object, cls: type[e.ProviderError
     assert type(caught.value) is cls
 
 
-@pytest.mark.parametrize("name", ["anthropic_messages", "ollama", "ollama_generate"])
+@pytest.mark.parametrize("name", ["anthropic_messages", "gemini", "gemini_array", "ollama", "ollama_generate"])
 def test_an_error_in_a_200_of_the_others(name: str) -> None:
     for body in (
         {"type": "error", "error": {"type": "rate_limit_error", "message": "x"}},
@@ -388,6 +433,7 @@ def test_googles_delay_is_in_the_body() -> None:
     detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7.5s"}
     body = orjson.dumps([{"error": {"code": 429, "message": "x", "status": "RESOURCE_EXHAUSTED", "details": [detail]}}])
     assert dialect("openai_chat").decode_error(429, {}, body).retry_after == 7.5
+    assert dialect("gemini").decode_error(429, {"retry-after": "9"}, body[1:-1]).retry_after == 9.0
     assert google_delay("7") is None
     assert google_delay(7) is None
 
@@ -453,6 +499,13 @@ def test_vendors_clients_find_what_they_look_for() -> None:
     anthropic_body = orjson.loads(dialect("anthropic_messages").encode_error(e.ContextLengthError("9 tokens")).body)
     assert anthropic_body["type"] == "error"
     assert anthropic_body["error"] == {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens"}
+    gemini_body = orjson.loads(dialect("gemini").encode_error(e.RateLimitError("x", retry_after=7.5)).body)
+    assert gemini_body["error"] == {
+        "code": 429,
+        "message": "x",
+        "status": "RESOURCE_EXHAUSTED",
+        "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7.5s"}],
+    }
     ollama_body = orjson.loads(dialect("ollama").encode_error(e.ModelNotFoundError("model 'x' not found")).body)
     assert ollama_body == {"error": "model 'x' not found"}
 

@@ -16,7 +16,10 @@ from providers.errors import InvalidRequestError, MalformedResponseError, Provid
 from tests.providers.dialects.recorded import cut, drain, recordings
 from tests.shared_material import needs_wire
 
-NAMES = ["openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "ollama", "ollama_generate"]
+NAMES = [
+    "openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "gemini", "gemini_array", "ollama",
+    "ollama_generate",
+]  # fmt: skip
 FEW = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -85,6 +88,10 @@ FIELDS = [
     "tools", "tool_choice", "options", "format", "stop", "index", "function", "arguments", "name", "response", "done",
     "input", "content_block", "finish_reason", "max_tokens", "prompt", "images", "prompt_tokens_details", "details",
     "metadata",
+    "candidates", "parts", "text", "thought", "thoughtSignature", "functionCall", "functionResponse", "args", "contents",
+    "finishReason", "usageMetadata", "promptFeedback", "blockReason", "generationConfig", "systemInstruction",
+    "toolConfig", "functionDeclarations", "parameters", "properties", "items", "inlineData", "fileData", "mimeType",
+    "violations", "quotaId", "retryDelay",
 ]  # fmt: skip
 SHAPES = st.recursive(
     JSON,

@@ -20,8 +20,9 @@ from providers.types import (
 )
 from tests.providers.dialects.recorded import decode, drain
 
-SSE_NAMES = ["openai_chat", "openai_responses", "openai_completions", "anthropic_messages"]
-NAMES = [*SSE_NAMES, "ollama", "ollama_generate"]
+SSE_NAMES = ["openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "gemini"]
+LINED = [*SSE_NAMES, "ollama", "ollama_generate"]
+NAMES = [*LINED, "gemini_array"]
 
 
 def written(name: str, *deltas: str, finish: bool = True) -> bytes:
@@ -99,7 +100,7 @@ NONSENSE = [b"{not json", b"[1, 2]", b'"text"', b"7", b"null", b"\xff\xfe", b"{}
 @pytest.mark.parametrize(
     ("name", "nonsense"),
     [
-        *((name, nonsense) for name in NAMES for nonsense in NONSENSE),
+        *((name, nonsense) for name in LINED for nonsense in NONSENSE),
         ("openai_chat", b'{"choices":5}'),
         ("openai_chat", b'{"choices":["x"]}'),
         ("openai_chat", b'{"choices":[{"delta":{"content":7}}]}'),
@@ -107,6 +108,11 @@ NONSENSE = [b"{not json", b"[1, 2]", b'"text"', b"7", b"null", b"\xff\xfe", b"{}
         ("anthropic_messages", b'{"type":"content_block_delta","index":0}'),
         ("anthropic_messages", b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":7}}'),
         ("anthropic_messages", b'{"type":"message_start"}'),
+        ("gemini", b'{"candidates":7}'),
+        ("gemini", b'{"candidates":[{"content":{"parts":[{"text":7}]}}]}'),
+        ("gemini", b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":7}}]}}]}'),
+        ("gemini", b'{"candidates":[{"finishReason":{}}]}'),
+        ("gemini", b'{"usageMetadata":7}'),
         ("ollama", b'{"message":7}'),
         ("ollama", b'{"message":{"content":7}}'),
     ],
@@ -174,6 +180,17 @@ def test_a_character_may_be_cut_anywhere() -> None:
             b'event: error\ndata: {"type":"error","error":{"type":"rate_limit_error","message":"slow"}}\n\n',
             errors.RateLimitError,
         ),
+        (
+            "gemini",
+            b'data: {"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}\r\n\r\n',
+            errors.ServiceUnavailableError,
+        ),
+        (
+            "gemini",
+            b'data: {"error":{"code":429,"message":"Slow down.","status":"RESOURCE_EXHAUSTED"}}\r\n\r\n',
+            errors.RateLimitError,
+        ),
+        ("gemini", b'data: {"promptFeedback":{"blockReason":"SAFETY"}}\r\n\r\n', errors.ContentFilterError),
         ("ollama", b'{"error":"an error was encountered while running the model"}\n', errors.ServiceUnavailableError),
         ("ollama", b'{"error":"too much","status":429}\n', errors.RateLimitError),
         ("ollama", b'{"error":"model \'x\' not found"}\n', errors.ModelNotFoundError),
