@@ -88,10 +88,10 @@ FIELDS = [
     "tools", "tool_choice", "options", "format", "stop", "index", "function", "arguments", "name", "response", "done",
     "input", "content_block", "finish_reason", "max_tokens", "prompt", "images", "prompt_tokens_details", "details",
     "metadata",
-    "candidates", "parts", "text", "thought", "thoughtSignature", "functionCall", "functionResponse", "args", "contents",
-    "finishReason", "usageMetadata", "promptFeedback", "blockReason", "generationConfig", "systemInstruction",
-    "toolConfig", "functionDeclarations", "parameters", "properties", "items", "inlineData", "fileData", "mimeType",
-    "violations", "quotaId", "retryDelay",
+    "candidates", "parts", "text", "thought", "thoughtSignature", "functionCall", "functionResponse", "args",
+    "contents", "finishReason", "usageMetadata", "promptFeedback", "blockReason", "generationConfig",
+    "systemInstruction", "toolConfig", "functionDeclarations", "parameters", "properties", "items", "inlineData",
+    "fileData", "mimeType", "violations", "quotaId", "retryDelay",
 ]  # fmt: skip
 SHAPES = st.recursive(
     JSON,

@@ -31,6 +31,13 @@ NAMES = [
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 NAME = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
 OBJECT = st.dictionaries(NAME, st.none() | st.booleans() | st.integers(-9, 9) | TEXT, max_size=3)
+GOOGLES_STOPS: list[tuple[str, StopReason]] = [
+    ("STOP", "stop"),
+    ("MAX_TOKENS", "length"),
+    ("SAFETY", "content_filter"),
+    ("RECITATION", "content_filter"),
+    ("MALFORMED_FUNCTION_CALL", "other"),
+]
 STOPS: dict[str, list[tuple[str, StopReason]]] = {
     "openai_chat": [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter")],
     "openai_responses": [
@@ -46,16 +53,8 @@ STOPS: dict[str, list[tuple[str, StopReason]]] = {
         ("max_tokens", "length"),
         ("refusal", "content_filter"),
     ],
-    **dict.fromkeys(
-        ("gemini", "gemini_array"),
-        [
-            ("STOP", "stop"),
-            ("MAX_TOKENS", "length"),
-            ("SAFETY", "content_filter"),
-            ("RECITATION", "content_filter"),
-            ("MALFORMED_FUNCTION_CALL", "other"),
-        ],
-    ),
+    "gemini": GOOGLES_STOPS,
+    "gemini_array": GOOGLES_STOPS,
     "ollama": [("stop", "stop"), ("length", "length")],
     "ollama_generate": [("stop", "stop"), ("length", "length")],
 }
