@@ -134,9 +134,11 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     asked = data.get("input")
     if isinstance(asked, str):
         request.prompt = asked
+    elif isinstance(asked, list) and asked and all(isinstance(item, dict) for item in asked):
+        request.messages = to_messages(asked)
     else:
-        request.messages = to_messages(forms.objects_field(data, "input"))
-        forms.check_messages(request.messages)
+        shown = "missing" if asked is None else repr(str(asked)[:60])
+        raise InvalidRequestError(f"input is {shown}; it must be a string or a list of items")
     request.check()
     return DecodedRequest(request, forms.flag_field(data, "stream", False), True)
 
