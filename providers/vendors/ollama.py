@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from providers.errors import ConfigError
 from providers.vendors.wire import TransportKind, WireProvider
 
 
@@ -17,16 +16,12 @@ class OllamaProvider(WireProvider):
     default_model: ClassVar[str] = "llama3.2"
     default_base_url: ClassVar[str] = "http://localhost:11434"
     default_transport: ClassVar[TransportKind] = "aiohttp"
+    has_sdk: ClassVar[bool] = False
     url_variable: ClassVar[str | None] = "OLLAMA_BASE_URL"
     needs_key: ClassVar[bool] = False
     plain_http: ClassVar[bool] = True
     local: ClassVar[bool] = True
     prefills: ClassVar[bool] = True
-
-    def __init__(self, model_id: str | None = None, **options: Any) -> None:
-        if options.get("transport_kind") == "sdk":
-            raise ConfigError("transport is 'sdk' for ollama, which has no vendor SDK here; use 'aiohttp'")
-        super().__init__(model_id, **options)
 
     def resolve_model(self, model: str) -> str | None:
         """A configured model, with or without its tag: `llama3.2` is `llama3.2:latest`."""
