@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from decimal import Decimal
-from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
@@ -28,16 +27,20 @@ def _plain(value: Any) -> Any:
 
 def encode(event: Event) -> bytes:
     """One line without its newline: sorted keys, money as decimal strings."""
-    names, values = _parts(type(event))
+    kind = type(event)
+    names, values = _PARTS.get(kind) or _parts(kind)
     return orjson.dumps(dict(zip(names, values(event), strict=True)), default=_plain, option=orjson.OPT_SORT_KEYS)
 
 
-@cache
+_PARTS: dict[type[Event], tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]] = {}
+
+
 def _parts(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
     """The keys of an event's line, and how to read their values; a run writes millions of lines of few kinds."""
     names = tuple(field.name for field in fields(kind))
     read = attrgetter(*names)
-    return ("event", *names), lambda event: (kind.__name__, *read(event))
+    parts = _PARTS[kind] = ("event", *names), lambda event: (kind.__name__, *read(event))
+    return parts
 
 
 def decode(line: bytes | str) -> Event:
