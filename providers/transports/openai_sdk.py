@@ -42,5 +42,7 @@ def _settled(client: Any, organization: str | None) -> Any:
     client.project = None
     client.admin_api_key = None
     client._custom_headers = {}
+    # The paths bring the version of Azure's API, where they have one.
+    client._custom_query = {}
     client._platform = get_platform()
     return client

@@ -1,7 +1,12 @@
-"""Azure OpenAI: OpenAI's format under a deployment's path (learn.microsoft.com/azure/ai-services/openai/reference)."""
+"""Azure OpenAI: OpenAI's formats under a deployment's path (learn.microsoft.com/azure/ai-services/openai/reference).
+
+The Responses API is served at one path for all deployments, without a dated version, and names the deployment in its
+body (learn.microsoft.com/azure/foundry/openai/how-to/responses and /api-version-lifecycle).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -26,6 +31,10 @@ class AzureOpenAIProvider(WireProvider):
     default_model: ClassVar[str] = "gpt-4o-mini"
     key_variable: ClassVar[str | None] = "AZURE_OPENAI_API_KEY"
     url_variable: ClassVar[str | None] = "AZURE_OPENAI_ENDPOINT"
+    apis: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "responses": ("openai_responses", "/openai/v1/responses"),
+        "completions": ("openai_completions", "/completions"),
+    }
     aliases = ALIASES
 
     def __init__(
@@ -52,11 +61,21 @@ class AzureOpenAIProvider(WireProvider):
         return is_openai_model(model)
 
     def quirks_of(self, model_id: str) -> Quirks:
-        return openai_quirks(model_id)
+        return openai_quirks(model_id, self.dialect_name)
+
+    @property
+    def unversioned(self) -> bool:
+        """Whether the chosen API has one path for all deployments and no dated version."""
+        return self.path.startswith("/openai/v1/")
 
     def path_of(self, model_id: str, *, stream: bool = False) -> str:
+        if self.unversioned:
+            return self.path
         deployment = quote(self.deployment or model_id, safe="")
-        return f"/openai/deployments/{deployment}/chat/completions?api-version={self.api_version}"
+        return f"/openai/deployments/{deployment}{self.path}?api-version={self.api_version}"
+
+    def asked_as(self, model_id: str) -> str:
+        return self.deployment or model_id if self.unversioned else model_id
 
     def complete_url(self, url: str) -> str:
         # People paste whole request addresses from the portal.

@@ -1,7 +1,8 @@
-"""DeepSeek: OpenAI's format (api-docs.deepseek.com)."""
+"""DeepSeek: OpenAI's formats (api-docs.deepseek.com). Its Responses API keeps nothing between calls."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from providers.dialects.base import Quirks
@@ -13,6 +14,7 @@ class DeepSeekProvider(WireProvider):
     default_model: ClassVar[str] = "deepseek-chat"
     default_base_url: ClassVar[str] = "https://api.deepseek.com"
     key_variable: ClassVar[str | None] = "DEEPSEEK_API_KEY"
+    apis: ClassVar[Mapping[str, tuple[str, str]]] = {"responses": ("openai_responses", "/responses")}
     aliases: ClassVar[dict[str, str]] = {"deepseek": "deepseek-chat", "deepseek-r1": "deepseek-reasoner"}
     quirks: ClassVar[Quirks] = Quirks(json_schema=False)
 

@@ -1,8 +1,10 @@
-"""OpenAI (platform.openai.com/docs/api-reference/chat)."""
+"""OpenAI (platform.openai.com/docs/api-reference: chat, responses, completions)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from providers.dialects.base import Quirks
@@ -22,14 +24,17 @@ ALIASES: Final = {
 DEFAULT_QUIRKS: Final = Quirks()
 REASONING_QUIRKS: Final = Quirks(max_tokens_field="max_completion_tokens", sampling=False)
 """The o series and gpt-5 and later refuse max_tokens and any temperature but their own."""
+LEAST_OUTPUT: Final = 16
+"""The Responses API refuses a smaller `max_output_tokens`."""
 
 
 def is_openai_model(model: str) -> bool:
     return _SERVED.match(model) is not None
 
 
-def openai_quirks(model: str) -> Quirks:
-    return REASONING_QUIRKS if _REASONING.match(model) else DEFAULT_QUIRKS
+def openai_quirks(model: str, dialect_name: str = "openai_chat") -> Quirks:
+    quirks = REASONING_QUIRKS if _REASONING.match(model) else DEFAULT_QUIRKS
+    return replace(quirks, min_max_tokens=LEAST_OUTPUT) if dialect_name == "openai_responses" else quirks
 
 
 class OpenAIProvider(WireProvider):
@@ -40,6 +45,10 @@ class OpenAIProvider(WireProvider):
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
     key_variable: ClassVar[str | None] = "OPENAI_API_KEY"
     url_variable: ClassVar[str | None] = "OPENAI_BASE_URL"
+    apis: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "responses": ("openai_responses", "/responses"),
+        "completions": ("openai_completions", "/completions"),
+    }
     aliases = ALIASES
 
     def __init__(self, model_id: str | None = None, *, organization: str | None = None, **options: Any) -> None:
@@ -50,7 +59,7 @@ class OpenAIProvider(WireProvider):
         return is_openai_model(model)
 
     def quirks_of(self, model_id: str) -> Quirks:
-        return openai_quirks(model_id)
+        return openai_quirks(model_id, self.dialect_name)
 
     def auth_headers(self, api_key: str) -> dict[str, str]:
         headers = super().auth_headers(api_key)

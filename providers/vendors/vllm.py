@@ -1,7 +1,8 @@
-"""vLLM, or any server of one's own that speaks OpenAI's format (docs.vllm.ai, "OpenAI-compatible server")."""
+"""vLLM, or any server of one's own that speaks OpenAI's formats (docs.vllm.ai, "OpenAI-compatible server")."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -16,6 +17,10 @@ class VLLMProvider(WireProvider):
     default_base_url: ClassVar[str] = "http://localhost:8000/v1"
     default_transport: ClassVar[TransportKind] = "aiohttp"
     url_variable: ClassVar[str | None] = "VLLM_ENDPOINT"
+    apis: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "responses": ("openai_responses", "/responses"),
+        "completions": ("openai_completions", "/completions"),
+    }
     needs_key: ClassVar[bool] = False
     plain_http: ClassVar[bool] = True
     local: ClassVar[bool] = True

@@ -151,8 +151,17 @@ class WireProvider(BaseLLMProvider):
     def path_of(self, model_id: str, *, stream: bool = False) -> str:
         return self.path
 
+    def asked_as(self, model_id: str) -> str:
+        """The model's name in the body of a request."""
+        return model_id
+
+    @classmethod
+    def offered(cls) -> dict[str, tuple[str, str]]:
+        """Every API that `api` can choose, the vendor's main one first: the dialect and the path of each."""
+        return {api_of(cls.dialect_name): (cls.dialect_name, cls.path), **cls.apis}
+
     def _chosen(self, api: str) -> tuple[str, str]:
-        own = {api_of(type(self).dialect_name): (type(self).dialect_name, type(self).path), **self.apis}
+        own = self.offered()
         if api not in own:
             raise ConfigError(f"api is {api!r} for {self.kind}; use {' or '.join(own)}")
         return own[api]
@@ -298,7 +307,7 @@ class WireProvider(BaseLLMProvider):
                 self._quirks.clear()
             quirks = self._quirks[model_id] = self.quirks_of(model_id)
         dialect = self.dialect_of(model_id)
-        body = dialect.encode_request(request, model=model_id, stream=stream, quirks=quirks)
+        body = dialect.encode_request(request, model=self.asked_as(model_id), stream=stream, quirks=quirks)
         transport = self._transport or await self._open(model_id)
         path, api = self.path_of(model_id, stream=stream), api_of(dialect.name, stream=stream)
         response = await transport.send(WireRequest(path, body, stream, api=api))
