@@ -83,6 +83,8 @@ async def serving() -> AsyncIterator[FakeVendor]:
 def dialect_for(path: str) -> Dialect:
     if path.endswith("/api/chat"):
         return dialect("ollama")
+    if path.endswith(("generateContent", "GenerateContent")):
+        return dialect("gemini")
     return dialect("anthropic_messages" if path.endswith("/messages") else "openai_chat")
 
 

@@ -41,8 +41,9 @@ from tests import fake_vendor
 from tests.fake_clock import FakeClock
 from tests.fake_vendor import PIECES, TEXT, FakeVendor, completion, serving, stream_bytes
 
-VENDORS = ["openai", "azure_openai", "deepseek", "vllm", "anthropic", "ollama"]
-ON_THE_WIRE = [(v, t) for v in VENDORS for t in ("sdk", "aiohttp") if (v, t) != ("ollama", "sdk")]
+VENDORS = ["openai", "azure_openai", "deepseek", "vllm", "anthropic", "gemini", "ollama"]
+WITHOUT_SDK = {"gemini", "ollama"}
+ON_THE_WIRE = [(v, t) for v in VENDORS for t in ("sdk", "aiohttp") if t == "aiohttp" or v not in WITHOUT_SDK]
 EVERYWHERE = [*ON_THE_WIRE, *((v, t) for v in VENDORS for t in ("simulated", "replay"))]
 CANARY = "canary-6f0e1b7c2a"
 """A key without the shape of one, so that only knowing its value can mask it."""
@@ -271,13 +272,22 @@ async def test_the_request_is_the_vendors(kind, transport):
             "deepseek": "/chat/completions",
             "vllm": "/v1/chat/completions",
             "anthropic": "/v1/messages",
+            "gemini": "/v1beta/models/gemini-2.5-flash:generateContent",
             "ollama": "/api/chat",
         }
-        assert plain.path == stream.path == expected[kind]
-        assert plain.body["model"] == provider.model_id
+        assert plain.path == expected[kind]
         assert plain.headers["content-type"] == "application/json"
-        assert stream.body["stream"] is True
-        header = {"azure_openai": "api-key", "anthropic": "x-api-key"}.get(kind, "authorization")
+        if kind == "gemini":
+            # Model and streaming are in the path alone.
+            assert stream.path == "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+            assert plain.body == stream.body
+        else:
+            assert stream.path == expected[kind]
+            assert plain.body["model"] == provider.model_id
+            assert stream.body["stream"] is True
+        header = {"azure_openai": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}.get(
+            kind, "authorization"
+        )
         assert CANARY in plain.headers[header]
         if kind == "anthropic":
             assert plain.headers["anthropic-version"] == "2023-06-01"
@@ -587,7 +597,7 @@ async def test_the_key_is_in_no_error_repr_or_log(kind, transport, caplog):
     assert CANARY not in "\n".join(shown)
 
 
-@pytest.mark.parametrize("kind", ["openai", "azure_openai", "deepseek", "anthropic"])
+@pytest.mark.parametrize("kind", ["openai", "azure_openai", "deepseek", "anthropic", "gemini"])
 async def test_a_missing_key_names_its_variable_and_the_way_without_one(kind):
     address = {"endpoint": "https://example.openai.azure.com"} if kind == "azure_openai" else {}
     async with create(kind, mock_mode=False, **address) as provider:
