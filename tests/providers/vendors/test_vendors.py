@@ -9,6 +9,7 @@ from providers import (
     AnthropicProvider,
     AzureOpenAIProvider,
     DeepSeekProvider,
+    GeminiProvider,
     GenerationRequest,
     OllamaProvider,
     OpenAIProvider,
@@ -60,6 +61,11 @@ def sent(provider: WireProvider, model: str | None = None, **request: object) ->
         (DeepSeekProvider, "deepseek-reasoner", "deepseek-reasoner"),
         (DeepSeekProvider, "deepseek-r1:8b", None),
         (DeepSeekProvider, "deepseek-ai/DeepSeek-V3", None),
+        (GeminiProvider, "gemini-2.5-pro", "gemini-2.5-pro"),
+        (GeminiProvider, "models/gemini-2.5-flash", "gemini-2.5-flash"),
+        (GeminiProvider, "gemma-3-27b-it", "gemma-3-27b-it"),
+        (GeminiProvider, "gemma3:4b", None),
+        (GeminiProvider, "google/gemini-2.5-flash", None),
         (OllamaProvider, "llama3.2", "llama3.2"),
         (OllamaProvider, "llama3.2:latest", "llama3.2"),
         (OllamaProvider, "mistral", None),
@@ -145,6 +151,32 @@ def test_deepseek_is_told_a_schema_in_words():
     assert sent(OpenAIProvider(mock_mode=True), response_format=form)["response_format"] == form
 
 
+@pytest.mark.parametrize(
+    ("model", "tools", "in_words"),
+    [("gemini-2.5-flash", False, False), ("gemini-2.5-flash", True, True), ("gemini-3.8-flash", True, False),
+     ("gemma-3-27b-it", False, True), ("gemma-4-31b-it", True, False)],
+)  # fmt: skip
+def test_gemini_is_told_in_words_what_it_refuses_as_a_field(model, tools, in_words):
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    tool = {"type": "function", "function": {"name": "f"}}
+    body = sent(GeminiProvider(model=model, mock_mode=True), response_format=form, tools=[tool] if tools else None)
+    assert ("JSON Schema" in orjson.dumps(body).decode()) is in_words
+    if not in_words:
+        assert body["generationConfig"] == {
+            "responseMimeType": "application/json",
+            "responseJsonSchema": {"type": "object"},
+        }
+
+
+def test_gemma_3_takes_its_system_prompt_in_the_conversation():
+    ask = {"system": "Be kind."}
+    plain = sent(GeminiProvider(model="gemma-3-27b-it", mock_mode=True), **ask)
+    assert "systemInstruction" not in plain
+    assert [turn["parts"] for turn in plain["contents"]] == [[{"text": "Be kind."}], [{"text": "Hi"}]]
+    usual = sent(GeminiProvider(model="gemma-4-31b-it", mock_mode=True), **ask)
+    assert usual["systemInstruction"] == {"parts": [{"text": "Be kind."}]}
+
+
 # --- Azure --------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +210,15 @@ async def test_azure_without_an_address_says_what_to_set():
         await AzureOpenAIProvider(api_key="k", mock_mode=False).attempt(GenerationRequest(prompt="Hi"), "gpt-4")
 
 
+# --- Gemini -------------------------------------------------------------------------------------------------------
+
+
+def test_gemini_has_the_model_in_its_path():
+    provider = GeminiProvider(mock_mode=True)
+    assert provider.path_of("gemini-2.5-pro") == "/v1beta/models/gemini-2.5-pro:generateContent"
+    assert provider.path_of("a/b?c", stream=True) == "/v1beta/models/a%2Fb%3Fc:streamGenerateContent?alt=sse"
+
+
 # --- addresses ----------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +235,10 @@ async def test_azure_without_an_address_says_what_to_set():
         (OpenAIProvider, "https://proxy.example/v1/", "https://proxy.example/v1"),
         (OpenAIProvider, "http://127.0.0.1:4000/v1", "http://127.0.0.1:4000/v1"),
         (DeepSeekProvider, None, "https://api.deepseek.com"),
+        (GeminiProvider, None, "https://generativelanguage.googleapis.com"),
+        (GeminiProvider, "https://generativelanguage.googleapis.com/v1beta/openai/", GeminiProvider.default_base_url),
+        (GeminiProvider, "http://127.0.0.1:4010/gemini/v1beta", "http://127.0.0.1:4010/gemini"),
+        (GeminiProvider, "http://127.0.0.1:4010/gemini/", "http://127.0.0.1:4010/gemini"),
     ],
 )
 def test_addresses_as_people_write_them(cls, given, used):
@@ -254,6 +299,8 @@ def test_a_class_by_itself_reads_its_documented_variables(monkeypatch):
         "AZURE_OPENAI_ENDPOINT": "https://az.example",
         "AZURE_OPENAI_DEPLOYMENT": "prod",
         "DEEPSEEK_API_KEY": "sk-d",
+        "GOOGLE_API_KEY": "g-2",
+        "GOOGLE_GEMINI_BASE_URL": "https://g.example/v1beta",
         "OLLAMA_BASE_URL": "http://ollama.example:1",
         "VLLM_ENDPOINT": "http://vllm.example:2",
     }.items():
@@ -265,6 +312,12 @@ def test_a_class_by_itself_reads_its_documented_variables(monkeypatch):
     azure = AzureOpenAIProvider()
     assert (azure.api_key, azure.base_url, azure.deployment) == ("az", "https://az.example", "prod")
     assert DeepSeekProvider().api_key == "sk-d"
+    gemini = GeminiProvider()
+    assert (gemini.api_key, gemini.base_url) == ("g-2", "https://g.example")
+    monkeypatch.setenv("GEMINI_API_KEY", "g-1")
+    assert GeminiProvider().api_key == "g-1"
+    assert GeminiProvider(api_key="g-0").api_key == "g-0"
+    assert GeminiProvider(mock_mode=True).api_key is None
     assert OllamaProvider().base_url == "http://ollama.example:1"
     assert VLLMProvider().base_url == "http://vllm.example:2/v1"
     assert VLLMProvider().api_key is None  # a key for OpenAI is not for one's own server
@@ -328,7 +381,6 @@ def test_every_kind_can_be_made_and_says_what_it_is(kind):
         ("opanai", "did you mean 'openai'"),
         ("OpenAI", "did you mean 'openai'"),
         ("nothing-like-it", "use one of azure_openai"),
-        ("gemini", "not available in this version"),
     ],
 )
 def test_a_kind_there_is_not(kind, complaint):
@@ -343,9 +395,10 @@ def test_a_setting_there_is_not_names_the_nearest():
     assert "deployment" not in keywords(OpenAIProvider)
 
 
-def test_ollama_has_no_sdk():
-    with pytest.raises(ConfigError, match="'aiohttp'"):
-        create("ollama", transport_kind="sdk")
+@pytest.mark.parametrize("kind", ["gemini", "ollama"])
+def test_a_vendor_without_an_sdk(kind):
+    with pytest.raises(ConfigError, match=f"for {kind}.*'aiohttp'"):
+        create(kind, transport_kind="sdk")
 
 
 async def test_faults_reach_the_provider_by_the_name_it_is_registered_under():
