@@ -35,8 +35,8 @@ _BY_API: Final = {
     "generateContent": ("providers.vendors.gemini", "GeminiProvider"),
     "streamGenerateContent": ("providers.vendors.gemini", "GeminiProvider"),
 }
-# Whoever else speaks chat completions (Groq, OpenRouter, Gemini's and Ollama's /v1) goes through OpenAI's class.
-_CHAT_COMPLETIONS: Final = {
+# Whoever else speaks OpenAI's APIs (Groq, OpenRouter, Gemini's and Ollama's /v1) goes through OpenAI's class.
+_OPENAI_LIKE: Final = {
     "azure_openai": ("providers.vendors.azure_openai", "AzureOpenAIProvider"),
     "deepseek": ("providers.vendors.deepseek", "DeepSeekProvider"),
     "vllm": ("providers.vendors.vllm", "VLLMProvider"),
@@ -53,8 +53,11 @@ def provider_of(exchange: Exchange) -> type[WireProvider]:
     if exchange.api not in API_DIALECTS:
         known = ", ".join(API_DIALECTS)
         raise FixtureError(f"{exchange.name or 'the exchange'}: api is {exchange.api!r}; this version reads {known}")
-    module, name = _BY_API.get(exchange.api) or _CHAT_COMPLETIONS.get(exchange.provider, _OPENAI)
+    module, name = _BY_API.get(exchange.api) or _OPENAI_LIKE.get(exchange.provider, _OPENAI)
     found: type[WireProvider] = getattr(import_module(module), name)
+    if exchange.api not in _BY_API and exchange.api not in found.offered():
+        module, name = _OPENAI
+        found = getattr(import_module(module), name)
     return found
 
 
@@ -69,7 +72,11 @@ async def replay(
     """
     cls = provider_of(exchange)
     request, stream = _request_of(exchange)
-    provider = cls(api_key="replay", transport=ReplayTransport(exchange, split=split, clock=clock))
+    provider = cls(
+        api_key="replay",
+        api=exchange.api if exchange.api in cls.apis else None,
+        transport=ReplayTransport(exchange, split=split, clock=clock),
+    )
     answer = Accumulator()
     completion: Completion | None = None
     error: ProviderError | None = None
