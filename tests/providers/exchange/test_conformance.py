@@ -59,7 +59,9 @@ def test_every_vendor_is_spoken_to_by_its_own_class() -> None:
     assert classes == {
         ("anthropic", "messages"): "anthropic",
         ("azure_openai", "chat.completions"): "azure_openai",
+        ("azure_openai", "responses"): "azure_openai",
         ("deepseek", "chat.completions"): "deepseek",
+        ("deepseek", "responses"): "deepseek",
         ("gemini", "chat.completions"): "openai",
         ("gemini", "generateContent"): "gemini",
         ("gemini", "streamGenerateContent"): "gemini",
@@ -68,11 +70,19 @@ def test_every_vendor_is_spoken_to_by_its_own_class() -> None:
         ("ollama", "chat.completions"): "openai",
         ("ollama", "generate"): "ollama",
         ("openai", "chat.completions"): "openai",
+        ("openai", "completions"): "openai",
+        ("openai", "responses"): "openai",
         ("openrouter", "chat.completions"): "openai",
         ("vertex", "generateContent"): "gemini",
         ("vertex", "streamGenerateContent"): "gemini",
         ("vllm", "chat.completions"): "vllm",
+        ("vllm", "completions"): "vllm",
     }
+
+
+def test_an_api_that_its_vendor_does_not_offer_goes_through_openais_class() -> None:
+    exchange = Exchange("deepseek", "completions", RecordedRequest(), None)
+    assert provider_of(exchange).kind == "openai"
 
 
 def made(
