@@ -228,6 +228,7 @@ class Runtime:
                 "organization": configured.organization,
                 "api_version": configured.api_version,
                 "deployment": configured.deployment,
+                "api": configured.api,
                 "transport_kind": configured.transport,
             }
             self._providers[id] = factory.create(

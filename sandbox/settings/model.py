@@ -104,6 +104,10 @@ class ProviderSettings(Section):
         default=None,
         description="Who moves the bytes: the vendor's SDK, or the lean client; unset: the lean client where it can.",
     )
+    api: Text | None = Field(
+        default=None,
+        description="Which of the vendor's APIs it calls, such as `responses` or `completions`; unset: the main one.",
+    )
     organization: Text | None = Field(default=None, description="Organisation id that is sent with each call (OpenAI).")
     api_version: Text | None = Field(default=None, description="Version of the API (Azure OpenAI).")
     deployment: Text | None = Field(default=None, description="Name of the deployment (Azure OpenAI).")
@@ -304,7 +308,7 @@ class Settings(Section):
     @field_validator("providers")
     @classmethod
     def _kinds(cls, value: dict[str, ProviderSettings]) -> dict[str, ProviderSettings]:
-        return {name: _with_kind(name, provider) for name, provider in value.items()}
+        return {name: _checked(name, _with_kind(name, provider)) for name, provider in value.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -326,4 +330,18 @@ def _with_kind(name: str, provider: ProviderSettings) -> ProviderSettings:
         return provider.model_copy(update={"kind": name})
     if provider.kind is None:
         raise RuleBroken(f"providers.{name}", f"provider {name!r} needs `kind`, one of {', '.join(PROVIDER_KINDS)}")
+    return provider
+
+
+def _checked(name: str, provider: ProviderSettings) -> ProviderSettings:
+    if provider.api is not None:
+        # Loads the vendor's class, so only for those who set it.
+        from providers import factory
+        from providers.vendors.wire import WireProvider
+
+        kind = provider.kind or name
+        cls = factory.provider_class(kind) if kind in factory.KINDS else None
+        if cls is not None and issubclass(cls, WireProvider) and provider.api not in cls.offered():
+            hint = did_you_mean(provider.api, cls.offered())
+            raise RuleBroken(f"providers.{name}.api", f"{hint}{kind} has {' and '.join(cls.offered())}")
     return provider
