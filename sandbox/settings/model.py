@@ -343,5 +343,5 @@ def _checked(name: str, provider: ProviderSettings) -> ProviderSettings:
         cls = factory.provider_class(kind) if kind in factory.KINDS else None
         if cls is not None and issubclass(cls, WireProvider) and provider.api not in cls.offered():
             hint = did_you_mean(provider.api, cls.offered())
-            raise RuleBroken(f"providers.{name}.api", f"{hint}{kind} has {' and '.join(cls.offered())}")
+            raise RuleBroken(f"providers.{name}.api", f"{hint}use {' or '.join(cls.offered())}")
     return provider
