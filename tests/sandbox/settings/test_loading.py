@@ -228,6 +228,15 @@ def test_loading_leaves_the_environment_as_it_was(place: Place, monkeypatch: pyt
         ("[providers.groq]\nbase_url = 'https://g.example'", 2, "provider 'groq' needs `kind`"),
         ("[providers.groq]", 1, "provider 'groq' needs `kind`"),
         ("[providers.openai]\nkind = 'vllm'", 2, "the id openai always means that provider"),
+        (
+            "[providers.openai]\napi = 'respones'",
+            2,
+            "providers.openai.api is 'respones': did you mean 'responses'? "
+            "use chat.completions or responses or completions",
+        ),
+        ("[providers.anthropic]\napi = 'responses'", 2, "providers.anthropic.api is 'responses': use messages"),
+        ("[providers.groq]\nkind = 'openai'\napi = 'chat'", 3, "use chat.completions or responses or completions"),
+        ("[providers.openai]\napi = 7", 2, "providers.openai.api is 7"),
         ("[providers.Mine]\nkind = 'openai'", 1, "'Mine' cannot be a provider's id"),
         ("[providers]\nopenai = 3", 2, "providers.openai is a table"),
         ("[providers.openai]\nbase_url = 'localhost:80'", 2, "an address begins with https:// or http://"),
