@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
+from urllib.parse import unquote
 
 import orjson
 
@@ -33,8 +34,14 @@ def canonical(body: Any, api: str, path: str = "", ignore: Sequence[str] = ()) -
             del plain["stream"]
         body = plain
     if api in _MODEL_IN_PATH:
-        return {"path": path.partition("?")[0], "body": body}
+        return {"path": _model_path(path), "body": body}
     return body
+
+
+def _model_path(path: str) -> str:
+    """The part of a path that names model and operation: without version or project, an id quoted or not."""
+    plain = unquote(path.partition("?")[0])
+    return plain[max(plain.find("/model/"), plain.find("/models/"), 0) :]
 
 
 def key(body: Any) -> bytes:
@@ -118,8 +125,14 @@ class Difference:
         self.there = there
         self.here = here
 
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Both values in a few words, without a credential: there, here."""
+        return _shown(self.there), _shown(self.here)
+
     def __str__(self) -> str:
-        return f"{self.path or 'the body'}: {_shown(self.there)} there, {_shown(self.here)} here"
+        there, here = self.shown
+        return f"{self.path or 'the body'}: {there} there, {here} here"
 
 
 _ABSENT: Final = object()

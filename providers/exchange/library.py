@@ -63,18 +63,22 @@ class _Shelf:
     """The recordings of one API, so that those which match are looked up rather than looked for."""
 
     entries: list[_Entry] = field(default_factory=list)
-    exact: dict[tuple[str, ...], dict[bytes, list[_Entry]]] = field(default_factory=dict)
-    """By the fields that they ignore, then by key."""
+    exact: dict[tuple[bool, tuple[str, ...]], dict[bytes, list[_Entry]]] = field(default_factory=dict)
+    """By whether credentials were taken out of them and the fields that they ignore, then by key."""
     same_question: dict[str, list[_Entry]] = field(default_factory=dict)
     patterns: list[tuple[re.Pattern[str], _Entry]] = field(default_factory=list)
     any: list[_Entry] = field(default_factory=list)
+    masked: bool = False
+    """Credentials were taken out of some: there a request matches that differs in nothing else."""
 
     def add(self, entry: _Entry) -> None:
         exchange = entry.exchange
         self.entries.append(entry)
+        masked = _MASK in entry.key
+        self.masked = self.masked or masked
         match exchange.match:
             case "exact":
-                self.exact.setdefault(exchange.ignore, {}).setdefault(entry.key, []).append(entry)
+                self.exact.setdefault((masked, exchange.ignore), {}).setdefault(entry.key, []).append(entry)
             case "last_user_message":
                 self.same_question.setdefault(entry.user_text, []).append(entry)
             case "regex":
@@ -85,28 +89,36 @@ class _Shelf:
     def matching(self, asked: _Asked) -> list[_Entry]:
         """Those that match by the strictest rule by which any does, in the order of their names."""
         found: list[_Entry] = []
-        for ignored, by_key in self.exact.items():
-            found += by_key.get(asked.key(ignored), ())
+        for (masked, ignored), by_key in self.exact.items():
+            found += by_key.get((asked.clean if masked else asked).key(ignored), ())
         if found:
             return sorted(found, key=lambda entry: entry.position) if len(self.exact) > 1 else found
         if asked.user_text:
-            found = self.same_question.get(asked.user_text) or [
-                entry for pattern, entry in self.patterns if pattern.search(asked.user_text)
-            ]
+            found = self.same_question.get(asked.user_text, [])
+            if not found and self.masked:
+                found = self.same_question.get(asked.clean.user_text, [])
+            if not found:
+                found = [entry for pattern, entry in self.patterns if pattern.search(asked.user_text)]
         return found or self.any
 
 
 class _Asked:
     """A query with what is worked out of it only when some fixture needs it."""
 
-    __slots__ = ("_clean", "_keys", "_query", "body", "user_text")
+    __slots__ = ("_clean", "_keys", "_query", "_user_text", "body")
 
     def __init__(self, query: Query, body: Any) -> None:
         self._query = query
         self.body = body
-        self.user_text = last_user_text(self.body)
+        self._user_text: str | None = None
         self._keys: dict[tuple[str, ...], bytes] = {}
         self._clean: _Asked | None = None
+
+    @property
+    def user_text(self) -> str:
+        if self._user_text is None:
+            self._user_text = last_user_text(self.body)
+        return self._user_text
 
     @property
     def clean(self) -> _Asked:
@@ -147,7 +159,7 @@ class FixtureLibrary:
         shelf = self._shelf(query.provider).get(query.api)
         if shelf is None:
             return None
-        found = shelf.matching(_Asked(query))
+        found = shelf.matching(_Asked(query, _parsed(query.body)))
         chosen = _in_turn(found, counts) if found else None
         return None if chosen is None else Match(chosen, chosen.match)
 
@@ -162,14 +174,14 @@ class FixtureLibrary:
         """One sentence on why no recording matches, naming the nearest and files that cannot be read."""
         wanted = f"no recording of {query.provider} {query.api} matches this request"
         nearest = self.nearest(query)
-        unread = [problem for name, problem in self.problems.items() if name.startswith(f"{query.provider}/")]
-        also = f"; not read: {'; '.join(unread[:3])}{' …' if len(unread) > 3 else ''}" if unread else ""
         if nearest is not None:
-            return f"{wanted}; the nearest is {nearest.exchange.name}, which differs first at {nearest.difference}{also}"
-        apis = sorted(self._shelf(query.provider))
-        if apis:
-            return f"{wanted}: there are only recordings of {', '.join(apis)}{also}"
-        return f"{wanted}: there is none of this provider in {', '.join(map(str, self.folders)) or 'any folder'}{also}"
+            why = f"; the nearest is {nearest.exchange.name}, which differs first at {nearest.difference}"
+        elif apis := sorted(self._shelf(query.provider)):
+            why = f": there are only recordings of {', '.join(apis)}"
+        else:
+            why = f": there is none of this provider in {', '.join(map(str, self.folders)) or 'any folder'}"
+        left_out = [problem for name, problem in self.problems.items() if name.startswith(f"{query.provider}/")]
+        return f"{wanted}{why}" + (f"; left out: {'; '.join(left_out[:3])}" if left_out else "")
 
     def nearest(self, query: Query) -> Nearest | None:
         """The recording of the same API that differs in the fewest fields and asks the likest question."""

@@ -12,6 +12,7 @@ from providers.errors import FixtureError
 from providers.exchange import FixtureLibrary, Query, packaged_folder
 from providers.exchange import library as library_module
 from providers.exchange.canonical import canonical, last_user_text
+from providers.redaction import MASK
 from tests.shared_material import needs_wire, wire_dir
 
 
@@ -156,8 +157,9 @@ def test_a_regex_may_be_the_recorded_message_itself(shelf: Shelf) -> None:
     assert shelf.ask(chat("please tell me a joke about cats")) is None
     shelf.put("broken", chat("what (is this"), match="regex")
     shelf.library.forget()
-    with pytest.raises(FixtureError, match=r"openai/broken.json: match is 'regex', but the recorded message"):
-        shelf.ask(chat("x"))
+    shelf.ask(chat("x"))
+    (problem,) = shelf.library.problems.values()
+    assert problem.startswith("openai/broken.json: match is 'regex', but the recorded message")
 
 
 def test_a_request_without_user_text_matches_no_rule_about_it(shelf: Shelf) -> None:
@@ -260,12 +262,62 @@ def test_what_there_is_instead_is_named(shelf: Shelf, tmp_path: Path) -> None:
     assert FixtureLibrary([]).explain(Query("nobody", "messages", b"")).endswith("in any folder")
 
 
-def test_a_broken_file_is_named_and_only_when_its_provider_is_asked(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.put("case", chat("Hi"), match="fuzzy")
-    other = shelf.library.find(Query("anthropic", "messages", b"{}"))
-    assert other is None
-    with pytest.raises(FixtureError, match=r"openai/case\.json, line 1: match is 'fuzzy'"):
-        shelf.ask(chat("Hi"))
+def test_a_broken_file_is_told_of_and_the_others_answer(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    shelf.put("broken", chat("Hi"), match="fuzzy")
+    shelf.put("whole", chat("Hi"))
+    assert shelf.ask(chat("Hi")) == "whole"
+    assert list(shelf.library.problems) == ["openai/broken.json"]
+    assert "openai/broken.json, line 1: match is 'fuzzy'" in shelf.library.problems["openai/broken.json"]
+    assert [record.message for record in caplog.records] == [
+        f"a recording is left out: {shelf.library.problems['openai/broken.json']}"
+    ]
+    shelf.ask(chat("Hi"))
+    assert len(caplog.records) == 1
+
+
+def test_a_miss_names_what_was_left_out(shelf: Shelf) -> None:
+    shelf.put("broken", chat("Hi"), match="fuzzy")
+    why = shelf.library.explain(Query("openai", "chat.completions", orjson.dumps(chat("Hi"))))
+    assert "; left out: " in why
+    assert "match is 'fuzzy'" in why
+    assert "left out" not in shelf.library.explain(Query("anthropic", "messages", b"{}"))
+
+
+def test_everything_can_be_read_at_once(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.put("whole", chat("Hi"))
+    (tmp_path / "anthropic").mkdir()
+    (tmp_path / "anthropic" / "broken.json").write_text('{\n"version": 1,\n]')
+    assert shelf.library.read_all() == 1
+    assert list(shelf.library.problems) == ["anthropic/broken.json"]
+    assert "line 3" in shelf.library.problems["anthropic/broken.json"]
+    shelf.library.forget()
+    assert shelf.library.problems == {}
+
+
+def test_recordings_without_credentials_match_requests_that_have_them(shelf: Shelf) -> None:
+    shelf.put("exact", chat(f"My key is {MASK}"))
+    shelf.put("question", chat(f"Is {MASK} mine?", temperature=0), match="last_user_message")
+    assert shelf.ask(chat("My key is sk-proj-abcdefghijkl")) == "exact"
+    assert shelf.ask(chat("Is sk-proj-abcdefghijkl mine?")) == "question"
+    assert shelf.ask(chat("My key is secret")) is None
+
+
+@pytest.mark.parametrize(
+    ("recorded", "asked"),
+    [
+        ("/v1beta/models/gemini-2.5-flash:generateContent", "/v1/models/gemini-2.5-flash:generateContent?key=x"),
+        ("/v1/projects/p/locations/l/publishers/google/models/g:generateContent",
+         "/v1beta1/publishers/google/models/g:generateContent"),
+        ("/model/anthropic.claude-v2:1/converse", "/model/anthropic.claude-v2%3A1/converse"),
+        ("/model/arn:aws:bedrock:us-east-1:1:inference-profile/us.x/converse",
+         "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.x/converse"),
+    ],
+)  # fmt: skip
+def test_paths_name_a_model_in_several_ways(recorded: str, asked: str, shelf: Shelf) -> None:
+    api = "converse" if "/model/" in recorded else "generateContent"
+    shelf.put("case", {"contents": []}, api=api, request={"path": recorded, "body": {"contents": []}})
+    assert shelf.ask({"contents": []}, api=api, path=asked) == "case"
+    assert shelf.ask({"contents": []}, api=api, path=asked.replace("a", "b")) is None
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
