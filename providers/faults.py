@@ -123,6 +123,11 @@ _TAKES: Final[dict[str, tuple[tuple[str, str, Reader], ...]]] = {
 _ALWAYS: Final = (("probability", "probability", _share), ("after", "after", _duration))
 
 
+def takes() -> dict[str, tuple[str, ...]]:
+    """What each kind takes in its object form, by the names that are written."""
+    return {kind: tuple(name for name, *_ in (*_TAKES.get(kind, ()), *_ALWAYS)) for kind in KINDS}
+
+
 def parse_fault(text: str) -> Fault:
     """A fault from `KIND[:ARG]`; a bare status such as `503` means `http_error:503`, `429` a rate limit.
 

@@ -6,6 +6,11 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("ask", "sandbox.cli.ask:ask", "PROMPT|-", "Ask once; the answer on stdout, its story on stderr."),
     ("explain", "sandbox.cli.explain:explain", "REQUEST_ID", "Why a request went where it went, and what it cost."),
     ("costs", "sandbox.cli.costs:costs", "", "What was spent, by provider, model, tenant, agent or time."),
+    ("replay", "sandbox.cli.replay:replay", "SCENARIO", "Run an outage in virtual time, and add up what it did."),
+    ("scenarios list", "sandbox.cli.scenarios:list_", "", "The outages that come with the program."),
+    ("scenarios show", "sandbox.cli.scenarios:show", "NAME", "The text of one, to copy and to change."),
+    ("scenarios validate", "sandbox.cli.scenarios:validate", "[FILE…]", "Check scenario files."),
+    ("scenarios schema", "sandbox.cli.scenarios:schema", "", "The JSON Schema of scenario files."),
     ("models", "sandbox.cli.models:models", "", "Models and their prices."),
     (
         "health",
@@ -35,6 +40,7 @@ GROUPS = {
     "config": "The settings.",
     "data": "The local data.",
     "fixtures": "Recorded exchanges with providers.",
+    "scenarios": "Outages as files.",
 }
 
 GLOBAL_OPTIONS = """\

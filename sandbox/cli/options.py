@@ -12,9 +12,17 @@ from providers.errors import InputError
 @dataclass(frozen=True, slots=True)
 class GlobalOptions:
     mode: str | None = None
-    preset: str | None = None
+    presets: tuple[str, ...] = ()
+    """As often as it was given: most commands take one, `replay` compares several."""
     config: Path | None = None
     debug: bool = False
+
+    @property
+    def preset(self) -> str | None:
+        """The one preset. Raises InputError where there are several."""
+        if len(self.presets) > 1:
+            raise InputError("--preset is given twice")
+        return self.presets[0] if self.presets else None
 
 
 _TAKES_VALUE = frozenset({"--mode", "--preset", "--config"})
@@ -26,6 +34,7 @@ def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     A lone `-` is moved behind `--`, because the parser would take it for an option. Raises InputError.
     """
     found: dict[str, str] = {}
+    presets: list[str] = []
     debug = False
     rest: list[str] = []
     behind: list[str] = []
@@ -40,6 +49,9 @@ def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
                 value = next(source, "")
             if not value or (value.startswith("-") and not assigned):
                 raise InputError(f"{name} needs a value")
+            if name == "--preset":
+                presets.append(value)
+                continue
             if name in found:
                 raise InputError(f"{name} is given twice")
             found[name] = value
@@ -52,7 +64,5 @@ def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     if dashes or behind:
         rest += ["--", *dashes, *behind]
     config = found.get("--config")
-    options = GlobalOptions(
-        mode=found.get("--mode"), preset=found.get("--preset"), config=Path(config) if config else None, debug=debug
-    )
+    options = GlobalOptions(found.get("--mode"), tuple(presets), Path(config) if config else None, debug)
     return options, rest

@@ -35,7 +35,7 @@ METRICS: Final = (
 )  # fmt: skip
 """What an expectation can be about, beside breakers and providers."""
 
-_STATES: Final = {BreakerOpened: "open", BreakerHalfOpened: "half_open", BreakerClosed: "closed"}
+STATES: Final = {BreakerOpened: "open", BreakerHalfOpened: "half_open", BreakerClosed: "closed"}
 _NOTHING: Final = Decimal(0)
 
 
@@ -122,7 +122,7 @@ class Tally:
                 first = event.candidates[0]
                 self._first[event.request_id] = (first.provider, first.model)
         elif isinstance(event, BreakerChanged):
-            state = event.state if isinstance(event, BreakerForced) else _STATES[type(event)]
+            state = event.state if isinstance(event, BreakerForced) else STATES[type(event)]
             self.transitions.append(
                 TransitionSeen(event.t_us - self.start_us, event.provider, event.from_state, state, event.reason)
             )

@@ -18,7 +18,9 @@ MAX_DRAIN: Final = 3_600.0
 """Seconds after the last arrival at which what is still in flight is cut off."""
 MAX_REQUESTS: Final = 10_000_000
 
-_TIME = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*[a-z]*\s*$"}]}
+TIME_SCHEMA: Final = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*[a-z]*\s*$"}]
+}
 
 
 def _rate(value: Any) -> Any:
@@ -39,9 +41,11 @@ def _wrong_rate() -> Any:
     raise ValueError("a rate is a number of requests a second, or text such as 2/s or 30/m") from None
 
 
-Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=1e9, allow_inf_nan=False), WithJsonSchema(_TIME)]
+Seconds = Annotated[
+    float, BeforeValidator(seconds), Field(ge=0, le=1e9, allow_inf_nan=False), WithJsonSchema(TIME_SCHEMA)
+]
 PositiveSeconds = Annotated[
-    float, BeforeValidator(seconds), Field(gt=0, le=1e9, allow_inf_nan=False), WithJsonSchema(_TIME)
+    float, BeforeValidator(seconds), Field(gt=0, le=1e9, allow_inf_nan=False), WithJsonSchema(TIME_SCHEMA)
 ]
 Rate = Annotated[
     float,
@@ -215,7 +219,7 @@ class Document(Part):
         float,
         BeforeValidator(seconds),
         Field(gt=0, le=MAX_DURATION, allow_inf_nan=False),
-        WithJsonSchema(_TIME),
+        WithJsonSchema(TIME_SCHEMA),
     ]
     prices: Literal["seeds-2024", "current"] = "seeds-2024"
     preset: Name = "sandbox"

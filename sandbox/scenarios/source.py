@@ -43,15 +43,19 @@ class Source:
 
 def read(path: Path) -> Source:
     """The file's contents. Raises ScenarioError for a file that cannot be read, is no YAML or is too large."""
+    return parse(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises ScenarioError."""
     try:
         if path.stat().st_size > MAX_SIZE:
             raise ScenarioError(f"{path} is larger than {MAX_SIZE // 2**20} MiB; a scenario is a short text")
-        text = path.read_bytes().decode()
+        return path.read_bytes().decode()
     except OSError as error:
         raise ScenarioError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ScenarioError(f"{path} is not UTF-8 text") from None
-    return parse(text, path)
 
 
 def parse(text: str, path: Path) -> Source:

@@ -22,7 +22,7 @@ def test_global_options_stand_anywhere(line: list[str]) -> None:
 
 def test_all_of_them() -> None:
     options, rest = split(["--preset", "happyos", "--config=my file.toml", "--debug", "doctor"])
-    assert options == GlobalOptions(preset="happyos", config=Path("my file.toml"), debug=True)
+    assert options == GlobalOptions(presets=("happyos",), config=Path("my file.toml"), debug=True)
     assert rest == ["doctor"]
 
 
@@ -43,3 +43,10 @@ def test_a_missing_value_is_named(line: list[str]) -> None:
 def test_a_repeated_option_is_named() -> None:
     with pytest.raises(InputError, match="--mode is given twice"):
         split(["--mode", "mock", "--mode=live"])
+
+
+def test_several_presets_are_for_the_one_command_that_compares_them() -> None:
+    options, _ = split(["replay", "--preset", "happyos", "x", "--preset=sandbox"])
+    assert options.presets == ("happyos", "sandbox")
+    with pytest.raises(InputError, match="--preset is given twice"):
+        _ = options.preset
