@@ -16,7 +16,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "health",
         "sandbox.cli.health:health",
         "",
-        "Ask each provider whether it is reachable, authenticated and fast enough.",
+        "Ask each provider whether it is reachable, authenticated, fast enough.",
     ),
     ("config show", "sandbox.cli.config:show", "", "Every setting, its value and where it came from."),
     ("config path", "sandbox.cli.config:path", "", "Where the settings file is."),
