@@ -105,7 +105,7 @@ def _tools(request: GenerationRequest, chat: Sequence[Message], caches: bool) ->
     """
     mode, name = forms.chosen_tool(request.tool_choice)
     if not request.tools or mode == "none":
-        used = {call["function"]["name"]: None for message in chat for call in message.get("tool_calls") or ()}
+        used = dict.fromkeys(name for message in chat for name in _called(message))
         return {"tools": [_spec({"name": tool}) for tool in used]} if used else {}
     tools: list[Mapping[str, Any]] = []
     for tool in request.tools:
@@ -120,6 +120,11 @@ def _tools(request: GenerationRequest, chat: Sequence[Message], caches: bool) ->
     elif mode is not None:
         config["toolChoice"] = {"any" if mode == "required" else "auto": {}}
     return config
+
+
+def _called(message: Message) -> list[str]:
+    names = ((call.get("function") or {}).get("name") for call in message.get("tool_calls") or ())
+    return [name for name in names if name]
 
 
 def _spec(function: Mapping[str, Any], strict: bool = False) -> dict[str, Any]:

@@ -27,9 +27,7 @@ _PASSED = frozenset(
         "prompt_cache_key", "safety_identifier",
     }
 )  # fmt: skip
-_FOREIGN_TO_MESSAGES = frozenset(
-    {forms.THINKING_BLOCKS, forms.RESPONSE_ITEMS, forms.THOUGHT_SIGNATURES, "is_error"}
-)
+_FOREIGN_TO_MESSAGES = frozenset({forms.THINKING_BLOCKS, forms.RESPONSE_ITEMS, forms.THOUGHT_SIGNATURES, "is_error"})
 
 
 def encode_request(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> bytes:

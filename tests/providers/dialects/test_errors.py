@@ -14,8 +14,8 @@ from providers.redaction import MASK
 from tests.providers.dialects.recorded import drain
 
 NAMES = [
-    "openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "gemini", "gemini_array", "ollama",
-    "ollama_generate",
+    "openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "bedrock_converse", "bedrock_invoke",
+    "gemini", "gemini_array", "ollama", "ollama_generate",
 ]  # fmt: skip
 
 BY_STATUS = {
@@ -340,7 +340,13 @@ def test_an_error_in_a_200_is_that_error(body: object, cls: type[e.ProviderError
     assert type(caught.value) is cls
 
 
-@pytest.mark.parametrize("name", ["anthropic_messages", "gemini", "gemini_array", "ollama", "ollama_generate"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anthropic_messages", "bedrock_converse", "bedrock_invoke", "gemini", "gemini_array", "ollama",
+        "ollama_generate",
+    ],
+)  # fmt: skip
 def test_an_error_in_a_200_of_the_others(name: str) -> None:
     for body in (
         {"type": "error", "error": {"type": "rate_limit_error", "message": "x"}},

@@ -17,8 +17,8 @@ from tests.providers.dialects.recorded import cut, drain, recordings
 from tests.shared_material import needs_wire
 
 NAMES = [
-    "openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "gemini", "gemini_array", "ollama",
-    "ollama_generate",
+    "openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "bedrock_converse", "bedrock_invoke",
+    "gemini", "gemini_array", "ollama", "ollama_generate",
 ]  # fmt: skip
 FEW = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 JSON = st.recursive(

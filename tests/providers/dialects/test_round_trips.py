@@ -25,8 +25,8 @@ from providers.types import (
 from tests.providers.dialects.recorded import cut, decode, drain, fold
 
 NAMES = [
-    "openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "gemini", "gemini_array", "ollama",
-    "ollama_generate",
+    "openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "bedrock_converse", "bedrock_invoke",
+    "gemini", "gemini_array", "ollama", "ollama_generate",
 ]  # fmt: skip
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 NAME = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
@@ -53,6 +53,17 @@ STOPS: dict[str, list[tuple[str, StopReason]]] = {
         ("max_tokens", "length"),
         ("refusal", "content_filter"),
     ],
+    "bedrock_converse": [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("guardrail_intervened", "content_filter"),
+        ("content_filtered", "content_filter"),
+        ("malformed_tool_use", "other"),
+    ],
+    # A model of no known family speaks OpenAI's form.
+    "bedrock_invoke": [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter")],
     "gemini": GOOGLES_STOPS,
     "gemini_array": GOOGLES_STOPS,
     "ollama": [("stop", "stop"), ("length", "length")],
@@ -62,6 +73,8 @@ CALLED = {
     "openai_chat": "tool_calls",
     "openai_responses": "completed",
     "anthropic_messages": "tool_use",
+    "bedrock_converse": "tool_use",
+    "bedrock_invoke": "tool_calls",
     "gemini": "STOP",
     "gemini_array": "STOP",
     "ollama": "stop",
@@ -78,7 +91,9 @@ def usages(draw: st.DrawFn, name: str) -> TokenUsage:
     cached = draw(st.integers(0, given_))
     # Google charges for keeping a cache by the hour and counts no writes.
     kept = 0 if name.startswith("gemini") else draw(st.integers(0, given_ - cached))
-    return TokenUsage(given_, written, 0, cached, kept, draw(st.integers(0, written)))
+    # Converse does not say how much of an answer was reasoning.
+    reasoning = 0 if name == "bedrock_converse" else draw(st.integers(0, written))
+    return TokenUsage(given_, written, 0, cached, kept, reasoning)
 
 
 @st.composite
@@ -94,7 +109,9 @@ def completions(draw: st.DrawFn, name: str) -> Completion:
     # Ollama and text completions always send a text, and an empty one of thinking means none.
     text = draw(TEXT) if name.startswith("ollama") or name in TEXT_ONLY else draw(st.none() | TEXT)
     reasoning = None if name == "openai_completions" else draw(st.none() | TEXT.filter(bool))
-    return Completion(text, reasoning, reason, stop, draw(usages(name)), tool_calls=calls, model="m", response_id="r")
+    # Converse names no model.
+    model = None if name == "bedrock_converse" else "m"
+    return Completion(text, reasoning, reason, stop, draw(usages(name)), tool_calls=calls, model=model, response_id="r")
 
 
 def said(completion: Completion) -> dict[str, Any]:
@@ -254,14 +271,26 @@ def requests(draw: st.DrawFn) -> GenerationRequest:
     )
 
 
-@pytest.mark.parametrize("name", ["openai_chat", "openai_responses", "anthropic_messages", "gemini", "ollama"])
+PATHS = {
+    "gemini": (
+        "/v1beta/models/claude-opus-4-5:generateContent",
+        "/v1beta/models/claude-opus-4-5:streamGenerateContent",
+    ),
+    "bedrock_converse": ("/model/claude-opus-4-5/converse", "/model/claude-opus-4-5/converse-stream"),
+    "bedrock_invoke": ("/model/claude-opus-4-5/invoke", "/model/claude-opus-4-5/invoke-with-response-stream"),
+}
+"""Formats whose path says the model, and whether the answer streams."""
+CLAUDES = ("anthropic_messages", "bedrock_converse", "bedrock_invoke")
+"""Formats without seeds, and without a field for JSON of any shape."""
+
+
+@pytest.mark.parametrize("name", ["openai_chat", "openai_responses", *CLAUDES, "gemini", "ollama"])
 @pytest.mark.parametrize("stream", [True, False])
 @given(request_=requests())
 def test_a_request_comes_back_as_it_was(name: str, stream: bool, request_: GenerationRequest) -> None:
     format_ = dialect(name)
     body = format_.encode_request(request_, model="claude-opus-4-5", stream=stream, quirks=Quirks())
-    method = "streamGenerateContent" if stream else "generateContent"
-    back = format_.decode_request(body, path=f"/v1beta/models/claude-opus-4-5:{method}" if name == "gemini" else "")
+    back = format_.decode_request(body, path=PATHS.get(name, ("", ""))[stream])
     assert back.stream is stream
     assert back.request.model == "claude-opus-4-5"
     assert (back.request.temperature, back.request.top_p) == (request_.temperature, request_.top_p)
@@ -270,10 +299,11 @@ def test_a_request_comes_back_as_it_was(name: str, stream: bool, request_: Gener
         assert (back.request.stop, back.request.seed) == (None, None)
     else:
         assert back.request.stop_list() == request_.stop_list()
-    if name != "anthropic_messages":
+    if name not in CLAUDES:
         assert back.request.seed == (request_.seed if name != "openai_responses" else None)
         assert back.request.response_format == request_.response_format
-    if name != "ollama":
+    # Converse has no choice to call nothing: it leaves the tools out.
+    if name != "ollama" and not (name == "bedrock_converse" and (not request_.tools or request_.tool_choice == "none")):
         assert back.request.tool_choice == request_.tool_choice
         assert (back.request.tools or None) == (request_.tools or None)
     asked = [spoken(m) for m in request_.chat() if m["role"] != "system"]
@@ -282,7 +312,7 @@ def test_a_request_comes_back_as_it_was(name: str, stream: bool, request_: Gener
         content_text(m["content"]) for m in back.request.chat() if m["role"] == "system"
     )
     again = format_.encode_request(back.request, model="claude-opus-4-5", stream=stream, quirks=Quirks())
-    if not (name == "anthropic_messages" and request_.response_format == {"type": "json_object"}):
+    if not (name in CLAUDES and request_.response_format == {"type": "json_object"}):
         assert again == body
 
 
