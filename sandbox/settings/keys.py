@@ -29,6 +29,7 @@ FOREIGN_VARIABLES = {
     "AZURE_OPENAI_DEPLOYMENT": "providers.azure_openai.deployment",
     "DEEPSEEK_API_KEY": "providers.deepseek.api_key",
     "GEMINI_API_KEY": "providers.gemini.api_key",
+    "GOOGLE_GEMINI_BASE_URL": "providers.gemini.base_url",
     "OLLAMA_BASE_URL": "providers.ollama.base_url",
     "VLLM_ENDPOINT": "providers.vllm.base_url",
     "VLLM_HOURLY_RATE": "providers.vllm.hourly_rate",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sandbox.tui.reports import ProviderInfo
 
 
+_COMPATIBLE = {"gemini": "/v1beta/openai/", "ollama": "/v1"}
+"""Where vendors whose own formats have no client here speak OpenAI's."""
+
+
 def write(form: str, info: ProviderInfo, prompt: str, asked: str | None, answered: str | None) -> str:
     """The question in the form `curl` or `python`, for the model that answered, else the provider's own.
 
@@ -57,7 +61,7 @@ def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
             "anthropic", "Anthropic", {"base_url": repr(_address(provider)), "api_key": key},
             "messages.create", arguments, "answer.content[0].text",
         )  # fmt: skip
-    if provider.dialect_name not in ("openai_chat", "ollama"):
+    if provider.dialect_name not in ("openai_chat", "gemini", "ollama"):
         raise InputError(f"there is no Python client for {info.id} here: copy it as curl")
     arguments = _body("openai_chat", provider, request, model_id)
     client, where = "OpenAI", {"base_url": repr(_address(provider)), "api_key": key}
@@ -66,9 +70,8 @@ def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
         endpoint = repr(_address(provider)) if _address(provider) else f"os.environ[{provider.url_variable!r}]"
         where = {"azure_endpoint": endpoint, "api_version": repr(getattr(provider, "api_version", "")), "api_key": key}
         arguments["model"] = getattr(provider, "deployment", None) or model_id
-    elif provider.dialect_name == "ollama":
-        # Its own format has no client here; it speaks OpenAI's under /v1.
-        where["base_url"] = repr(f"{_address(provider)}/v1")
+    elif provider.dialect_name in _COMPATIBLE:
+        where["base_url"] = repr(_address(provider) + _COMPATIBLE[provider.dialect_name])
     return _program("openai", client, where, "chat.completions.create", arguments, "answer.choices[0].message.content")
 
 

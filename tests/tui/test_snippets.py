@@ -17,7 +17,7 @@ from sandbox.tui.snippets import write
 
 CANARY = "CANARY-key-value"
 PROMPT = 'It\'s "quoted" – naïve $HOME `x` \\ and\nnew lines'
-KINDS = ("openai", "azure_openai", "deepseek", "vllm", "anthropic", "ollama")
+KINDS = ("openai", "azure_openai", "deepseek", "vllm", "anthropic", "gemini", "ollama")
 
 
 def info(kind: str, **options: Any) -> ProviderInfo:
@@ -61,6 +61,10 @@ def test_known_addresses_and_headers() -> None:
     address, headers, _ = parsed(write("curl", info("anthropic"), "hi", None, "claude-3-haiku"))
     assert address == "https://api.anthropic.com/v1/messages"
     assert headers["x-api-key"] == "$ANTHROPIC_API_KEY"
+    address, headers, body = parsed(write("curl", info("gemini"), "hi", None, None))
+    assert address == "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"
+    assert headers["x-goog-api-key"] == "$GEMINI_API_KEY"
+    assert body == {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
     address, headers, _ = parsed(write("curl", info("ollama"), "hi", None, None))
     assert address == "http://localhost:11434/api/chat"
     assert list(headers) == ["content-type"]
@@ -95,7 +99,8 @@ def test_python_runs_and_asks_the_same(kind: str, monkeypatch: pytest.MonkeyPatc
     module = SimpleNamespace(OpenAI=recorder.OpenAI, AzureOpenAI=recorder.AzureOpenAI, Anthropic=recorder.Anthropic)
     monkeypatch.setitem(sys.modules, "openai", module)  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "anthropic", module)  # type: ignore[arg-type]
-    for variable in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "DEEPSEEK_API_KEY", "ANTHROPIC_API_KEY"):
+    for name in ("OPENAI", "AZURE_OPENAI", "DEEPSEEK", "ANTHROPIC", "GEMINI"):
+        variable = f"{name}_API_KEY"
         monkeypatch.setenv(variable, f"value of {variable}")
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://mine.openai.azure.com")
     program = write("python", one, PROMPT, None, None)
@@ -111,6 +116,7 @@ def test_python_runs_and_asks_the_same(kind: str, monkeypatch: pytest.MonkeyPatc
         "openai": "https://api.openai.com/v1",
         "deepseek": "https://api.deepseek.com",
         "vllm": "http://localhost:8000/v1",
+        "gemini": "https://generativelanguage.googleapis.com/v1beta/openai/",
         "ollama": "http://localhost:11434/v1",
         "anthropic": "https://api.anthropic.com",
     }
