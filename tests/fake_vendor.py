@@ -85,6 +85,10 @@ def dialect_for(path: str) -> Dialect:
         return dialect("ollama")
     if path.endswith(("generateContent", "GenerateContent")):
         return dialect("gemini")
+    if path.endswith("/responses"):
+        return dialect("openai_responses")
+    if path.endswith("/completions") and not path.endswith("/chat/completions"):
+        return dialect("openai_completions")
     return dialect("anthropic_messages" if path.endswith("/messages") else "openai_chat")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from providers import BaseLLMProvider, GenerationRequest
+from providers import BaseLLMProvider, GenerationRequest, factory
 from providers.errors import (
     AuthenticationError,
     ConfigError,
@@ -31,7 +31,7 @@ from providers.errors import (
     StreamInterruptedError,
 )
 from providers.exchange import Chunk, Exchange, RecordedRequest, RecordedResponse
-from providers.factory import create, provider_class
+from providers.factory import provider_class
 from providers.faults import Fault
 from providers.mock import Simulation
 from providers.transports.replay import ReplayTransport
@@ -43,11 +43,24 @@ from tests.fake_vendor import PIECES, TEXT, FakeVendor, completion, serving, str
 
 VENDORS = ["openai", "azure_openai", "deepseek", "vllm", "anthropic", "gemini", "ollama"]
 WITHOUT_SDK = {"gemini", "ollama"}
-ON_THE_WIRE = [(v, t) for v in VENDORS for t in ("sdk", "aiohttp") if t == "aiohttp" or v not in WITHOUT_SDK]
-EVERYWHERE = [*ON_THE_WIRE, *((v, t) for v in VENDORS for t in ("simulated", "replay"))]
+OTHER_APIS = ["openai/responses", "openai/completions", "azure_openai/responses", "azure_openai/completions"]
+"""Vendors by another of their APIs than the main one."""
+SPOKEN = [*VENDORS, *OTHER_APIS]
+ON_THE_WIRE = [(v, t) for v in SPOKEN for t in ("sdk", "aiohttp") if t == "aiohttp" or v not in WITHOUT_SDK]
+EVERYWHERE = [*ON_THE_WIRE, *((v, t) for v in SPOKEN for t in ("simulated", "replay"))]
 CANARY = "canary-6f0e1b7c2a"
 """A key without the shape of one, so that only knowing its value can mask it."""
 ASK = GenerationRequest(prompt="Explain circuit breakers to a cook.", max_tokens=200)
+
+
+def create(name: str, **options: object) -> BaseLLMProvider:
+    """A provider by its kind, or by its kind and API."""
+    kind, _, api = name.partition("/")
+    return factory.create(kind, **({"api": api} if api else {}), **options)
+
+
+def kind_of(name: str) -> str:
+    return name.partition("/")[0]
 
 
 # --- what a test can make a vendor do, on any transport -----------------------------------------------------------
@@ -176,9 +189,8 @@ async def acting(
         async with serving() as server:
             server.script = behaviours(acts)
             server.gate.set()
-            provider = create(
-                kind, base_url=server.url + ("/v1" if kind == "openai" else ""), transport_kind=transport, **options
-            )
+            version = "/v1" if kind_of(kind) == "openai" else ""
+            provider = create(kind, base_url=server.url + version, transport_kind=transport, **options)
             try:
                 yield provider, server
             finally:
@@ -227,7 +239,7 @@ async def test_a_stream_says_the_same_as_the_answer_it_ends_with(kind, transport
     async with acting(kind, transport, stream=True) as (provider, _):
         texts, events = await streamed(provider)
         assert isinstance(events[0], StreamStarted)
-        assert events[0].provider == kind
+        assert events[0].provider == kind_of(kind)
         assert isinstance(events[-1], StreamFinished)
         assert [type(event) for event in events].count(StreamFinished) == 1
         assert len(texts) >= 5
@@ -240,7 +252,7 @@ async def test_a_stream_says_the_same_as_the_answer_it_ends_with(kind, transport
 async def test_a_whole_response(kind, transport):
     async with acting(kind, transport) as (provider, _):
         response = await provider.generate("Explain circuit breakers to a cook.")
-        assert (response.provider, response.model) == (kind, provider.model)
+        assert (response.provider, response.model) == (kind_of(kind), provider.model)
         assert response.text
         assert response.tokens_used == response.usage.total_tokens > 20
         assert response.mode == ("mock" if transport == "simulated" else "live")
@@ -274,6 +286,10 @@ async def test_the_request_is_the_vendors(kind, transport):
             "anthropic": "/v1/messages",
             "gemini": "/v1beta/models/gemini-2.5-flash:generateContent",
             "ollama": "/api/chat",
+            "openai/responses": "/v1/responses",
+            "openai/completions": "/v1/completions",
+            "azure_openai/responses": "/openai/v1/responses",
+            "azure_openai/completions": "/openai/deployments/gpt-4o-mini/completions?api-version=2024-10-21",
         }
         assert plain.path == expected[kind]
         assert plain.headers["content-type"] == "application/json"
@@ -286,7 +302,7 @@ async def test_the_request_is_the_vendors(kind, transport):
             assert plain.body["model"] == provider.model_id
             assert stream.body["stream"] is True
         header = {"azure_openai": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}.get(
-            kind, "authorization"
+            kind_of(kind), "authorization"
         )
         assert CANARY in plain.headers[header]
         if kind == "anthropic":
@@ -355,7 +371,7 @@ async def test_every_failing_answer_is_one_class(kind, transport, error, stream)
             await (streamed(provider) if stream else provider.attempt(ASK, provider.model_id))
         raised = caught.value
         assert type(raised) is type(error)
-        assert (raised.provider, raised.model) == (kind, provider.model_id)
+        assert (raised.provider, raised.model) == (kind_of(kind), provider.model_id)
         assert raised.status is not None
         assert raised.retry_after == error.retry_after
         if transport != "simulated":
@@ -371,7 +387,7 @@ async def test_a_prompt_beyond_the_window(kind, transport):
             await provider.attempt(ASK, provider.model_id)
 
 
-@pytest.mark.parametrize("kind", VENDORS)
+@pytest.mark.parametrize("kind", SPOKEN)
 async def test_a_prompt_beyond_a_simulated_window(kind):
     simulation = Simulation(window_of=lambda provider, model: 10)
     async with create(kind, simulation=simulation) as provider:
@@ -385,7 +401,7 @@ async def test_a_connection_that_is_reset(kind, transport):
         for attempt in (provider.attempt(ASK, provider.model_id), streamed(provider)):
             with pytest.raises(ConnectionFailedError) as caught:
                 await attempt
-            assert (caught.value.provider, caught.value.model) == (kind, provider.model_id)
+            assert (caught.value.provider, caught.value.model) == (kind_of(kind), provider.model_id)
             assert caught.value.retryable
 
 
@@ -442,7 +458,7 @@ async def test_an_error_event_inside_a_stream(kind, transport, pieces):
         with pytest.raises(ProviderError, match="overloaded") as caught:
             await streamed(provider)
         assert caught.value.recovery.next_provider is True
-        assert caught.value.provider == kind
+        assert caught.value.provider == kind_of(kind)
 
 
 @pytest.mark.parametrize(("kind", "transport"), [pair for pair in EVERYWHERE if pair[1] != "simulated"])
