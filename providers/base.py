@@ -301,7 +301,7 @@ class OpenStream:
             error.partial_text = "".join(pieces)
             raise
         except ProviderError as error:
-            raise StreamInterruptedError(
+            interrupted = StreamInterruptedError(
                 error.message,
                 partial_text="".join(pieces),
                 provider=error.provider,
@@ -309,7 +309,9 @@ class OpenStream:
                 status=error.status,
                 code=error.code,
                 error_type=error.error_type,
-            ) from error
+            )
+            interrupted.billed = error.billed
+            raise interrupted from error
         except TimeoutError:
             raise StreamInterruptedError(
                 f"the stream was silent for {silence:g} s", partial_text="".join(pieces)

@@ -6,7 +6,7 @@ Plain calls take one answer. A stream may come back for the next candidate after
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -310,8 +310,13 @@ class Walk:
         record.status = error.status
         record.latency_ms = seconds * 1000.0
         usage = error.billed
-        if usage is None and isinstance(error, StreamInterruptedError) and error.partial_text:
-            usage = self._partial(error.partial_text)
+        if isinstance(error, StreamInterruptedError) and error.partial_text:
+            counted = self._partial(error.partial_text)
+            if usage is None:
+                usage = counted
+            elif usage.output_tokens < counted.output_tokens:
+                # Vendors that tell their numbers at the start know of hardly any output then.
+                usage = replace(usage, output_tokens=counted.output_tokens, total_tokens=0, estimated=True)
         if usage is not None:
             record.cost_usd = self._waste(candidate, usage, seconds)
         deployment.metrics.failed(f"{record.error_type}: {error.message}")
