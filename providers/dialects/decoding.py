@@ -167,7 +167,7 @@ class EventDecoder(Generic[P]):
         """Keep the error; `shown` is the text handed out, where that is not all that was read."""
         self.failure = error
         error.model = error.model or self.answer.model
-        error.billed = self.answer.usage
+        error.billed = error.billed or self.answer.usage
         if isinstance(error, StreamInterruptedError):
             error.partial_text = self.answer.partial_text() if shown is None else shown
 

@@ -54,9 +54,9 @@ class ArraySplitter:
         self._skip = 0
 
     def feed(self, data: bytes) -> list[SseEvent]:
-        """The elements completed by these bytes, and END.
+        """The elements completed by these bytes, and END; whatever else than a comma stands between them is one too.
 
-        Raises MalformedResponseError for one beyond the size limit, and for anything between them but commas.
+        Raises MalformedResponseError for one beyond the size limit.
         """
         found: list[SseEvent] = []
         begin, place = 0, self._skip
@@ -71,7 +71,7 @@ class ArraySplitter:
                 if self._depth == 0:
                     begin = place
                 elif self._depth == 1:
-                    _check_between(data[begin : match.start()])
+                    found += _between(data[begin : match.start()])
                     begin = match.start()
                 self._depth += 1
             elif self._depth > 1:
@@ -80,14 +80,13 @@ class ArraySplitter:
                     found.append((b"", self._element(data[begin:place])))
                     begin = place
             else:
-                _check_between(data[begin : match.start()] + (b"" if mark == b"]" else mark))
-                found.append(END)
-                return found
+                found += _between(data[begin : match.start() if mark == b"]" else place])
+                return [*found, END] if mark == b"]" else found
         self._skip = max(0, place - len(data))
         if self._depth > 1:
             self._keep(data[begin:])
         else:
-            _check_between(data[begin:])
+            found += _between(data[begin:])
         return found
 
     def close(self) -> list[SseEvent]:
@@ -112,8 +111,7 @@ class ArraySplitter:
             raise MalformedResponseError(f"the stream has an element of more than {MAX_PIECE // (1024 * 1024)} MiB")
 
 
-def _check_between(text: bytes) -> None:
+def _between(text: bytes) -> list[SseEvent]:
+    """What stands between two elements and should not: to be refused in its turn, after the elements before it."""
     strange = text.strip(b" \t\r\n,")
-    if strange:
-        shown = strange[:40].decode("utf-8", "replace")
-        raise MalformedResponseError(f"the stream's array has {shown!r} where an object should be")
+    return [(b"", strange)] if strange else []
