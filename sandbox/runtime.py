@@ -14,17 +14,22 @@ from providers.errors import ConfigError
 from providers.faults import FaultBoard
 from providers.pricing import Catalogue, catalogue
 from providers.redaction import redact
+from providers.vendors.recording import Recorder
 from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.core.bus import Bus
+from sandbox.core.events import ComponentFailed, ExchangeRecorded
+from sandbox.core.offline import OFFLINE_MODES
 from sandbox.gateway.configured import configured_policy
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
 from sandbox.settings import Settings
+from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
 from sandbox.usage.base import UsageStore, UsageUnavailable
 
 if TYPE_CHECKING:
     from providers.mock.simulated import Simulation
+    from providers.vendors.recording import Saved
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +59,15 @@ class Runtime:
         self._ids = ids
         self._providers: dict[str, BaseLLMProvider] = {}
         self._simulation: Simulation | None = None
+        self.recorder = Recorder(
+            settings.data_dir / "fixtures",
+            always=settings.mode == "record",
+            origin="wiretap" if settings.mode in OFFLINE_MODES else "live",
+            secrets=tuple(secrets_of(settings)),
+            saved=self._recorded,
+            failed=self._not_recorded,
+            clock=clock,
+        )
         self.prices = prices
         for id, one in settings.providers.items():
             if one.hourly_rate is not None:
@@ -98,6 +112,11 @@ class Runtime:
         self.gateway = self._build(configured_policy(self.settings, name))
         return self.gateway
 
+    def forget_fixtures(self) -> None:
+        """Files of recordings have changed: the next request finds them as they are now."""
+        if self._simulation is not None and self._simulation.library is not None:
+            self._simulation.library.forget()
+
     async def close(self) -> None:
         """Finish what is under way and release everything; safe to call twice."""
         try:
@@ -107,6 +126,7 @@ class Runtime:
                 except Exception as error:
                     logger.warning("closing provider %s failed: %s", id, redact(str(error)))
         finally:
+            await self.recorder.close()
             await self._close_stores()
 
     async def __aenter__(self) -> Runtime:
@@ -119,8 +139,6 @@ class Runtime:
 
     def _check_available(self) -> None:
         settings = self.settings
-        if settings.mode == "record":
-            raise ConfigError("mode 'record' is not available in this version: use mock, replay or live")
         for key, value, local in (
             ("backend", settings.backend, "local"),
             ("usage.backend", settings.usage.backend, "sqlite"),
@@ -144,7 +162,8 @@ class Runtime:
                 f"the data folder {folder} cannot be made ({error.strerror}): going on without cache and usage records"
             )
             return
-        if settings.cache.backend == "disk":
+        # What the cache answers passes no provider, and so could not be recorded.
+        if settings.cache.backend == "disk" and settings.mode != "record":
             try:
                 self.cache = DiskCacheStore(folder / "cache", size_limit=settings.cache.size_limit, clock=self.clock)
             except CacheUnavailable as error:
@@ -158,6 +177,19 @@ class Runtime:
             )
         except UsageUnavailable as error:
             self._note(f"{error}: usage of this run is not recorded")
+
+    def _recorded(self, saved: Saved) -> None:
+        self.forget_fixtures()
+        if self.bus.active:
+            exchange = saved.exchange
+            self.bus.publish(
+                ExchangeRecorded(self.clock.time_us(), "", exchange.provider, exchange.api, str(saved.path))
+            )
+
+    def _not_recorded(self, sentence: str) -> None:
+        logger.warning("%s", sentence)
+        if self.bus.active:
+            self.bus.publish(ComponentFailed(self.clock.time_us(), "", "recorder", sentence))
 
     def _note(self, sentence: str) -> None:
         self.notes.append(sentence)
@@ -188,7 +220,7 @@ class Runtime:
         settings = self.settings
         gateway = Gateway(
             policy,
-            mode=settings.mode,
+            mode=settings.booked,
             clock=self.clock,
             draws=self._draws,
             ids=self._ids,
@@ -216,7 +248,7 @@ class Runtime:
         if not configured.enabled or kind not in factory.KINDS:
             return None
         key = configured.api_key.get_secret_value() if configured.api_key else None
-        simulated = self.mode in ("mock", "replay")
+        simulated = self.mode in OFFLINE_MODES
         if not simulated and not named and not (configured.base_url if kind in _KEYLESS else key):
             return None
         if id not in self._providers:
@@ -239,6 +271,7 @@ class Runtime:
                 clock=self.clock,
                 draws=self._draws,
                 faults=self.faults,
+                recorder=self.recorder,
                 **self._side(simulated),
             )
         return self._providers[id]

@@ -99,15 +99,19 @@ async def ask(
         async with AsyncExitStack() as stack:
             if trace is not None:
                 _trace(stack, runtime, session, trace)
+            recorded = story.recordings(runtime)
             try:
                 if stream:
                     response = await _streamed(session, runtime, request, options, json=json)
                 else:
                     response = await runtime.gateway.generate(request, options)
             except ProviderError as error:
+                await runtime.recorder.flush()
                 if not json:
-                    story.show_failure(session.output, error, options.request_id or "", session.settings.mode)
+                    story.show_failure(session.output, error, options.request_id or "", runtime.gateway.mode)
+                    story.show_recorded(session.output, recorded)
                 raise
+            await runtime.recorder.flush()
     if json:
         (session.output.json_line if stream else session.output.json)(as_json(response))
     else:
@@ -115,6 +119,7 @@ async def ask(
             session.output.out.line(response.text)
             session.output.out.flush()
         story.show_answer(session.output, response)
+        story.show_recorded(session.output, recorded)
 
 
 def _options(provider: str | None, strategy: str | None, *, no_cache: bool) -> CallOptions:

@@ -43,7 +43,7 @@ async def costs(
 
     now = SYSTEM_CLOCK.time_us()
     since_us = max(0, now - round(duration(since, "--since") * 1e6))
-    mode = session.settings.mode
+    mode = session.settings.booked
     where = UsageFilter(mode=mode, since_us=since_us, tenant_id=tenant)
     async with session.usage() as usage:
         total = await usage.totals(where)

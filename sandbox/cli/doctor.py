@@ -135,6 +135,8 @@ async def _stores(session: Session) -> AsyncIterator[Check]:
                 )
             elif session.settings.cache.backend == "off":
                 yield Check("cache", "ok", "off")
+            elif session.settings.mode == "record":
+                yield Check("cache", "ok", "off while exchanges are recorded")
     except (InputError, CacheUnavailable, UsageUnavailable) as error:
         yield Check("runtime", "fail", redact(str(error)))
 

@@ -22,11 +22,13 @@ from providers.types import (
     UsageReported,
 )
 from sandbox.cli.output import Colour, Output, decimal
+from sandbox.core.events import Event, ExchangeRecorded
 from sandbox.core.figures import dollars, duration_ms
 
 if TYPE_CHECKING:
     from sandbox.gateway.call import CallOptions
     from sandbox.gateway.gateway import Gateway
+    from sandbox.runtime import Runtime
 
 _MARKS: dict[str, tuple[str, Colour]] = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
 
@@ -133,6 +135,29 @@ def attempt_outcome(record: AttemptRecord, *, simulated: bool) -> str:
 def _hint(output: Output, mode: str, request_id: str) -> None:
     simulated = "~ simulated; " if mode != "live" else ""
     output.note(f"{simulated}request {request_id[:12]}: sandbox explain {request_id[:12]}", "dim")
+
+
+# --- recordings ---------------------------------------------------------------------------------------------------
+
+
+def recordings(runtime: Runtime) -> list[ExchangeRecorded]:
+    """What is going to be kept of the exchanges from now on: filled while it happens. The log says what is not."""
+    kept: list[ExchangeRecorded] = []
+
+    def take(event: Event) -> None:
+        if isinstance(event, ExchangeRecorded):
+            kept.append(event)
+
+    recorder = runtime.recorder
+    if recorder.always or recorder.armed:
+        runtime.bus.subscribe(take)
+    return kept
+
+
+def show_recorded(output: Output, kept: Sequence[ExchangeRecorded]) -> None:
+    """Which exchanges were kept, and where."""
+    for event in kept:
+        output.note(f"recorded {event.provider} {event.api}: {event.file}", "dim")
 
 
 # --- a stream ------------------------------------------------------------------------------------------------------

@@ -187,6 +187,15 @@ class UsageRecorded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ExchangeRecorded(Event):
+    """One exchange with a provider was kept as a fixture. It is kept behind the request's back, so none is named."""
+
+    provider: str
+    api: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCompleted(Event):
     provider: str
     model: str
@@ -262,6 +271,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         ProviderEnabled,
         CostComputed,
         UsageRecorded,
+        ExchangeRecorded,
         RequestCompleted,
         RequestFailed,
         RequestCancelled,

@@ -96,7 +96,7 @@ def _load(config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, s
         origins={key: entry.origin for key, entry in entries.items()},
         config_file=file,
         ignored=tuple(ignored),
-        secrets=tuple(_secrets(settings)),
+        secrets=tuple(secrets_of(settings)),
     )
 
 
@@ -169,7 +169,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _secrets(settings: Settings) -> Iterable[str]:
+def secrets_of(settings: Settings) -> Iterable[str]:
+    """The values of all credentials."""
     for provider in settings.providers.values():
         if provider.api_key is not None:
             yield provider.api_key.get_secret_value()

@@ -245,7 +245,8 @@ class Settings(Section):
     """Everything a user can set. Times are seconds, money is USD."""
 
     mode: Mode = Field(
-        default="mock", description="Who answers: simulated providers, recorded answers only, or the real providers."
+        default="mock",
+        description="Who answers: simulated providers, recordings only, or the real providers, recorded or not.",
     )
     preset: Text = Field(default="sandbox", description="Name of the failover policy that all unset values come from.")
     strategy: Text | None = Field(default=None, description="How candidates are ordered; unset: as the preset says.")
@@ -319,6 +320,11 @@ class Settings(Section):
                 "chain", f"{unknown[0]!r} is no provider: {hint}other ids are declared under [providers.ID]"
             )
         return self
+
+    @property
+    def booked(self) -> Mode:
+        """The mode under which usage is booked and reported: recording costs what live costs."""
+        return "live" if self.mode == "record" else self.mode
 
 
 def _with_kind(name: str, provider: ProviderSettings) -> ProviderSettings:

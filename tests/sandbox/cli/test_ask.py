@@ -117,7 +117,6 @@ def test_the_plan_asks_nobody(cli: Cli) -> None:
         (["--fail", "opnai=503"], "unknown provider 'opnai': did you mean 'openai'?"),
         (["--fail", "openai=timeuot"], "unknown fault 'timeuot': did you mean 'timeout'?"),
         (["--fail", "openai"], "--fail 'openai' is not of the form PROVIDER=KIND[:ARG]"),
-        (["--mode", "record"], "mode 'record' is not available"),
         (["--mode", "live"], "set a provider's API key, or use --mode mock"),
         (["--trace", "no/such/folder/t.jsonl"], "cannot write the trace to no/such/folder/t.jsonl"),
     ],
