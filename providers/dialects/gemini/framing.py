@@ -12,7 +12,8 @@ from providers.errors import MalformedResponseError
 END: Final[SseEvent] = (b"", b"]")
 """The array was closed. Known by identity."""
 
-_OUTSIDE: Final = re.compile(rb'["{}\[\]]')
+_OUTSIDE: Final = re.compile(rb'"(?:[^"\\]*")?|[{}\[\]]')
+"""A bracket; a string, where it ends here and holds no escape; else its opening quote."""
 _INSIDE: Final = re.compile(rb'["\\]')
 
 
@@ -65,8 +66,8 @@ class ArraySplitter:
             if mark == b"\\":
                 # What it escapes ends nothing, and may come only with the next read.
                 place += 1
-            elif mark == b'"' and self._depth > 1:
-                self._quoted = not self._quoted
+            elif mark[:1] == b'"' and self._depth > 1:
+                self._quoted = len(mark) == 1 and not self._quoted
             elif mark in b"[{":
                 if self._depth == 0:
                     begin = place
