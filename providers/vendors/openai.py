@@ -24,6 +24,8 @@ ALIASES: Final = {
 DEFAULT_QUIRKS: Final = Quirks()
 REASONING_QUIRKS: Final = Quirks(max_tokens_field="max_completion_tokens", sampling=False)
 """The o series and gpt-5 and later refuse max_tokens and any temperature but their own."""
+COMPLETIONS_MODEL: Final = "gpt-3.5-turbo-instruct"
+"""What legacy completions answer with by default: chat models are not served there."""
 LEAST_OUTPUT: Final = 16
 """The Responses API refuses a smaller `max_output_tokens`."""
 
@@ -52,6 +54,8 @@ class OpenAIProvider(WireProvider):
     aliases = ALIASES
 
     def __init__(self, model_id: str | None = None, *, organization: str | None = None, **options: Any) -> None:
+        if options.get("api") == "completions" and not options.get("model"):
+            model_id = model_id or COMPLETIONS_MODEL
         super().__init__(model_id, **options)
         self.organization = organization or (environment("OPENAI_ORG_ID") if self.mode == "live" else None)
 
