@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from providers.clock import SYSTEM_CLOCK, Clock
 from providers.dialects import spoken
 from providers.dialects.base import Dialect, StreamEncoder
-from providers.errors import FixtureError, ProviderError
+from providers.errors import FixtureError, MalformedResponseError, ProviderError, StreamInterruptedError
 from providers.mock.pace import PACES, Instant, Pace, Timing
 from providers.mock.vendor_headers import WHOLE_TYPES, Moment, answer_headers, own_headers
 from providers.mock.vendor_speech import VendorSpeech
@@ -102,17 +102,22 @@ class SimulatedTransport:
         exchange = match.exchange
         recorded = exchange.response
         if recorded is None:
-            return replayed(exchange, clock=self._clock if self._paced else None)
+            return await replayed(exchange, clock=self._clock if self._paced else None)
         streamed = is_stream(exchange.api, recorded)
         # An equal request asked for the form that was recorded; other rules match a request for the other form too.
         alike = match.rule == "exact" or streamed is request.stream
         if not alike and recorded.status == 200 and exchange.error is None:
             dialect = spoken(request.api, request.path)
-            completion = _read(dialect, exchange, recorded.body, streamed)
+            try:
+                completion = _read(dialect, exchange, recorded.body, streamed)
+            except ProviderError as error:
+                # A failure under a 200, which the other form has no place for.
+                wire = self._speech(request).encode_error(error)
+                return WholeResponse(wire.status, wire.headers, wire.body)
             written = Written(completion, pieces_of(completion.text or ""))
             ident = completion.response_id or exchange.name
             return self._encoded(request, dialect, written, completion.model or "", request.stream, True, ident)
-        response = replayed(exchange, clock=self._clock if self._paced else None)
+        response = await replayed(exchange, clock=self._clock if self._paced else None)
         response.headers = self._completed(exchange, recorded)
         return response
 
@@ -205,7 +210,7 @@ class SimulatedTransport:
 
 
 def _read(dialect: Dialect, exchange: Exchange, body: bytes, streamed: bool) -> Completion:
-    """The recorded answer itself, to be written in the form that was asked for."""
+    """The recorded answer itself, to be written in the form that was asked for. Raises what it says of a failure."""
     try:
         if not streamed:
             return dialect.decode_completion(body)
@@ -213,7 +218,7 @@ def _read(dialect: Dialect, exchange: Exchange, body: bytes, streamed: bool) -> 
         events = decoder.feed(body)
         events += decoder.close()
         return next(event.completion for event in events if isinstance(event, StreamFinished))
-    except (ProviderError, StopIteration) as error:
+    except (MalformedResponseError, StreamInterruptedError, StopIteration) as error:
         raise FixtureError(f"{exchange.name}: the recorded answer cannot be read: {error}") from None
 
 
