@@ -23,6 +23,7 @@ from sandbox.cli.schemas.reports import (
     Selftest,
 )
 from sandbox.cli.schemas.requests import Ask, AskEvent, Explain, Failure, Plan
+from sandbox.cli.schemas.scenarios import Replay, ReplayComparison, ScenarioChecks, ScenarioList
 from sandbox.core.events import EVENT_TYPES
 
 _SHAPES: dict[str, Any] = {
@@ -40,6 +41,10 @@ _SHAPES: dict[str, Any] = {
     "data-prune": DataPrune,
     "doctor": Doctor,
     "fixtures-replay": FixtureReplay,
+    "replay": Replay,
+    "replay-comparison": ReplayComparison,
+    "scenarios-list": ScenarioList,
+    "scenarios-validate": ScenarioChecks,
     "selftest": Selftest,
     "schemas": Schemas,
 }

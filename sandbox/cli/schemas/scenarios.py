@@ -1,0 +1,93 @@
+"""The shapes of `replay` and `scenarios`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from sandbox.cli.schemas.common import STRICT, Dollars, Milliseconds, Tokens
+
+BreakerTransition = TypedDict(
+    "BreakerTransition", {"at": float, "provider": str, "from": str, "to": str, "reason": str}
+)
+"""`at` is seconds from the start."""
+
+
+@with_config(STRICT)
+class Latencies(TypedDict):
+    p50: Milliseconds | None
+    p95: Milliseconds | None
+    p99: Milliseconds | None
+    max: Milliseconds | None
+
+
+@with_config(STRICT)
+class Replay(TypedDict):
+    """What `replay --json` prints for one policy."""
+
+    scenario: str
+    seed: int
+    preset: str
+    virtual_seconds: float
+    wall_seconds: float
+    requests: Tokens
+    succeeded: Tokens
+    failed: Tokens
+    availability: float
+    attempts: Tokens
+    attempts_by_provider: dict[str, int]
+    failed_attempts_by_provider: dict[str, int]
+    answers_by_provider: dict[str, int]
+    failovers: Tokens
+    retries: Tokens
+    cached: Tokens
+    breaker_transitions: list[BreakerTransition]
+    latency_ms: Latencies
+    cost_usd: Dollars | None
+    baseline_cost_usd: Dollars | None
+    failover_cost_usd: Dollars | None
+    waste_usd: Dollars
+    errors_by_type: dict[str, int]
+    expectations: list[dict[str, Any]]
+    trace_sha256: str
+
+
+@with_config(STRICT)
+class ReplayComparison(TypedDict):
+    """What `replay --json` prints for several policies."""
+
+    scenario: str
+    runs: list[Replay]
+
+
+@with_config(STRICT)
+class ScenarioItem(TypedDict):
+    name: str
+    description: str
+    duration_s: float
+    preset: str
+    faults: Tokens
+    expectations: Tokens
+
+
+@with_config(STRICT)
+class ScenarioList(TypedDict):
+    """What `scenarios list --json` prints."""
+
+    items: list[ScenarioItem]
+
+
+@with_config(STRICT)
+class ScenarioCheck(TypedDict):
+    file: str
+    ok: bool
+    problem: str | None
+
+
+@with_config(STRICT)
+class ScenarioChecks(TypedDict):
+    """What `scenarios validate --json` prints."""
+
+    items: list[ScenarioCheck]

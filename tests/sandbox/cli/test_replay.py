@@ -1,0 +1,149 @@
+"""`sandbox replay` and `sandbox scenarios`, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.core.trace import read
+from tests.sandbox.cli.test_schemas import check
+
+from .conftest import Cli
+
+OUTAGE = """\
+version: 1
+name: outage
+description: The first one is down.
+duration: 30s
+providers:
+  - {name: anthropic, model: claude-3-sonnet, latency: {p50: 400ms, p99: 1s}}
+  - {name: openai, model: gpt-4-turbo, latency: 500ms, tokens_per_second: 100}
+traffic:
+  - {rate: 4/s, arrival: poisson, stream: true}
+  - {rate: 2/s}
+faults:
+  - {provider: anthropic, from: 5s, to: 20s, kind: http_error, status: 503, probability: 0.9}
+expect:
+  - {metric: availability, min: 0.99}
+  - {breaker: anthropic, opens_within: 5s, of: 5s}
+"""
+
+
+@pytest.fixture
+def outage(home: Path) -> str:
+    (home / "outage.yaml").write_text(OUTAGE)
+    return str(home / "outage.yaml")
+
+
+def test_a_run_is_told_to_a_person(cli: Cli, outage: str) -> None:
+    ran = cli("replay", outage)
+    assert ran.code == 0
+    assert "outage · seed 0 · preset sandbox" in ran.out
+    assert "closed → open" in ran.out
+    assert "✓ availability ≥ 0.99: 1" in ran.out
+    assert ran.err.startswith("trace ")
+
+
+def test_a_run_as_json_is_the_same_every_time(cli: Cli, outage: str) -> None:
+    first, second = cli("replay", outage, "--json").json, cli("replay", outage, "--json").json
+    check("replay", first)
+    del first["wall_seconds"], second["wall_seconds"]
+    assert first == second
+    assert first["requests"] == first["succeeded"] + first["failed"]
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "4711"])
+def test_another_process_gives_the_same_bytes(cli: Cli, outage: str, tmp_path: Path, hash_seed: str) -> None:
+    here = cli("replay", outage, "--trace", str(tmp_path / "here.jsonl"), "--json").json
+    there = subprocess.run(
+        [sys.executable, "-m", "sandbox", "replay", outage, "--trace", str(tmp_path / "there.jsonl"), "--json"],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "TZ": "Pacific/Chatham", "LC_ALL": "C"},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(there.stdout)["trace_sha256"] == here["trace_sha256"]
+    assert (tmp_path / "here.jsonl").read_bytes() == (tmp_path / "there.jsonl").read_bytes()
+
+
+def test_a_trace_is_read_back_as_events(cli: Cli, outage: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    shown = cli("replay", outage, "--trace", str(path), "--json").json
+    with path.open("rb") as lines:
+        events = list(read(lines))
+    assert sum(type(event).__name__ == "AttemptStarted" for event in events) == shown["attempts"]
+    assert [event.t_us for event in events] == sorted(event.t_us for event in events)
+
+
+def test_policies_side_by_side(cli: Cli, outage: str) -> None:
+    ran = cli("replay", outage, "--preset", "happyos", "--preset", "unified", "--json")
+    check("replay-comparison", ran.json)
+    assert [run["preset"] for run in ran.json["runs"]] == ["happyos", "unified"]
+    assert len({run["requests"] for run in ran.json["runs"]}) == 1  # the same traffic
+    told = cli("replay", outage, "--preset", "happyos", "--preset", "unified").out
+    assert "policy" in told.splitlines()[1]
+
+
+def test_a_check_that_fails_exits_with_3(cli: Cli, outage: str) -> None:
+    assert cli("replay", outage, "--check").code == 0
+    Path(outage).write_text(OUTAGE.replace("min: 0.99", "min: 1.01"))
+    ran = cli("replay", outage, "--check")
+    assert ran.code == 3
+    assert "✗ availability ≥ 1.01: 1" in ran.out
+    assert cli("replay", outage).code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (["replay", "bedrock-brownot"], "did you mean 'bedrock-brownout'?"),
+        (["replay", "none.yaml"], "cannot read none.yaml: No such file"),
+        (["replay", "outage.yaml", "--preset", "hapyos"], "unknown preset 'hapyos': did you mean 'happyos'?"),
+        (["replay", "outage.yaml", "--preset", "happyos", "--preset", "unified", "--trace", "x"], "name one --preset"),
+        (["replay", "outage.yaml", "--trace", "no/such/folder/x"], "cannot write the trace to no/such/folder/x"),
+        (["replay", "outage.yaml", "--speed", "3"], "speed"),
+        (["replay", "outage.yaml", "--seed", "x"], "seed"),
+    ],
+)
+def test_wrong_use_is_told_in_a_sentence(cli: Cli, outage: str, line: list[str], complaint: str) -> None:
+    ran = cli(*line)
+    assert (ran.code, ran.out) == (2, "")
+    assert complaint in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_the_built_in_scenarios_are_listed_shown_and_valid(cli: Cli, tmp_path: Path) -> None:
+    listed = cli("scenarios", "list", "--json").json
+    check("scenarios-list", listed)
+    name = listed["items"][0]["name"]
+    assert name in cli("scenarios", "list").out
+    assert cli("scenarios", "show", name).out.startswith("version: 1\n")
+    checked = cli("scenarios", "validate", "--json")
+    check("scenarios-validate", checked.json)
+    assert (checked.code, len(checked.json["items"])) == (0, len(listed["items"]))
+
+
+def test_a_wrong_file_fails_validation(cli: Cli, outage: str) -> None:
+    Path(outage).write_text(OUTAGE.replace("rate: 2/s", "rate: 0/s"))
+    ran = cli("scenarios", "validate", outage)
+    assert ran.code == 3
+    assert "outage.yaml:10: traffic[1].rate is '0/s'; it must be greater than 0" in ran.out
+    assert cli("replay", outage).err.count("\n") == 1
+
+
+def test_the_json_schema_takes_what_the_loader_takes(cli: Cli, outage: str, home: Path) -> None:
+    import yaml
+    from jsonschema import Draft202012Validator
+
+    schema = cli("scenarios", "schema").json
+    validator = Draft202012Validator(schema)
+    validator.validate(yaml.safe_load(OUTAGE))
+    for wrong in ("kind: http_eror", "kind: auth, status: 3", "knd: x"):
+        text = OUTAGE.replace("kind: http_error, status: 503", wrong)
+        assert not validator.is_valid(yaml.safe_load(text))
+    cli("scenarios", "schema", "--output", str(home / "schema.json"))
+    assert json.loads((home / "schema.json").read_text()) == schema
