@@ -6,7 +6,7 @@ Bodies are written by the provider's own dialect, so they are what the provider 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from providers.errors import InputError
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from sandbox.tui.reports import ProviderInfo
 
 
-_COMPATIBLE = {"gemini": "/v1beta/openai/", "ollama": "/v1"}
+_OPENAI: Final = {
+    "openai_chat": ("chat.completions.create", "answer.choices[0].message.content"),
+    "openai_responses": ("responses.create", "answer.output_text"),
+    "openai_completions": ("completions.create", "answer.choices[0].text"),
+}
+"""By dialect: the method of OpenAI's client, and where the text is in what it returns."""
+_COMPATIBLE: Final = {"gemini": "/v1beta/openai/", "ollama": "/v1"}
 """Where vendors whose own formats have no client here speak OpenAI's."""
 
 
@@ -37,7 +43,7 @@ def curl(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
     provider = _wire(info)
     model_id = provider.resolve_model(model) or provider.model_id
     body = provider.dialect_of(model_id).encode_request(
-        request, model=model_id, stream=False, quirks=provider.quirks_of(model_id)
+        request, model=provider.asked_as(model_id), stream=False, quirks=provider.quirks_of(model_id)
     )
     headers = {"content-type": "application/json"}
     if _variable(provider):
@@ -61,18 +67,23 @@ def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
             "anthropic", "Anthropic", {"base_url": repr(_address(provider)), "api_key": key},
             "messages.create", arguments, "answer.content[0].text",
         )  # fmt: skip
-    if provider.dialect_name not in ("openai_chat", "gemini", "ollama"):
+    spoken = "openai_chat" if provider.dialect_name in _COMPATIBLE else provider.dialect_name
+    if spoken not in _OPENAI:
         raise InputError(f"there is no Python client for {info.id} here: copy it as curl")
-    arguments = _body("openai_chat", provider, request, model_id)
+    arguments = _body(spoken, provider, request, model_id)
     client, where = "OpenAI", {"base_url": repr(_address(provider)), "api_key": key}
     if provider.kind == "azure_openai":
-        client = "AzureOpenAI"
         endpoint = repr(_address(provider)) if _address(provider) else f"os.environ[{provider.url_variable!r}]"
-        where = {"azure_endpoint": endpoint, "api_version": repr(getattr(provider, "api_version", "")), "api_key": key}
+        if getattr(provider, "unversioned", False):
+            where["base_url"] = f"{endpoint} + '/openai/v1'"
+        else:
+            client, version = "AzureOpenAI", repr(getattr(provider, "api_version", ""))
+            where = {"azure_endpoint": endpoint, "api_version": version, "api_key": key}
         arguments["model"] = getattr(provider, "deployment", None) or model_id
     elif provider.dialect_name in _COMPATIBLE:
         where["base_url"] = repr(_address(provider) + _COMPATIBLE[provider.dialect_name])
-    return _program("openai", client, where, "chat.completions.create", arguments, "answer.choices[0].message.content")
+    method, result = _OPENAI[spoken]
+    return _program("openai", client, where, method, arguments, result)
 
 
 def _program(
@@ -106,7 +117,7 @@ def _body(dialect_name: str, provider: WireProvider, request: GenerationRequest,
     from providers.dialects import dialect
 
     encoded = dialect(dialect_name).encode_request(
-        request, model=model_id, stream=False, quirks=provider.quirks_of(model_id)
+        request, model=provider.asked_as(model_id), stream=False, quirks=provider.quirks_of(model_id)
     )
     body: dict[str, Any] = json.loads(encoded)
     if not body.get("stream"):

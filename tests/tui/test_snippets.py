@@ -127,6 +127,72 @@ def test_python_runs_and_asks_the_same(kind: str, monkeypatch: pytest.MonkeyPatc
         assert client["base_url"] == expected[kind]
 
 
+OTHER_APIS = [
+    ("openai", "responses", {}, "https://api.openai.com/v1/responses"),
+    ("openai", "completions", {}, "https://api.openai.com/v1/completions"),
+    ("deepseek", "responses", {}, "https://api.deepseek.com/responses"),
+    ("vllm", "completions", {}, "http://localhost:8000/v1/completions"),
+    ("azure_openai", "responses", {"deployment": "mine"}, "$AZURE_OPENAI_ENDPOINT/openai/v1/responses"),
+    (
+        "azure_openai",
+        "completions",
+        {"deployment": "mine"},
+        "$AZURE_OPENAI_ENDPOINT/openai/deployments/mine/completions?api-version=2024-10-21",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "api", "options", "expected"), OTHER_APIS)
+def test_curl_for_openais_other_apis(kind: str, api: str, options: dict[str, str], expected: str) -> None:
+    one = info(kind, api=api, **options)
+    address, _, body = parsed(write("curl", one, PROMPT, None, None))
+    assert address == expected
+    assert body["input" if api == "responses" else "prompt"] == PROMPT
+    assert body["model"] == ("mine" if (kind, api) == ("azure_openai", "responses") else one.provider.model_id)
+
+
+@pytest.mark.parametrize(("kind", "api", "options", "address"), OTHER_APIS)
+def test_python_for_openais_other_apis(
+    kind: str, api: str, options: dict[str, str], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real client without a network: it sends what the provider would send, where it would send it."""
+    import httpx2
+    import openai
+
+    from providers.types import Completion
+
+    provider = info(kind, api=api, **options).provider
+    seen: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        body = provider.dialect.encode_completion(
+            Completion("Hello", None, None, "stop"), model="m", response_id="r", created=0
+        )
+        return httpx2.Response(200, content=body, headers={"content-type": "application/json"})
+
+    def offline(client: Any) -> Any:
+        http = httpx2.Client(transport=httpx2.MockTransport(answer))
+        return lambda **given: client(**given, http_client=http)
+
+    for client in ("OpenAI", "AzureOpenAI"):
+        monkeypatch.setattr(openai, client, offline(getattr(openai, client)))
+    for variable in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "DEEPSEEK_API_KEY"):
+        monkeypatch.setenv(variable, f"value of {variable}")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://mine.openai.azure.com")
+    shown: list[str] = []
+    program = write("python", info(kind, api=api, **options), PROMPT, None, None)
+    exec(compile(program, "snippet", "exec"), {"print": shown.append})
+    assert shown == ["Hello"]
+    (request,) = seen
+    assert str(request.url) == address.replace("$AZURE_OPENAI_ENDPOINT", "https://mine.openai.azure.com")
+    expected = provider.dialect.encode_request(
+        GenerationRequest(prompt=PROMPT), model=options.get("deployment") or provider.model_id, stream=False,
+        quirks=provider.quirks_of(provider.model_id),
+    )  # fmt: skip
+    assert json.loads(request.content) == json.loads(expected)
+
+
 @pytest.mark.parametrize("form", ["curl", "python"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_key_is_ever_in_it(kind: str, form: str) -> None:
