@@ -15,6 +15,7 @@ _MODEL_IN_PATH: Final = frozenset(
     {"converse", "converse-stream", "invoke", "invoke-stream", "generateContent", "streamGenerateContent"}
 )
 _DEFAULTS: Final[dict[str, Any]] = {"n": 1, "tool_choice": "auto"}
+_TEXTS: Final = ("text", "input_text", "output_text")
 
 
 def canonical(body: Any, api: str, path: str = "", ignore: Sequence[str] = ()) -> Any:
@@ -32,6 +33,11 @@ def canonical(body: Any, api: str, path: str = "", ignore: Sequence[str] = ()) -
                 del plain[name]
         if plain.get("stream") is (api in _STREAMED_BY_DEFAULT):
             del plain["stream"]
+        if isinstance(plain.get("input"), str):
+            plain["input"] = [{"role": "user", "content": plain["input"]}]
+        prompt = plain.get("prompt")
+        if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
+            plain["prompt"] = prompt[0]
         body = plain
     if api in _MODEL_IN_PATH:
         return {"path": _model_path(path), "body": body}
@@ -52,12 +58,14 @@ def key(body: Any) -> bytes:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         plain = {k: _plain(v) for k, v in value.items() if v is not None}
+        if plain.get("type") == "message" and "role" in plain:
+            del plain["type"]
         content = plain.get("content")
         if isinstance(content, list) and len(content) == 1:
             part = content[0]
             if (
                 isinstance(part, dict)
-                and part.get("type") == "text"
+                and part.get("type") in _TEXTS
                 and len(part) == 2
                 and isinstance(part.get("text"), str)
             ):
@@ -97,13 +105,17 @@ def last_user_text(body: Any) -> str:
         turns = body.get(name)
         if isinstance(turns, list):
             for turn in reversed(turns):
-                if isinstance(turn, dict) and turn.get("role", "user") == "user":
+                # What has a type in place of a role is no turn of the user's but reasoning, say, or a tool's result.
+                if isinstance(turn, dict) and turn.get("role", turn.get("type", "user")) == "user":
                     text = _text(turn.get("content", turn.get("parts")))
                     if text:
                         return text
     for name in ("prompt", "input", "inputText"):
-        if isinstance(body.get(name), str):
-            return str(body[name])
+        text = body.get(name)
+        if isinstance(text, list) and len(text) == 1:
+            text = text[0]
+        if isinstance(text, str):
+            return text
     return ""
 
 

@@ -73,6 +73,28 @@ def test_spellings_of_one_request_are_equal(other: dict[str, Any], shelf: Shelf)
 
 
 @pytest.mark.parametrize(
+    ("api", "one", "other"),
+    [
+        ("responses", {"input": "Hi"}, {"input": [{"role": "user", "content": "Hi"}]}),
+        (
+            "responses",
+            {"input": "Hi"},
+            {"input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}]},
+        ),
+        (
+            "responses",
+            {"input": [{"role": "assistant", "content": "Hi"}]},
+            {"input": [{"role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}]},
+        ),
+        ("completions", {"prompt": "Hi"}, {"prompt": ["Hi"]}),
+    ],
+)
+def test_spellings_of_openais_other_requests_are_equal(api: str, one: Any, other: Any) -> None:
+    assert canonical(one, api) == canonical(other, api)
+    assert canonical(one, api) != canonical({"input": "Hello", "prompt": "Hello"}, api)
+
+
+@pytest.mark.parametrize(
     "other",
     [
         chat("Hi!"),
@@ -125,7 +147,18 @@ def test_the_path_counts_where_it_holds_the_model(shelf: Shelf) -> None:
         ({"contents": [{"parts": [{"text": "gemini"}]}]}, "gemini"),
         ({"input": "responses"}, "responses"),
         ({"input": [{"role": "user", "content": [{"type": "input_text", "text": "responses"}]}]}, "responses"),
+        (
+            {
+                "input": [
+                    {"role": "user", "content": "Hi"},
+                    {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]},
+                    {"type": "function_call_output", "call_id": "c", "output": "42"},
+                ]
+            },
+            "Hi",
+        ),
         ({"prompt": "generate"}, "generate"),
+        ({"prompt": ["completions"]}, "completions"),
         ("raw", "raw"),
         ({}, ""),
         (None, ""),
