@@ -73,9 +73,10 @@ def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
     arguments = _body(spoken, provider, request, model_id)
     client, where = "OpenAI", {"base_url": repr(_address(provider)), "api_key": key}
     if provider.kind == "azure_openai":
-        endpoint = repr(_address(provider)) if _address(provider) else f"os.environ[{provider.url_variable!r}]"
+        address = _address(provider)
+        endpoint = repr(address) if address else f"os.environ[{provider.url_variable!r}]"
         if getattr(provider, "unversioned", False):
-            where["base_url"] = f"{endpoint} + '/openai/v1'"
+            where["base_url"] = repr(f"{address}/openai/v1") if address else f"{endpoint} + '/openai/v1'"
         else:
             client, version = "AzureOpenAI", repr(getattr(provider, "api_version", ""))
             where = {"azure_endpoint": endpoint, "api_version": version, "api_key": key}
