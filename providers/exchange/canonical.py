@@ -111,11 +111,11 @@ def last_user_text(body: Any) -> str:
                     if text:
                         return text
     for name in ("prompt", "input", "inputText"):
-        text = body.get(name)
-        if isinstance(text, list) and len(text) == 1:
-            text = text[0]
-        if isinstance(text, str):
-            return text
+        said = body.get(name)
+        if isinstance(said, list) and len(said) == 1:
+            said = said[0]
+        if isinstance(said, str):
+            return said
     return ""
 
 
