@@ -53,6 +53,7 @@ def _action(
 
 
 PLAYGROUND = "playground"
+FIXTURES = "fixtures"
 
 ACTIONS: tuple[Action, ...] = (
     _action("send", "Send the prompt", "Ask what the prompt says; an empty prompt sends the suggestion.",
@@ -94,6 +95,32 @@ ACTIONS: tuple[Action, ...] = (
     _action("reset_breakers", "Reset every breaker", "Close all breakers, put disabled providers back.",
             "B", PLAYGROUND, needs="opened"),
     _action("clear_history", "Clear the history", "Forget every earlier question.", "", PLAYGROUND, needs="history"),
+    _action("replay", "Replay through the gateway", "Send the recording's own request again; the route is in room 1.",
+            "enter p", FIXTURES, label="replay", rank=1, needs="fixture opened", unless="running typing"),
+    _action("stop", "Stop", "Stop what runs here: a check of all, a replay, waiting for a request to record.",
+            "escape", FIXTURES, label="stop", rank=0, needs="busy"),
+    _action("verify", "Check this recording", "Compare what the provider's decoder reads with what is expected.",
+            "v", FIXTURES, label="check", rank=3, needs="fixture"),
+    _action("verify_all", "Check every recording", "All that the filter shows, one after the other.",
+            "V", FIXTURES, label="check all", rank=5, needs="fixtures", unless="checking"),
+    _action("record", "Record the next request", "Keep the next exchange with a provider as a fixture of your own.",
+            "R", FIXTURES, label="record next", rank=4, needs="opened", unless="armed"),
+    _action("compare_fixtures", "Mark, then compare two", "Mark a recording; on another one: show where both differ.",
+            "d", FIXTURES, label="diff", rank=6, needs="fixture"),
+    _action("copy_fixture", "Copy what the tab shows", "The request as JSON, the answer's body, or the tab's text.",
+            "y", FIXTURES, label="copy", rank=8, needs="fixture"),
+    _action("name_file", "Show and copy the file's path", "Where the recording lies on the disk.",
+            "o e", FIXTURES, label="file", rank=9, needs="fixture"),
+    _action("delete_fixture", "Delete the recording", "Only your own; those that came with the program are read only.",
+            "x", FIXTURES, label="delete", rank=10, needs="fixture own"),
+    _action("next_tab", "Next tab", "Request, Response, Time line, Match, Check.",
+            "l", FIXTURES, label="tab", rank=2, needs="fixture"),
+    _action("previous_tab", "Previous tab", "The one before.", "h", FIXTURES, needs="fixture"),
+    _action("filter_fixtures", "Filter the recordings", "Show only those that hold your words.",
+            "slash", FIXTURES, label="filter", rank=7, needs="library"),
+    _action("focus_fixtures", "Go to the list", "The recordings.", "i", FIXTURES),
+    _action("focus_detail", "Go to the detail", "The tabs beside or below the list.", "t", FIXTURES, needs="fixture"),
+    _action("reload_fixtures", "Look for new files", "Read what has changed in the folders.", "u", FIXTURES),
     _action("help", "Help", "Help for what has the focus, and every key.", "question_mark f1", label="help", rank=1),
     _action("palette", "Command palette", "Every action by name.", "ctrl+p", label="palette", rank=1),
     _action("jump", "Jump", "Labels on everything that can be reached; press one.", "ctrl+o", label="jump", rank=12),
@@ -135,6 +162,7 @@ def means_something(key: str) -> bool:
 
 
 _PLAIN = {"slash": "/", "question_mark": "?"}
+_NAMED = {"escape": "Esc", "enter": "Enter"}
 
 
 def is_letter(key: str) -> bool:
@@ -150,8 +178,8 @@ def shown(key: str) -> str:
         return "^" + key.removeprefix("ctrl+")
     if key.startswith("alt+"):
         return "Alt-" + key.removeprefix("alt+")
-    if key == "escape":
-        return "Esc"
+    if key in _NAMED:
+        return _NAMED[key]
     return key.upper() if key[0] == "f" and key[1:].isdigit() else key
 
 

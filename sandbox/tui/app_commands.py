@@ -53,7 +53,7 @@ class AppCommands(App[None]):
         from sandbox.tui.dialogs import Reader
         from sandbox.tui.help import help_lines
 
-        topic, text = "Playground", ""
+        topic, text = self.room.TOPIC, ""
         for node in self.focused.ancestors_with_self if self.focused is not None else ():
             told = getattr(node, "HELP", None)
             if isinstance(told, str) and node is not self:
@@ -85,7 +85,8 @@ class AppCommands(App[None]):
         from sandbox.tui.frame import mode_sentences
 
         keys = keys_found(self.engine.settings)
-        choices = [Choice(mode, mode.upper(), mode_sentences(mode, keys)[0]) for mode in ("mock", "replay", "live")]
+        modes = ("mock", "replay", "record", "live")
+        choices = [Choice(mode, mode.upper(), mode_sentences(mode, keys)[0]) for mode in modes]
 
         def chosen(mode: str | None) -> None:
             if mode is not None and mode != self.frame.mode:

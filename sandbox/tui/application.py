@@ -20,11 +20,12 @@ from textual.widgets import Input, Static, TextArea
 from providers.clock import SYSTEM_CLOCK, Clock
 from providers.redaction import redact
 from sandbox.tui import actions, state
-from sandbox.tui.app_commands import AppCommands, keys_found
+from sandbox.tui.app_commands import keys_found
+from sandbox.tui.app_rooms import AppRooms
 from sandbox.tui.frame import FrameFacts, KeyBar, NoticeLine, ProviderStrip, TopBar
 from sandbox.tui.hints import Guide
 from sandbox.tui.keeper import Keeper
-from sandbox.tui.rooms import ROOMS, Room
+from sandbox.tui.rooms import ROOMS
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -51,7 +52,7 @@ def _palette() -> type[Provider]:
     return ActionCommands
 
 
-class SandboxApp(AppCommands):
+class SandboxApp(AppRooms):
     TITLE = "sandbox"
     CSS_PATH = "style.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual declares it
@@ -95,13 +96,11 @@ class SandboxApp(AppCommands):
             keys=keys_found(settings),
             preset=settings.preset,
         )
-        self._rooms: dict[str, Room] = {}
         self._plain: LineFilter | None = None
         if settings.ui.ascii:
             from sandbox.tui.plain import PlainCharacters
 
             self._plain = PlainCharacters()
-        self._opened = False
         names = {room.name for room in ROOMS}
         self.frame.room = self.state.room if self.state.room in names else ROOMS[0].name
         theme = settings.ui.theme or self.state.theme
@@ -129,17 +128,12 @@ class SandboxApp(AppCommands):
         self._strip = ProviderStrip(self._lights, self.clock.time_us)
         self._keys = KeyBar(self._begin)
         yield self._top
-        yield self._make(self.frame.room)
+        room = self._rooms[self.frame.room] = self.load_room(self.frame.room)
+        yield room
         yield self._notice
         yield self._strip
         yield self._keys
         yield Static(id="too-small")
-
-    def _make(self, name: str) -> Room:
-        entry = next(room for room in ROOMS if room.name == name)
-        room = entry.load()(self.state)  # type: ignore[call-arg]
-        self._rooms[name] = room
-        return room
 
     def _classify(self) -> None:
         """Set the breakpoints' classes before the first layout, which would otherwise be painted for another size."""
@@ -148,11 +142,7 @@ class SandboxApp(AppCommands):
             self.screen.add_class(next(name for least, name in reversed(points) if size >= least))
 
     def _lights(self) -> list[Light]:
-        return list(self.board.lights.values()) if self._opened else []
-
-    @property
-    def room(self) -> Room:
-        return self._rooms[self.frame.room]
+        return list(self.board.lights.values()) if self._opened is not None else []
 
     def on_mount(self) -> None:
         self.room.enter()
@@ -220,10 +210,10 @@ class SandboxApp(AppCommands):
         self._draw_frame(now_us)
 
     def _report(self, report: Report) -> None:
-        from sandbox.tui.reports import Noted, Opened, Provoked, Spent, Unavailable
+        from sandbox.tui.reports import Armed, Noted, Opened, Provoked, Spent, Unavailable
 
         if isinstance(report, Opened):
-            self._opened = True
+            self._opened = report
             self.frame.mode, self.frame.preset = report.mode, report.preset
             self.frame.keys = keys_found(self.engine.settings)
             self.board.set(report.lights)
@@ -233,6 +223,8 @@ class SandboxApp(AppCommands):
             from sandbox.tui.breakage import fault_word
 
             self.board.provoke({id: fault_word(faults) for id, faults in report.faults.items()})
+        elif isinstance(report, Armed):
+            self.frame.armed = bool(report.count)
         elif isinstance(report, Spent):
             self.frame.spent = report.usd
         elif isinstance(report, Unavailable):
@@ -246,7 +238,7 @@ class SandboxApp(AppCommands):
         facts = self.facts()
         self.guide.look(facts)
         self._notice.tick(now_us)
-        shown = self.settings.ui.hints and self.state.hints
+        shown = self.settings.ui.hints and self.state.hints and self.room.HINTED
         self._notice.hint(self.guide.due() if shown else "")
         self._top.redraw()
         self._strip.redraw()
@@ -259,10 +251,10 @@ class SandboxApp(AppCommands):
     def facts(self) -> set[str]:
         """What holds now, for the actions of the table."""
         facts = self.room.facts()
-        if self._opened:
+        if self._opened is not None:
             facts.add("opened")
-        if self._opened and self.board.broken:
-            facts.add("broken")
+            if self.board.broken:
+                facts.add("broken")
         if self.is_typing:
             facts.add("typing")
         if self.is_narrow:
@@ -272,8 +264,11 @@ class SandboxApp(AppCommands):
     # --- doing what the table says --------------------------------------------------------------------------------
 
     def perform(self, name: str) -> None:
-        """Do an action by its name, or say that it cannot be done now."""
+        """Do an action by its name, in its own room, or say that it cannot be done now."""
         action = actions.find(name)
+        if action.place not in (actions.APP, self.room.ROOM):
+            self.run_worker(self.perform_there(action))
+            return
         if not action.works(self.facts()):
             self.flash(f"{action.title}: not possible now", "warning")
             return
@@ -296,27 +291,6 @@ class SandboxApp(AppCommands):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         known = [one for one in actions.of(actions.APP) if one.name == action]
         return not known or known[0].works(self.facts())
-
-    def action_room(self, name: str) -> None:
-        self.enter(name)
-
-    def enter(self, name: str) -> None:
-        """Show a room; it is as it was left."""
-        if name not in self._rooms:
-            room = self._make(name)
-            self.screen_stack[0].mount(room, after=self._top)
-        self.frame.room = self.state.room = name
-        for one, room in self._rooms.items():
-            room.display = one == name
-        self._rooms[name].enter()
-
-    def action_provider(self, id: str) -> None:
-        """A click on the provider strip."""
-        from sandbox.tui.playground_commands import PlaygroundCommands
-
-        room = self._rooms.get(PlaygroundCommands.ROOM)
-        if isinstance(room, PlaygroundCommands):
-            room.break_provider(id)
 
     def action_lower(self, which: str) -> None:
         """A click on a tab of the narrow layout."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from providers.clock import Clock
 from providers.errors import InputError
 from sandbox.core.events import Event
-from sandbox.tui.reports import Ask, Opened, ProviderInfo, Refused, Report, Settled
+from sandbox.tui.reports import Answered, Ask, Opened, ProviderInfo, Refused, Report, Settled
 from sandbox.tui.state import Entry, UIState
 from sandbox.tui.story import RequestStory
 
@@ -26,6 +26,8 @@ class Run:
     """What is special about it, for the route's first line."""
     events: list[Event] = field(default_factory=list)
     settled: bool = False
+    ask: Ask | None = None
+    """How it was asked, where it was asked in this session."""
 
     @property
     def id(self) -> str:
@@ -76,11 +78,13 @@ class Conversation:
             request_id, self._clock.time_us(), ask.prompt, ask.model, ask.provider, ask.strategy, mode=self.mode
         )
         notes: tuple[str, ...] = ()
-        if again:
+        if ask.recording:
+            notes = (f"replay of {ask.recording}",)
+        elif again:
             notes = ("sent again, past the cache",)
         elif ask.no_cache:
             notes = ("cache off while a provider is broken",)
-        run = Run(entry, RequestStory(request_id), notes)
+        run = Run(entry, RequestStory(request_id), notes, ask=ask)
         self._state.remember(entry)
         self.running = self.shown = run
         return run
@@ -119,6 +123,8 @@ class Conversation:
         run = self.running
         if isinstance(report, Opened):
             self.opened = report
+        elif isinstance(report, Answered):
+            return self._answered(report)
         elif run is None:
             return None
         elif isinstance(report, Refused) and report.request_id == run.id:
@@ -130,6 +136,14 @@ class Conversation:
             run.story.status = "cancelled"
             return self._end(run)
         return None
+
+    def _answered(self, report: Answered) -> Run | None:
+        run = self.shown
+        if run is None or run.id != report.request_id or run.story.text:
+            return None
+        run.story.pieces = [report.text]
+        run.entry.answer = report.text
+        return run
 
     def _end(self, run: Run) -> Run:
         run.settled = True

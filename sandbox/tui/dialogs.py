@@ -182,17 +182,24 @@ class Reader(ModalScreen[None]):
     ]
 
     def __init__(
-        self, title: str, write: Callable[[int], list[Line]], *, live: Callable[[], bool] = lambda: False
+        self,
+        title: str,
+        write: Callable[[int], list[Line]],
+        *,
+        live: Callable[[], bool] = lambda: False,
+        wide: bool = False,
     ) -> None:
-        """`write` gets the columns; while `live` says so, it is asked again and again."""
+        """`write` gets the columns; while `live` says so, it is asked again and again. `wide`: as wide as can be."""
         super().__init__()
         self._title = title
         self._write = write
         self._live = live
         self._was_live = live()
+        self._wide = wide
 
     def compose(self) -> ComposeResult:
         self._text = _ReaderText(self._write)
+        self._text.set_class(self._wide, "-wide")
         self._text.border_title = self._title
         self._text.border_subtitle = "j k scroll · y copy · Esc close"
         yield self._text

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from providers.clock import SYSTEM_CLOCK, Clock, random_id
 from providers.errors import InputError, ProviderError
 from providers.redaction import redact
-from sandbox.core.events import Event
+from sandbox.core.events import ComponentFailed, Event, ExchangeRecorded
 from sandbox.core.offline import follow
 from sandbox.tui.board import Light
 from sandbox.tui.reports import (
+    Answered,
+    Armed,
     Ask,
     Estimated,
     Opened,
@@ -120,6 +122,14 @@ class Engine:
         """Go on with other settings; what runs is cancelled. Answered by Opened or Unavailable."""
         self._chore(self._reopen(settings))
 
+    def record_next(self, wanted: bool = True) -> None:
+        """Keep the next exchange with a provider as a fixture, or do not after all; answered by an Armed report."""
+        self._chore(self._record_next(wanted))
+
+    def forget_fixtures(self) -> None:
+        """Files of recordings have changed: read them anew."""
+        self._chore(self._forget_fixtures())
+
     def breaker(self, provider: str, command: str) -> None:
         """`force_open`, `force_close` or `reset` the provider's breaker; `enable` puts it back into rotation."""
         self._chore(self._breaker(provider, command))
@@ -198,8 +208,10 @@ class Engine:
         self._runtime, self.settings = runtime, settings
         follow(settings.mode)
         runtime.bus.subscribe(self.outbox.append)
+        runtime.bus.subscribe(lambda event: self._recorded(runtime, event))
         self._announce(runtime)
         self.outbox.append(Provoked(runtime.faults.all()))
+        self.outbox.append(Armed(0))
         self._ready.set()
         await self._tell_spent()
 
@@ -270,7 +282,7 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(self, request_id: str, ask: Ask) -> None:
-        """Read the stream to its end: what the screen shows of it comes over the bus."""
+        """Read the answer to its end: what the screen shows of it comes over the bus, but for a text that is whole."""
         try:
             runtime = await self._opened()
             request, options = question(ask, request_id)
@@ -278,8 +290,12 @@ class Engine:
             self.outbox.append(Refused(request_id, type(error).__name__, sentence(error)))
             return
         try:
-            async for _ in runtime.gateway.stream(request, options):
-                pass
+            if ask.stream:
+                async for _ in runtime.gateway.stream(request, options):
+                    pass
+            else:
+                response = await runtime.gateway.generate(request, options)
+                self.outbox.append(Answered(request_id, response.text))
         except (ProviderError, InputError):
             pass  # told by the gateway's own event
         except Exception as error:
@@ -309,6 +325,23 @@ class Engine:
             runtime.faults.set(provider, fault)
         self.outbox.append(Provoked(runtime.faults.all()))
 
+    async def _record_next(self, wanted: bool) -> None:
+        recorder = (await self._opened()).recorder
+        if wanted:
+            recorder.arm()
+        else:
+            recorder.disarm()
+        self.outbox.append(Armed(recorder.armed))
+
+    def _recorded(self, runtime: Runtime, event: Event) -> None:
+        """Something was recorded or could not be: tell what is still owed."""
+        failed = isinstance(event, ComponentFailed) and event.component == "recorder"
+        if failed or isinstance(event, ExchangeRecorded):
+            self.outbox.append(Armed(runtime.recorder.armed))
+
+    async def _forget_fixtures(self) -> None:
+        (await self._opened()).forget_fixtures()
+
     async def _breaker(self, provider: str, command: str) -> None:
         gateway = (await self._opened()).gateway
         if command == "enable":
@@ -326,7 +359,8 @@ class Engine:
         from sandbox.usage.base import UsageFilter, UsageUnavailable
 
         try:
-            totals = await runtime.usage.totals(UsageFilter(mode=runtime.mode, since_us=midnight_us(self.clock)))
+            today = UsageFilter(mode=runtime.gateway.mode, since_us=midnight_us(self.clock))
+            totals = await runtime.usage.totals(today)
         except UsageUnavailable as error:
             logger.warning("what was spent today is unknown: %s", error)
             return
@@ -342,7 +376,8 @@ def question(ask: Ask, request_id: str) -> tuple[GenerationRequest, CallOptions]
     from sandbox.gateway.call import CallOptions
     from sandbox.gateway.strategies import RoutingStrategy
 
-    return GenerationRequest.of(GenerationRequest(prompt=ask.prompt, model=ask.model)), CallOptions(
+    request = ask.request or GenerationRequest(prompt=ask.prompt, model=ask.model)
+    return GenerationRequest.of(request), CallOptions(
         provider=ask.provider,
         strategy=RoutingStrategy.of(ask.strategy) if ask.strategy else None,
         no_cache=ask.no_cache,

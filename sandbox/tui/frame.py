@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sandbox.core.figures import dollars
+from sandbox.core.offline import OFFLINE_MODES
 from sandbox.tui import actions
 from sandbox.tui.cells import Cell, CellBar
 from sandbox.tui.pieces import DOT, MUTED, PLAIN, SOFT, Line
@@ -34,6 +35,8 @@ class FrameFacts:
     preset: str = ""
     spent: Decimal | None = None
     """USD of today in this mode."""
+    armed: bool = False
+    """The next exchange with a provider is recorded."""
 
 
 def mode_sentences(mode: str, keys: Sequence[str]) -> tuple[str, str]:
@@ -43,6 +46,8 @@ def mode_sentences(mode: str, keys: Sequence[str]) -> tuple[str, str]:
     if mode == "replay":
         return "recorded answers only · nothing leaves this machine", "recorded answers only"
     found = f"keys found: {', '.join(keys)}" if keys else "no keys found"
+    if mode == "record":
+        return f"real providers, real money, every exchange kept · {found}", "real providers, kept"
     return f"real providers, real money · {found}", "real providers, real money"
 
 
@@ -60,13 +65,21 @@ class TopBar(CellBar):
             style = "bold $text-primary on $primary-muted" if name == facts.room else SOFT
             left.append(Cell([(f" {key} {title} ", style)], f"app.room({name!r})"))
         room = width - sum(cell.width for cell in left) - 1
+        long, _ = mode_sentences(facts.mode, facts.keys)
+        missing = len(facts.mode) + len(DOT + long) + 1 - room
+        if 0 < missing <= left[0].width:
+            # What the mode means says more than the program's name.
+            room += left.pop(0).width
         return left, [Cell(self._right(room), "app.perform('choose_mode')")]
 
     def _right(self, room: int) -> Line:
         """The fullest wording that fits; the mode itself always stays."""
         facts = self.facts
         long, short = mode_sentences(facts.mode, facts.keys)
-        spent = "" if not facts.spent else f"today {dollars(facts.spent, simulated=facts.mode != 'live')}"
+        colour = MODE_STYLES.get(facts.mode, PLAIN)
+        if facts.armed:
+            long, short, colour = "the next exchange is recorded", "recording next", MODE_STYLES["record"]
+        spent = "" if not facts.spent else f"today {dollars(facts.spent, simulated=facts.mode in OFFLINE_MODES)}"
         preset = f"preset {facts.preset}" if facts.preset else ""
         for sentence, extras in (
             (long, (preset, spent)), (long, (spent,)), (long, ()),
@@ -74,7 +87,7 @@ class TopBar(CellBar):
         ):  # fmt: skip
             line: Line = [(facts.mode.upper(), f"bold {MODE_STYLES.get(facts.mode, PLAIN)}")]
             if sentence:
-                line.append((DOT + sentence, MODE_STYLES.get(facts.mode, PLAIN)))
+                line.append((DOT + sentence, colour))
             line += [(f"   {extra}", SOFT) for extra in extras if extra]
             line.append((" ", PLAIN))
             if sum(len(text) for text, _ in line) <= room:

@@ -18,6 +18,9 @@ from textual.visual import Visual
 from sandbox.tui import actions
 from sandbox.tui.pieces import Line
 
+_CONTROLS = str.maketrans({code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)})
+"""What a terminal would obey instead of showing it. Answers and recordings may hold anything."""
+
 NEAR_END = 2
 """Lines from the end within which the view follows what is added."""
 
@@ -39,6 +42,15 @@ class LinesPane(ScrollView, can_focus=True):
     def columns(self) -> int:
         """Columns for a line; 0 before the first layout."""
         return self.scrollable_content_region.width
+
+    @property
+    def count(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
+    def content(self, number: int) -> Content:
+        """One of them."""
+        return self._lines[number]
 
     def put(self, lines: Sequence[Content], start: int = 0) -> None:
         """Show these lines from number `start` on; those before stay."""
@@ -79,7 +91,7 @@ class LinesPane(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         number = y + self.scroll_offset.y
-        if number >= len(self._lines):
+        if number >= self.count:
             number = -1
         strip = self._strips.get(number)
         if strip is None:
@@ -92,7 +104,7 @@ class LinesPane(ScrollView, can_focus=True):
         width = self.size.width
         if number < 0:
             return Strip.blank(width, self.rich_style)
-        content = self._lines[number]
+        content = harmless(self.content(number))
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(number)) is not None:
             start, end = span
@@ -119,6 +131,14 @@ class LinesPane(ScrollView, can_focus=True):
 
     def action_last(self) -> None:
         self.scroll_end(animate=False)
+
+
+def harmless(content: Content) -> Content:
+    """The same with a mark for each control character, which could move the cursor or worse."""
+    text = content.plain
+    if text.isprintable():
+        return content
+    return Content(text.translate(_CONTROLS), [*content.spans])
 
 
 def wrapped(lines: Sequence[Line], width: int) -> list[Content]:

@@ -35,6 +35,7 @@ NOT_KEPT = "The answer was not kept (usage.store_prompts keeps prompts and answe
 
 class Playground(PlaygroundCommands):
     TOPIC = "Playground"
+    HINTED = True
     HELP = "Ask a question, watch its route, break a provider and ask again."
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.PLAYGROUND)]
 
@@ -88,6 +89,9 @@ class Playground(PlaygroundCommands):
 
     def enter(self) -> None:
         self.query_one(PromptEditor).focus()
+        if self._talking and self.talk.shown is not None:
+            # Whatever happened behind another room was not drawn.
+            self.call_after_refresh(self._draw_shown, self.talk.shown)
 
     @property
     def _suggestion(self) -> str:
@@ -271,16 +275,21 @@ class Playground(PlaygroundCommands):
             self._start(ask, again=again)
 
     def _start(self, ask: Ask, *, again: bool) -> None:
+        self.begin(ask, again=again)
+        self.answer.focus()
+        self.editor.select_all()
+        self.editor.placeholder = self._suggestion
+        self.ui.guide.learn({"asked"})
+
+    def begin(self, ask: Ask, *, again: bool) -> Run:
+        """Send a question and show it here, whatever has the focus."""
         run = self.talk.start(ask, again=again)
         self._recalled = None
         self._show(run)
         self.controls.running = True
         self.controls.redraw()
-        self.answer.focus()
-        self.editor.select_all()
-        self.editor.placeholder = self._suggestion
-        self.ui.guide.learn({"asked"})
         self._refresh_history()
+        return run
 
     def _confirm(self, estimated: Estimated) -> None:
         held = self.talk.release(estimated.ask)

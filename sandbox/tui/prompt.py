@@ -34,6 +34,8 @@ class PromptEditor(TextArea):
         Binding("ctrl+j,shift+enter", "newline", "New line", show=False),
         # TextArea has this key for deleting a word; here it breaks a provider, wherever the focus is.
         Binding("ctrl+f", "app.perform('break')", "Break a provider", show=False),
+        # And this one for selecting a line.
+        Binding("f6", "app.room('fixtures')", "Fixtures", show=False),
     ]
 
     class Submitted(Message):

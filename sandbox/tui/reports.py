@@ -11,6 +11,7 @@ from sandbox.tui.board import Light
 
 if TYPE_CHECKING:
     from providers.faults import Fault
+    from providers.types import GenerationRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Ask:
     strategy: str | None = None
     no_cache: bool = False
     request_id: str = ""
+    request: GenerationRequest | None = None
+    """A whole request in place of one made of prompt and model."""
+    stream: bool = True
+    recording: str = ""
+    """The fixture whose request this is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,14 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The text of an answer that came whole, so that no event brought its pieces."""
+
+    request_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A request's task has ended; no event of it follows."""
 
@@ -100,10 +114,17 @@ class Provoked:
 
 
 @dataclass(frozen=True, slots=True)
+class Armed:
+    """How many of the next exchanges with providers are recorded because someone asked for them."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """A warning of some part of the program, for a person to see."""
 
     message: str
 
 
-Report = Noted | Opened | Unavailable | Refused | Settled | Estimated | Spent | Provoked
+Report = Noted | Armed | Opened | Unavailable | Refused | Answered | Settled | Estimated | Spent | Provoked

@@ -32,7 +32,10 @@ class RoomEntry(NamedTuple):
         return cls
 
 
-ROOMS: tuple[RoomEntry, ...] = (RoomEntry("playground", "1", "Playground", "sandbox.tui.playground:Playground"),)
+ROOMS: tuple[RoomEntry, ...] = (
+    RoomEntry("playground", "1", "Playground", "sandbox.tui.playground:Playground"),
+    RoomEntry("fixtures", "6", "Fixtures", "sandbox.tui.fixtures.room:Fixtures"),
+)
 
 
 class Target(NamedTuple):
@@ -50,6 +53,10 @@ class Room(Container):
 
     ROOM = ""
     """Its name, which is its place in the table of actions too."""
+    TOPIC = ""
+    """What its help is about where nothing with help of its own has the focus."""
+    HINTED = False
+    """Whether the hints for newcomers are about it."""
 
     @property
     def ui(self) -> SandboxApp:

@@ -94,6 +94,11 @@ class UIState:
     strategy: str | None = None
     lower: str = "route"
     """What a narrow screen shows below the answer: route or history."""
+    fixture: str = ""
+    """The recording that the list's cursor stands on."""
+    fixture_words: str = ""
+    """What the list is filtered by."""
+    fixture_tab: str = "request"
     hints: bool = True
     hints_seen: list[str] = field(default_factory=list)
     history: list[Entry] = field(default_factory=list)

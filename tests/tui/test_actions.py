@@ -9,11 +9,18 @@ import pytest
 from sandbox.tui import actions
 from sandbox.tui.app_commands import AppCommands
 from sandbox.tui.application import SandboxApp
+from sandbox.tui.fixtures.listing import FixtureRows
+from sandbox.tui.fixtures.room import Fixtures
 from sandbox.tui.history import Rows
 from sandbox.tui.playground import Playground
 from sandbox.tui.rooms import ROOMS
 
-OWNERS = {actions.APP: SandboxApp, actions.PLAYGROUND: Playground, actions.LIST: Rows}
+OWNERS = {
+    actions.APP: SandboxApp,
+    actions.PLAYGROUND: Playground,
+    actions.FIXTURES: Fixtures,
+    actions.LIST: Rows,
+}
 
 
 @pytest.mark.parametrize("action", actions.ACTIONS, ids=lambda action: action.name)
@@ -23,13 +30,19 @@ def test_every_action_can_be_done_by_its_owner(action: actions.Action) -> None:
     assert action.help.endswith(".")
 
 
-def test_no_key_means_two_things_at_a_time() -> None:
-    taken = [
-        key
-        for place in (actions.PLAYGROUND, actions.APP, actions.LIST)
-        for one in actions.of(place)
-        for key in one.keys
-    ]
+@pytest.mark.parametrize("widget", [Rows, FixtureRows])
+def test_every_list_has_the_keys_of_lists(widget: type) -> None:
+    for action in actions.of(actions.LIST):
+        assert callable(getattr(widget, f"action_{action.name}"))
+
+
+def test_names_are_unique_so_that_an_action_is_found_by_its_name() -> None:
+    assert [name for name, count in Counter(one.name for one in actions.ACTIONS).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("room", [actions.PLAYGROUND, actions.FIXTURES])
+def test_no_key_means_two_things_at_a_time(room: str) -> None:
+    taken = [key for place in (room, actions.APP, actions.LIST) for one in actions.of(place) for key in one.keys]
     rooms = [key for room in ROOMS for key in (room.key, f"alt+{room.key}")]
     assert [key for key, count in Counter(taken + rooms).items() if count > 1] == []
 
@@ -61,7 +74,15 @@ def test_the_footer_shows_what_works_now() -> None:
 
 @pytest.mark.parametrize(
     ("key", "text"),
-    [("ctrl+s", "^s"), ("f1", "F1"), ("f", "f"), ("alt+m", "Alt-m"), ("question_mark", "?"), ("escape", "Esc")],
+    [
+        ("ctrl+s", "^s"),
+        ("f1", "F1"),
+        ("f", "f"),
+        ("alt+m", "Alt-m"),
+        ("question_mark", "?"),
+        ("escape", "Esc"),
+        ("enter", "Enter"),
+    ],
 )
 def test_keys_as_a_person_reads_them(key: str, text: str) -> None:
     assert actions.shown(key) == text
