@@ -89,7 +89,11 @@ class ProviderPart(Part):
         None, description="The pace of an answer; without it an answer is whole at its first token."
     )
     context_window: OneOrMore | None = Field(None, description="Longer prompts are refused; default: the catalogue's.")
-    prefills: bool | None = Field(None, description="Goes on from an assistant's partial text; default: as the vendor.")
+    prefills: bool | Literal["refused"] | None = Field(
+        None,
+        description="Goes on from an assistant's partial text; refused: its vendor does, this model answers 400. "
+        "Default: as the vendor.",
+    )
     requests_per_minute: OneOrMore | None = None
     tokens_per_minute: OneOrMore | None = None
     weight: Annotated[float, Field(ge=0)] | None = None

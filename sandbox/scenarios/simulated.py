@@ -74,7 +74,7 @@ class SimulatedProvider(BaseLLMProvider):
         super().__init__(model=part.model, timeout=86_400.0, prices=prices, clock=clock)
         self.model_id = resolve.resolve_model(part.model) or part.model
         self.local = resolve.local  # type: ignore[misc]
-        self.prefills = resolve.prefills if part.prefills is None else part.prefills  # type: ignore[misc]
+        self.prefills = resolve.prefills if part.prefills is None else bool(part.prefills)  # type: ignore[misc]
         self._part = part
         self._seed = seed
         self._schedule = schedule
@@ -194,7 +194,7 @@ class SimulatedProvider(BaseLLMProvider):
                 f"the prompt has {turn.input_tokens} tokens; the context window has {window}", status=400
             )
         messages = request.messages
-        if messages and messages[-1].get("role") == "assistant" and not self.prefills:
+        if messages and messages[-1].get("role") == "assistant" and self._part.prefills == "refused":
             raise InvalidRequestError("this model does not go on from an assistant's message", status=400)
 
     async def _break(self, fault: Fault, first: float, pace: float | None, turn: Turn, spoken: float) -> None:
