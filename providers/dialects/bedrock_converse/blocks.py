@@ -160,12 +160,16 @@ def to_messages(turn: Mapping[str, Any], index: int, messages: list[Message]) ->
         if "toolResult" not in block:
             blocks.append(block)
             continue
-        if blocks:
-            messages.append({"role": role, "content": plain(read_parts(blocks))})
-            blocks = []
+        _append(role, blocks, messages)
+        blocks = []
         messages.append(_read_result(forms.object_field(block, "toolResult")))
-    if blocks:
-        messages.append({"role": role, "content": plain(read_parts(blocks))})
+    _append(role, blocks, messages)
+
+
+def _append(role: str, blocks: list[dict[str, Any]], messages: list[Message]) -> None:
+    parts = read_parts(blocks)
+    if parts:
+        messages.append({"role": role, "content": plain(parts)})
 
 
 def read_parts(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ class CommandR(TextFamily):
         return {"message", "preamble", "chat_history", "stream", "max_tokens", "temperature", "p", "stop_sequences"}
 
 
-def _llama(name: str, models: tuple[str, ...], template: templates.Template) -> TextFamily:
+def _llama(name: str, models: tuple[str, ...], template: templates.Template, *marks: str) -> TextFamily:
     shape = Shape("generation", "stop_reason", "prompt_token_count", "generation_token_count")
     return TextFamily(
         name=name,
@@ -65,7 +65,7 @@ def _llama(name: str, models: tuple[str, ...], template: templates.Template) -> 
         stops=_LOWER,
         answer=shape,
         chunks=(shape,),
-        marks=frozenset({"max_gen_len"}),
+        marks=frozenset(marks),
     )
 
 
@@ -118,7 +118,7 @@ JURASSIC: Final = TextFamily(
 )
 LLAMA_2: Final = _llama("llama2", ("llama2",), templates.LLAMA_2)
 LLAMA_4: Final = _llama("llama4", ("llama4",), templates.LLAMA_4)
-LLAMA_3: Final = _llama("llama3", ("llama",), templates.LLAMA_3)
+LLAMA_3: Final = _llama("llama3", ("llama",), templates.LLAMA_3, "max_gen_len")
 MISTRAL: Final = TextFamily(
     name="mistral",
     # The later ones speak chat completions.
