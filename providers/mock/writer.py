@@ -70,6 +70,11 @@ def prompt_tokens(messages: Sequence[Message]) -> int:
     return total
 
 
+def input_tokens(request: GenerationRequest, messages: Sequence[Message]) -> int:
+    """About the number of tokens that a request's messages and tools are charged as."""
+    return prompt_tokens(messages) + (tokens_in(repr(request.tools)) if request.tools else 0)
+
+
 class Dice:
     """Choices drawn from a hash: no state outside, the same on every machine."""
 
@@ -132,16 +137,16 @@ class SyntheticWriter:
         Raises ContextLengthError for a prompt beyond the window, InvalidRequestError for a JSON schema that is none.
         """
         messages = request.chat()
-        input_tokens = prompt_tokens(messages) + _tool_tokens(request.tools)
+        asked = input_tokens(request, messages)
         if window is not None:
-            _check_window(input_tokens, request.max_tokens, window)
+            _check_window(asked, request.max_tokens, window)
         dice = dice or self.dice(request, messages, provider, model)
         last = messages[-1] if messages else {}
         topic = topic_of(request.last_user_text())
         call = _tool_call(request, last, topic, dice)
         if call is not None:
             output = tokens_in(call.arguments) + tokens_in(call.name) + MESSAGE_OVERHEAD
-            return Written(_completion(None, "tool_calls", input_tokens, output, model, [call]), [])
+            return Written(_completion(None, "tool_calls", asked, output, model, [call]), [])
         voice = VOICES.get(provider) or VOICES["mock"]
         pieces = prose(voice, topic, dice, continues=last.get("role") == "assistant", told=_tool_result(last))
         if request.wants_json():
@@ -151,7 +156,7 @@ class SyntheticWriter:
         stop: StopReason = "stop"
         if request.max_tokens is not None and len(pieces) > request.max_tokens:
             pieces, stop = pieces[: request.max_tokens], "length"
-        return Written(_completion("".join(pieces), stop, input_tokens, len(pieces), model, []), pieces)
+        return Written(_completion("".join(pieces), stop, asked, len(pieces), model, []), pieces)
 
 
 def _before_stop(pieces: list[str], stops: Sequence[str]) -> list[str]:
@@ -278,10 +283,6 @@ def _sampled(schema: Mapping[str, Any], prompt: str, topic: Topic, text: str) ->
         return Sampler(schema, words, number, prompt).value()
     except (TypeError, ValueError, AttributeError, KeyError, IndexError, RecursionError) as error:
         raise InvalidRequestError(f"the JSON schema cannot be followed: {error}", status=400) from None
-
-
-def _tool_tokens(tools: Sequence[Mapping[str, Any]] | None) -> int:
-    return tokens_in(repr(tools)) if tools else 0
 
 
 def _tool_call(request: GenerationRequest, last: Mapping[str, Any], topic: Topic, dice: Dice) -> ToolCall | None:

@@ -1,0 +1,90 @@
+"""Which faults meet one request: those of its own header, those set by hand, those that a scenario has now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from providers.clock import Randomness
+from providers.faults import Fault, FaultSource, parse_fault
+
+HEADER: Final = "x-wiretap-fault"
+MAX_LISTED: Final = 50
+"""Faults of one request or one provider; more are a mistake."""
+_ANSWERLESS: Final = frozenset({"timeout", "hang", "connection_reset"})
+_INSTEAD: Final = frozenset(
+    {"http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body", *_ANSWERLESS}
+)
+
+
+class Own:
+    """The faults that a request brings with it. A quota among them is used up already."""
+
+    def __init__(self, header: str) -> None:
+        """Raises InputError for what is no fault."""
+        self._faults = tuple(parse_fault(text) for text in header.split(",")[:MAX_LISTED] if text.strip())
+
+    def active(self, provider: str) -> Sequence[Fault]:
+        return self._faults
+
+    def quota_wait(self, provider: str, fault: Fault) -> float | None:
+        return fault.per
+
+
+class Chosen:
+    """The faults of one request, drawn once, so that the journal knows them: a FaultSource for that request."""
+
+    def __init__(self, provider: str, sources: Sequence[FaultSource], draws: Randomness) -> None:
+        self._from: dict[Fault, tuple[FaultSource, Fault]] = {}
+        for source in sources:
+            for fault in source.active(provider):
+                if fault.probability >= 1.0 or draws.random() < fault.probability:
+                    self._from.setdefault(replace(fault, probability=1.0), (source, fault))
+        self.within_limits: set[Fault] = set()
+        """Quotas that this request did not exhaust."""
+
+    def __bool__(self) -> bool:
+        return bool(self._from)
+
+    def active(self, provider: str) -> Sequence[Fault]:
+        return tuple(self._from)
+
+    def quota_wait(self, provider: str, fault: Fault) -> float | None:
+        source, original = self._from[fault]
+        wait = source.quota_wait(provider, original)
+        if wait is None:
+            self.within_limits.add(fault)
+        return wait
+
+    @property
+    def reach_the_vendor(self) -> bool:
+        """Whether the vendor still answers, however late or badly."""
+        return not any(fault.kind in _INSTEAD for fault in self._from)
+
+    @property
+    def told(self) -> str | None:
+        """As the journal names them."""
+        return ", ".join(spelled(fault) for fault in self._from if fault not in self.within_limits) or None
+
+
+_DEFAULTS: Final = {field.name: field.default for field in fields(Fault) if field.name != "kind"}
+_WRITTEN: Final = {"duration": "for"}
+"""Fields that are written under another name."""
+
+
+def as_json(fault: Fault) -> dict[str, Any]:
+    """The fault as it is written: its kind, and what differs from the usual."""
+    written: dict[str, Any] = {"kind": fault.kind}
+    for name, usual in _DEFAULTS.items():
+        value = getattr(fault, name)
+        if value != usual or (fault.kind, name) == ("http_error", "status"):
+            written[_WRITTEN.get(name, name)] = value
+    return written
+
+
+def spelled(fault: Fault) -> str:
+    """The fault in a few words: `http_error status=503`."""
+    written = as_json(fault)
+    kind = written.pop("kind")
+    return " ".join([kind, *(f"{name}={value}" for name, value in written.items() if name != "probability")])

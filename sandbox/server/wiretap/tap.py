@@ -1,0 +1,383 @@
+"""The server: one request comes in, goes to its vendor's side, and its answer goes out byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import orjson
+from aiohttp import http_exceptions, web
+
+from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded
+from providers.errors import (
+    ConfigError,
+    ConnectionFailedError,
+    FixtureError,
+    InputError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    ProviderError,
+    ProviderTimeoutError,
+    ServiceUnavailableError,
+)
+from providers.exchange import FixtureLibrary
+from providers.exchange.framing import STREAM_APIS
+from providers.faults import FaultBoard, FaultSource
+from providers.mock.refusals import refusal
+from providers.mock.simulated import Simulation
+from providers.transports.canned import WholeResponse
+from providers.transports.damage import FOREVER
+from sandbox.core.offline import is_local
+from sandbox.server.wiretap import control
+from sandbox.server.wiretap.journal import Entry, Journal
+from sandbox.server.wiretap.listings import LISTED
+from sandbox.server.wiretap.provoked import HEADER, Chosen, Own
+from sandbox.server.wiretap.reply import RESET_GRACE, Reply
+from sandbox.server.wiretap.routes import PREFIXES, Found, Unknown, find
+from sandbox.server.wiretap.vendor import TappedRequest, Vendor
+
+if TYPE_CHECKING:
+    from providers.pricing import Catalogue
+    from providers.transports.base import WireResponse
+    from sandbox.scenarios.faults import Schedule
+
+logger: Final = logging.getLogger(__name__)
+
+MAX_BODY: Final = 32 << 20
+"""Bytes of a request; the vendors' own limits lie between 20 and 32 MB."""
+HINT: Final = "x-wiretap-hint"
+ENDING: Final = 0.5
+"""Seconds that answers under way get when the server ends."""
+
+_STREAM_UNLESS_TOLD: Final = frozenset({"chat", "generate"})
+"""Ollama's APIs, which stream unless told not to."""
+_BODILESS: Final = frozenset({"GET", "HEAD"})
+
+
+class Wiretap:
+    """The vendors' fakes on a loopback address; `async with` starts and ends it. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        simulation: Simulation | None = None,
+        schedule: Schedule | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        draws: Randomness | None = None,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        """`port` 0 takes a free one. `simulation`: who answers; by default the packaged recordings, then the writer.
+
+        Raises ConfigError for a host that is not this machine.
+        """
+        if not host or not is_local(host) or host in ("0.0.0.0", "::"):  # noqa: S104  compared, not bound to
+            raise ConfigError(
+                f"host is {host!r}; the wiretap answers anybody who reaches it, so it listens on this machine only: "
+                "use 127.0.0.1 or ::1"
+            )
+        chosen = simulation or Simulation()
+        self.library = chosen.library or FixtureLibrary.standard()
+        self.simulation = replace(chosen, library=self.library)
+        self.journal = Journal()
+        self.faults = FaultBoard(clock)
+        self.fixtures = 0
+        """Recordings that can answer."""
+        self._host = host
+        self._port = port
+        self._schedule = schedule
+        self._clock = clock
+        self._draws = draws or seeded(self.simulation.seed)
+        self._max_body = max_body
+        self._vendors: dict[str, Vendor] = {}
+        self._standing: tuple[FaultSource, ...] = (self.faults, *([schedule] if schedule is not None else []))
+        self._prices: Catalogue | None = None
+        self._handling: set[asyncio.Task[Any] | None] = set()
+        self._runner: web.ServerRunner | None = None
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Recordings that are left out, by name, with one sentence each."""
+        return self.library.problems
+
+    @property
+    def url(self) -> str:
+        """The base address, without a vendor's prefix."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        if self._runner is None or not self._runner.addresses:
+            return self._port
+        return int(self._runner.addresses[0][1])
+
+    async def start(self) -> None:
+        """Read the recordings and listen. Raises OSError where the address cannot be had."""
+        self.fixtures = await asyncio.to_thread(self.library.read_all)
+        for name, problem in self.problems.items():
+            self.journal.problem(Entry(self._clock.time_us(), path=name, provider=name.partition("/")[0], hint=problem))
+        server = web.Server(self._handle, handler_cancellation=True, access_log=None, request_factory=self._request)
+        runner = web.ServerRunner(server, shutdown_timeout=ENDING)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        if self._schedule is not None:
+            self._schedule.start()
+
+    async def close(self) -> None:
+        """Cut what is under way and stop listening; safe to call twice."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in list(runner.sites):
+            await site.stop()
+        for task in list(self._handling):
+            if task is not None:
+                task.cancel()
+        await runner.cleanup()
+
+    async def __aenter__(self) -> Wiretap:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def reset(self) -> None:
+        """As after the start: no journal, no faults set by hand, sequences and the scenario from their beginning."""
+        self.journal.clear()
+        self.faults.clear()
+        for vendor in self._vendors.values():
+            vendor.restart()
+        if self._schedule is not None:
+            self._schedule.start()
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=self._max_body
+        )
+
+    def _vendor(self, provider: str) -> Vendor:
+        vendor = self._vendors.get(provider)
+        if vendor is None:
+            vendor = self._vendors[provider] = Vendor(
+                provider, simulation=self.simulation, prices=self._catalogue, clock=self._clock, draws=self._draws
+            )
+        return vendor
+
+    def _catalogue(self) -> Catalogue:
+        if self._prices is None:
+            from providers.pricing import catalogue
+
+            self._prices = catalogue("current")
+        return self._prices
+
+    # --- one request ------------------------------------------------------------------------------------------------
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        clock = self._clock
+        began = clock.monotonic()
+        target = request.raw_path
+        if not target.startswith("/"):
+            target = str(request.rel_url)
+        path, _, query = target.partition("?")
+        reply = Reply(request, clock)
+        if path.startswith(control.PREFIX):
+            await self._control(request, reply, path, query)
+            return reply
+        entry = Entry(clock.time_us(), request.method, path)
+        task = asyncio.current_task()
+        self._handling.add(task)
+        try:
+            await self._answer(request, reply, entry, path, query)
+        except (asyncio.CancelledError, ConnectionError):
+            entry.hint = entry.hint or "the client left before the end"
+            raise
+        except Exception as error:
+            await self._last_resort(reply, entry, error)
+        finally:
+            self._handling.discard(task)
+            reply.finish()
+            entry.status, entry.bytes = reply.code, reply.sent
+            entry.took_ms = (clock.monotonic() - began) * 1000
+            self.journal.add(entry)
+        return reply
+
+    async def _answer(self, request: web.BaseRequest, reply: Reply, entry: Entry, path: str, query: str) -> None:
+        found = find(request.method, path)
+        if isinstance(found, Unknown):
+            await self._unknown(request, reply, entry, path, found)
+            return
+        route = found.route
+        entry.provider, entry.api, entry.model = route.provider, route.api, found.model
+        vendor = self._vendor(route.provider)
+        wire = TappedRequest(
+            f"{found.path}?{query}" if query else found.path, b"", method=request.method, api=route.api, entry=entry
+        )
+        try:
+            await self._read(request, reply, wire, found)
+            chosen = self._chosen(request, route.provider)
+        except (ProviderError, InputError) as error:
+            await self._refuse(reply, entry, vendor, wire, error)
+            return
+        transport = vendor.provoked(chosen) if chosen or vendor.slow else vendor
+        response: WireResponse | None = None
+        try:
+            response = await transport.send(wire)
+            if isinstance(response, WholeResponse):
+                await reply.whole(response.status, response.headers, await response.read())
+            else:
+                await reply.relay(response.status, response.headers, response.chunks(), stream=wire.stream)
+        except FixtureError as error:
+            await self._refuse(reply, entry, vendor, wire, ModelNotFoundError(str(error), status=404))
+        except ProviderTimeoutError:
+            await self._silence()
+        except ConnectionFailedError:
+            await self._clock.sleep(RESET_GRACE)
+            reply.reset()
+        finally:
+            entry.fault = chosen.told
+            if response is not None:
+                await response.close()
+
+    async def _read(self, request: web.BaseRequest, reply: Reply, wire: TappedRequest, found: Found) -> None:
+        """Take the body in, and from it the model and whether a stream is wanted. Raises InvalidRequestError."""
+        if request.method in _BODILESS:
+            return
+        wire.body = await self._body(request, reply)
+        try:
+            asked = orjson.loads(wire.body)
+        except ValueError as error:
+            raise InvalidRequestError(f"The body of the request is not valid JSON: {error}", status=400) from None
+        if not isinstance(asked, dict):
+            raise InvalidRequestError("The body of the request must be a JSON object.", status=400)
+        model, entry = asked.get("model"), wire.entry
+        if entry is not None and found.model is None and isinstance(model, str):
+            entry.model = model
+        api = wire.api
+        if api in STREAM_APIS:
+            wire.stream = True
+        elif api in _STREAM_UNLESS_TOLD:
+            wire.stream = asked.get("stream") is not False
+        elif api not in LISTED:
+            wire.stream = asked.get("stream") is True
+
+    async def _body(self, request: web.BaseRequest, reply: Reply) -> bytes:
+        too_large = InvalidRequestError(
+            f"The request is larger than {self._max_body} bytes, which is the most that is read.", status=413
+        )
+        if (request.content_length or 0) > self._max_body:
+            reply.close_after()
+            raise too_large
+        transport = request.transport
+        if request.headers.get("Expect", "").lower() == "100-continue" and transport is not None:
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            reply.close_after()
+            raise too_large from None
+        except (web.RequestPayloadError, http_exceptions.HttpProcessingError) as error:
+            reply.close_after()
+            raise InvalidRequestError(f"The body of the request cannot be read: {error}", status=400) from None
+
+    def _chosen(self, request: web.BaseRequest, provider: str) -> Chosen:
+        """Raises InputError for a header that names no fault."""
+        header = request.headers.get(HEADER)
+        sources: Sequence[FaultSource] = self._standing
+        if header is not None:
+            sources = (Own(header), *sources)
+        return Chosen(provider, sources, self._draws)
+
+    # --- answers of the wiretap's own --------------------------------------------------------------------------------
+
+    async def _refuse(
+        self, reply: Reply, entry: Entry, vendor: Vendor, wire: TappedRequest, error: ProviderError | InputError
+    ) -> None:
+        """The vendor's own error for a request that did not reach it."""
+        entry.hint = str(error)
+        if isinstance(error, InputError):
+            error = InvalidRequestError(str(error), status=400)
+        refused = vendor.speech(wire).encode_error(error)
+        headers = {k.lower(): v for k, v in refused.headers.items()} | {HINT: entry.hint}
+        await reply.whole(refused.status, headers, refused.body)
+
+    async def _unknown(self, request: web.BaseRequest, reply: Reply, entry: Entry, path: str, unknown: Unknown) -> None:
+        """The vendor's 404 or 405, with a hint at what was probably meant."""
+        entry.provider = unknown.provider
+        entry.hint = _hint(request.method, path, unknown)
+        with suppress(InvalidRequestError):
+            await self._body(request, reply)
+        if unknown.provider is None:
+            body = orjson.dumps({"error": entry.hint})
+            status, headers = 404, {"content-type": "application/json"}
+        else:
+            shown = path[path.find("/", 1) :] if path.count("/") > 1 else "/"
+            status, headers, body = refusal(
+                unknown.provider, request.method, shown, known=bool(unknown.allowed), now_us=entry.at_us
+            )
+        if unknown.allowed:
+            headers["allow"] = ", ".join(unknown.allowed)
+        await reply.whole(status, {**headers, HINT: entry.hint}, body)
+
+    async def _last_resort(self, reply: Reply, entry: Entry, error: Exception) -> None:
+        """What nobody foresaw: the vendor's own trouble to the client, the whole story to the log."""
+        logger.error("%s %s could not be answered", entry.method, entry.path, exc_info=error)
+        entry.hint = f"internal error, {type(error).__name__}: {error}"
+        reply.close_after()
+        if reply.code is not None or entry.provider is None or entry.api is None:
+            reply.reset()
+            return
+        vendor = self._vendor(entry.provider)
+        refused = vendor.speech(TappedRequest("", b"", api=entry.api)).encode_error(
+            ServiceUnavailableError("The server had an error.", status=500)
+        )
+        await reply.whole(refused.status, {**refused.headers, HINT: entry.hint}, refused.body)
+
+    async def _silence(self) -> NoReturn:
+        """Nothing more, until the client leaves."""
+        while True:
+            await self._clock.sleep(FOREVER)
+
+    async def _control(self, request: web.BaseRequest, reply: Reply, path: str, query: str) -> None:
+        headers = {"content-type": "application/json"}
+        status = 200
+        try:
+            if not is_local(_host(request.headers.get("Host", ""))):
+                # A page of some other site, in a browser on this machine, has this address only by a name of its own.
+                raise control.Refused(403, "the wiretap is controlled from this machine only; ask for 127.0.0.1")
+            body = b"" if request.method in _BODILESS else await self._body(request, reply)
+            value = control.carry_out(self, request.method, path, query, body)
+        except InvalidRequestError as error:
+            status, value = error.status or 400, {"error": error.message}
+        except control.Refused as refused:
+            status, value = refused.status, {"error": str(refused)}
+            if refused.allowed:
+                headers["allow"] = ", ".join(refused.allowed)
+        await reply.whole(status, headers, orjson.dumps(value))
+
+
+def _hint(method: str, path: str, unknown: Unknown) -> str:
+    if unknown.allowed:
+        return f"{path[:200]} takes {' or '.join(unknown.allowed)}, not {method}"
+    meant = f"; did you mean {unknown.nearest}?" if unknown.nearest else ""
+    prefixed = "" if unknown.provider else f"; every vendor has a prefix of its own: {', '.join(PREFIXES)}"
+    return f"there is no {path[:200]}{prefixed}{meant}"
+
+
+def _host(header: str) -> str:
+    """The name of a Host header, without its port."""
+    name = header.rpartition(":")[0] if header.rpartition(":")[2].isdecimal() and header.count(":") == 1 else header
+    return name[1:].partition("]")[0] if name.startswith("[") else name
