@@ -10,7 +10,7 @@ from providers.clock import Clock
 from providers.errors import ConnectionFailedError, ProviderError
 from providers.faults import Fault
 from providers.transports.base import WireResponse
-from providers.transports.frames import damaged, splitter
+from providers.transports.frames import damaged, is_blank, splitter
 from providers.types import TextDelta
 
 FOREVER: Final = 86_400.0
@@ -61,15 +61,17 @@ class Body:
         """The stream up to `after_tokens` texts. What comes next, be it more text or the end, meets the fault."""
         passed = 0
         async for frame, tokens in self.frames():
-            if passed >= fault.after_tokens and not frame.isspace():
+            if passed >= fault.after_tokens and not is_blank(frame):
                 self.met = True
                 return
             passed += tokens
             yield frame
 
 
-def broken(body: Body, fault: Fault, error_event: Callable[[], bytes]) -> AsyncIterator[bytes]:
-    """The body as a fault that ends it, or damages it, lets it through. `error_event`: the fault's, in this format.
+def broken(body: Body, fault: Fault, error_event: Callable[[bool], bytes]) -> AsyncIterator[bytes]:
+    """The body as a fault that ends it, or damages it, lets it through.
+
+    `error_event`: the fault's, in this format; it is told whether others came before it.
 
     Raises ConnectionFailedError where the fault breaks the connection.
     """
@@ -103,7 +105,7 @@ async def _cut(body: Body, fault: Fault) -> AsyncGenerator[bytes]:
 async def _stalled(body: Body, fault: Fault) -> AsyncGenerator[bytes]:
     passed, silent = 0, False
     async for frame, tokens in body.frames() if body.stream else _whole(body):
-        if not silent and (not body.stream or passed >= fault.after_tokens) and not frame.isspace():
+        if not silent and (not body.stream or passed >= fault.after_tokens) and not is_blank(frame):
             silent = True
             await body.clock.sleep(FOREVER if fault.duration is None else fault.duration)
             if fault.duration is None:
@@ -137,12 +139,11 @@ async def _malformed(body: Body, fault: Fault) -> AsyncGenerator[bytes]:
         return
     number, held = 0, b""
     async for frame, _ in body.frames():
+        if is_blank(frame):
+            held += frame
+            continue
         if held:
             yield held if number != fault.event else damaged(held, body.content_type)
-            held = b""
-        if frame.isspace():
-            yield frame
-            continue
         number += 1
         held = frame
     if held:
@@ -156,17 +157,22 @@ async def _endless(body: Body) -> AsyncGenerator[bytes]:
         return
     held = b""
     async for frame, _ in body.frames():
+        if is_blank(frame):
+            held += frame
+            continue
         if held:
             yield held
         held = frame
 
 
-async def _failing(body: Body, fault: Fault, error_event: Callable[[], bytes]) -> AsyncGenerator[bytes]:
+async def _failing(body: Body, fault: Fault, error_event: Callable[[bool], bytes]) -> AsyncGenerator[bytes]:
+    begun = False
     if body.stream:
         async for frame in body.until(fault):
+            begun = True
             yield frame
     if body.met or not body.stream:
-        yield error_event()
+        yield error_event(begun)
 
 
 async def _whole(body: Body) -> AsyncGenerator[tuple[bytes, int]]:

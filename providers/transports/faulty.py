@@ -27,6 +27,7 @@ from providers.faults import TERMINAL, Fault, FaultSource
 from providers.transports.base import Transport, WireRequest, WireResponse
 from providers.transports.canned import PiecewiseResponse, WholeResponse
 from providers.transports.damage import FOREVER, Body, Decoder, broken, paced, trickled
+from providers.types import TextDelta
 
 RESET_AFTER: Final = 0.010
 """Seconds until a provoked connection reset."""
@@ -67,6 +68,8 @@ class Encoder(Protocol):
     """The part of a stream encoder that provoking needs."""
 
     content_type: str
+
+    def event(self, event: TextDelta) -> bytes: ...
 
     def error(self, error: ProviderError) -> bytes: ...
 
@@ -125,13 +128,17 @@ class FaultyTransport:
             return _Owned(response, response.chunks(), {**headers, "content-type": fault.content_type})
         # A length that was announced would not be kept.
         headers = {k: v for k, v in headers.items() if k != "content-length"}
-        source = broken(self._body(response, request), fault, lambda: self._error_event(fault, request))
+        source = broken(self._body(response, request), fault, lambda begun: self._error_event(fault, request, begun))
         return _Owned(response, source, headers)
 
-    def _error_event(self, fault: Fault, request: WireRequest) -> bytes:
+    def _error_event(self, fault: Fault, request: WireRequest, begun: bool) -> bytes:
         speech, error = self._speech(request), provoked_error(fault)
         if request.stream:
-            return speech.encoder(model="", response_id="", created=0).error(error)
+            encoder = speech.encoder(model="", response_id="", created=0)
+            if begun:
+                # A format that joins its events writes a later one differently.
+                encoder.event(TextDelta(""))
+            return encoder.error(error)
         return speech.encode_error(error).body
 
     def _body(self, response: WireResponse, request: WireRequest) -> Body:

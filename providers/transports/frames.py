@@ -42,6 +42,11 @@ def splitter(content_type: str) -> FrameSplitter:
     return _Separated(re.compile(rb"\n"))
 
 
+def is_blank(frame: bytes) -> bool:
+    """Whether a frame holds no event: line ends, or the bracket that closes an array."""
+    return not frame.strip(b" \t\r\n]")
+
+
 def damaged(frame: bytes, content_type: str) -> bytes:
     """The frame with the second half of its payload missing: its framing holds, its JSON does not."""
     if content_type.startswith(EVENT_STREAM):
