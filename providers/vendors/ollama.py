@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from providers.vendors.wire import TransportKind, WireProvider
 
@@ -13,6 +14,7 @@ class OllamaProvider(WireProvider):
     kind: ClassVar[str] = "ollama"
     dialect_name: ClassVar[str] = "ollama"
     path: ClassVar[str] = "/api/chat"
+    apis: ClassVar[Mapping[str, tuple[str, str]]] = {"generate": ("ollama_generate", "/api/generate")}
     default_model: ClassVar[str] = "llama3.2"
     default_base_url: ClassVar[str] = "http://localhost:11434"
     default_transport: ClassVar[TransportKind] = "aiohttp"
@@ -22,6 +24,12 @@ class OllamaProvider(WireProvider):
     plain_http: ClassVar[bool] = True
     local: ClassVar[bool] = True
     prefills: ClassVar[bool] = True
+
+    def __init__(self, model_id: str | None = None, **options: Any) -> None:
+        super().__init__(model_id, **options)
+        if self.dialect_name == "ollama_generate":
+            # One question is all that it takes, without the beginning of an answer.
+            self.prefills = False  # type: ignore[misc]  # a fact about the endpoint, which only the instance knows
 
     def resolve_model(self, model: str) -> str | None:
         """A configured model, with or without its tag: `llama3.2` is `llama3.2:latest`."""

@@ -101,7 +101,7 @@ async def test_deepseek_is_told_a_schema_in_words_here_too() -> None:
         ("openai", "respones", "api is 'respones' for openai; use chat.completions or responses or completions"),
         ("deepseek", "completions", "api is 'completions' for deepseek; use chat.completions or responses"),
         ("anthropic", "responses", "api is 'responses' for anthropic; use messages"),
-        ("ollama", "responses", "api is 'responses' for ollama; use chat"),
+        ("ollama", "responses", "api is 'responses' for ollama; use chat or generate"),
     ],
 )
 def test_an_api_that_a_vendor_has_not_is_refused_with_those_it_has(kind: str, api: str, says: str) -> None:

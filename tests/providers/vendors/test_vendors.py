@@ -411,3 +411,13 @@ async def test_faults_reach_the_provider_by_the_name_it_is_registered_under():
         await east.generate("Hi")
     board.set("east", None)
     assert (await east.generate("Hi")).text
+
+
+async def test_ollamas_other_endpoint_takes_one_question():
+    provider = create("ollama", api="generate", mock_mode=True)
+    assert sent(provider) == {"model": "llama3.2", "prompt": "Hi", "stream": False}
+    assert provider.path_of("llama3.2") == "/api/generate"
+    # The beginning of an answer cannot be handed on there.
+    assert not provider.prefills
+    assert create("ollama", mock_mode=True).prefills
+    assert (await provider.generate("Hi")).text
