@@ -87,9 +87,10 @@ def holds_key(text: str, secrets: Iterable[str] = ()) -> bool:
 
 def spans(text: str, secrets: Iterable[str] = ()) -> list[tuple[int, int]]:
     """Where in `text` credentials lie, as `redact` finds them: in order, none touching another."""
-    found = [match.span() for form in _known(secrets) for match in re.finditer(re.escape(form), text)]
-    found += [match.span() for match in _SHAPES.finditer(text)]
-    return merged(found)
+    known = merged(match.span() for form in _known(secrets) for match in re.finditer(re.escape(form), text))
+    for begin, end in known:
+        text = f"{text[:begin]}{' ' * (end - begin)}{text[end:]}"
+    return merged([*known, *(match.span() for match in _SHAPES.finditer(text))])
 
 
 def merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
