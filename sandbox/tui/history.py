@@ -14,6 +14,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from sandbox.core.figures import dollars, duration_ms
+from sandbox.core.offline import OFFLINE_MODES
 from sandbox.tui import actions
 from sandbox.tui.pieces import BAD, CANCELLED, FAILED, FAILOVER, GOOD, MUTED, OK, PLAIN, WARN, Line, clip, local_time
 from sandbox.tui.state import Entry
@@ -145,7 +146,8 @@ def history_line(entry: Entry, width: int) -> Line:
         entry.status, ("·", MUTED)
     )
     moved = f"{FAILOVER}{entry.failovers}" if entry.failovers else ""
-    cost = "cached" if entry.cached else dollars(entry.cost, simulated=entry.mode != "live") if entry.cost_usd else ""
+    simulated = entry.mode in OFFLINE_MODES
+    cost = "cached" if entry.cached else dollars(entry.cost, simulated=simulated) if entry.cost_usd else ""
     took = "" if entry.latency_ms is None else duration_ms(entry.latency_ms)
     wide = width >= 100
     line: Line = [(f"{local_time(entry.at_us)} ", MUTED), (f"{mark} ", style), (f"{entry.provider or '':<12} ", PLAIN)]
