@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from providers.vendors.anthropic import AnthropicProvider
     from providers.vendors.azure_openai import AzureOpenAIProvider
+    from providers.vendors.bedrock import BedrockProvider
     from providers.vendors.deepseek import DeepSeekProvider
     from providers.vendors.gemini import GeminiProvider
     from providers.vendors.ollama import OllamaProvider
@@ -30,6 +31,7 @@ _EXPORTS = {
     "AnthropicProvider": "providers.vendors.anthropic",
     "AzureOpenAIProvider": "providers.vendors.azure_openai",
     "BaseLLMProvider": "providers.base",
+    "BedrockProvider": "providers.vendors.bedrock",
     "Completion": "providers.types",
     "DeepSeekProvider": "providers.vendors.deepseek",
     "GeminiProvider": "providers.vendors.gemini",
@@ -47,6 +49,7 @@ __all__ = [
     "AnthropicProvider",
     "AzureOpenAIProvider",
     "BaseLLMProvider",
+    "BedrockProvider",
     "Completion",
     "DeepSeekProvider",
     "GeminiProvider",

@@ -129,7 +129,7 @@ class BaseLLMProvider:
         """The completion's usage; counted here and marked estimated where the vendor sent none."""
         if completion.usage is not None:
             return completion.usage
-        model = completion.model or self.model
+        model = completion.model or self._target(request)
         spoken = (
             (completion.text or "")
             + (completion.reasoning_text or "")
@@ -149,16 +149,18 @@ class BaseLLMProvider:
         """The whole answer with usage, price and times."""
         usage = self.usage_of(request, completion)
         seconds = self.clock.monotonic() - started
-        price = self.price_of(usage, completion.model or self.model_id, busy_seconds=seconds)
+        # Not every vendor says which model answered.
+        asked = self._target(request)
+        price = self.price_of(usage, completion.model or asked, busy_seconds=seconds)
         if price is None:
-            price = self.price_of(usage, self.model_id, busy_seconds=seconds)
+            price = self.price_of(usage, asked, busy_seconds=seconds)
         if price is not None and usage.total_cost_usd is None:
             usage.input_cost_usd, usage.output_cost_usd, usage.total_cost_usd = price.input, price.output, price.total
         return LLMResponse(
             text=completion.text or "",
             provider=self.kind,
             model=self.model,
-            model_id=completion.model or self.model_id,
+            model_id=completion.model or asked,
             requested_model=request.model,
             usage=usage,
             cost_usd=usage.total_cost_usd,

@@ -14,6 +14,7 @@ KINDS: Final = {
     "azure_openai": ("providers.vendors.azure_openai", "AzureOpenAIProvider"),
     "openai": ("providers.vendors.openai", "OpenAIProvider"),
     "anthropic": ("providers.vendors.anthropic", "AnthropicProvider"),
+    "bedrock": ("providers.vendors.bedrock", "BedrockProvider"),
     "deepseek": ("providers.vendors.deepseek", "DeepSeekProvider"),
     "gemini": ("providers.vendors.gemini", "GeminiProvider"),
     "vllm": ("providers.vendors.vllm", "VLLMProvider"),
@@ -21,16 +22,12 @@ KINDS: Final = {
     "mock": ("providers.mock.provider", "MockProvider"),
 }
 """Module and class of every kind, in the order of the default chain."""
-ABSENT: Final = frozenset({"bedrock"})
-"""Kinds that prices and presets know and that no class answers for."""
 
 
 def provider_class(kind: str) -> type[BaseLLMProvider]:
     """The class of a kind. Raises ConfigError, naming the nearest, for one that there is not."""
     place = KINDS.get(kind)
     if place is None:
-        if kind in ABSENT:
-            raise ConfigError(f"the provider kind {kind!r} is not available in this version; use one of {_listed()}")
         raise ConfigError(
             f"unknown provider kind {kind!r}: {did_you_mean(str(kind).lower(), KINDS)}use one of {_listed()}"
         )

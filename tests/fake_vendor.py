@@ -85,6 +85,10 @@ def dialect_for(path: str) -> Dialect:
         return dialect("ollama")
     if path.endswith(("generateContent", "GenerateContent")):
         return dialect("gemini")
+    if path.endswith(("/converse", "/converse-stream")):
+        return dialect("bedrock_converse")
+    if path.endswith(("/invoke", "/invoke-with-response-stream")):
+        return dialect("bedrock_invoke")
     if path.endswith("/responses"):
         return dialect("openai_responses")
     if path.endswith("/completions") and not path.endswith("/chat/completions"):

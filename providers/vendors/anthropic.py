@@ -17,6 +17,16 @@ _NO_SAMPLING: Final = re.compile(rf"claude-(?:{_NEWEST})")
 _NO_PREFILL: Final = re.compile(rf"claude-(?:[a-z]+-4-[6-9]|{_NEWEST})")
 
 
+def claude_quirks(model: str) -> Quirks:
+    """How a Claude departs from the rest, by its plain name."""
+    return Quirks(sampling=_NO_SAMPLING.match(model) is None)
+
+
+def claude_prefills(model: str) -> bool:
+    """Whether a Claude goes on from an assistant message that ends the conversation, by its plain name."""
+    return _NO_PREFILL.match(model) is None
+
+
 class AnthropicProvider(WireProvider):
     kind: ClassVar[str] = "anthropic"
     dialect_name: ClassVar[str] = "anthropic_messages"
@@ -51,14 +61,14 @@ class AnthropicProvider(WireProvider):
 
     def __init__(self, model_id: str | None = None, **options: Any) -> None:
         super().__init__(model_id, **options)
-        if _NO_PREFILL.match(self.model_id):
+        if not claude_prefills(self.model_id):
             self.prefills = False  # type: ignore[misc]  # a fact about the model, which only the instance knows
 
     def serves(self, model: str) -> bool:
         return model.startswith("claude-")
 
     def quirks_of(self, model_id: str) -> Quirks:
-        return Quirks(sampling=_NO_SAMPLING.match(model_id) is None)
+        return claude_quirks(model_id)
 
     def complete_url(self, url: str) -> str:
         # The path brings the version, which addresses for other clients often end with.

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from providers.clock import Clock
-from providers.dialects import API_DIALECTS, dialect
+from providers.dialects import API_DIALECTS, api_of, dialect
 from providers.dialects.accumulator import Accumulator
 from providers.dialects.forms import RAW_FINISH
 from providers.errors import FixtureError, ProviderError
@@ -30,6 +30,10 @@ Split = Callable[[bytes], Iterable[bytes]]
 _OPENAI: Final = ("providers.vendors.openai", "OpenAIProvider")
 _BY_API: Final = {
     "messages": ("providers.vendors.anthropic", "AnthropicProvider"),
+    "converse": ("providers.vendors.bedrock", "BedrockProvider"),
+    "converse-stream": ("providers.vendors.bedrock", "BedrockProvider"),
+    "invoke": ("providers.vendors.bedrock", "BedrockProvider"),
+    "invoke-stream": ("providers.vendors.bedrock", "BedrockProvider"),
     "chat": ("providers.vendors.ollama", "OllamaProvider"),
     "generate": ("providers.vendors.ollama", "OllamaProvider"),
     "generateContent": ("providers.vendors.gemini", "GeminiProvider"),
@@ -72,9 +76,11 @@ async def replay(
     """
     cls = provider_of(exchange)
     request, stream = _request_of(exchange)
+    # A stream may have an API of its own, but a provider is asked for the one that both forms have in common.
+    api = api_of(API_DIALECTS[exchange.api])
     provider = cls(
         api_key="replay",
-        api=exchange.api if exchange.api in cls.apis else None,
+        api=api if api in cls.offered() else None,
         transport=ReplayTransport(exchange, split=split, clock=clock),
     )
     answer = Accumulator()

@@ -173,6 +173,10 @@ class WireProvider(BaseLLMProvider):
     def auth_headers(self, api_key: str) -> dict[str, str]:
         return {"authorization": f"Bearer {api_key}"} if api_key else {}
 
+    def secrets(self) -> tuple[str, ...]:
+        """Credentials by value, which no error and no recording may hold."""
+        return (self.api_key,) if self.api_key else ()
+
     def sdk_transport(self, base_url: str, api_key: str) -> Transport:
         from providers.transports.openai_sdk import openai_transport
 
@@ -246,8 +250,7 @@ class WireProvider(BaseLLMProvider):
         )
 
     def _recorded(self, transport: Transport, recorder: Recorder) -> Transport:
-        secrets = (self.api_key,) if self.api_key else ()
-        return recorder.wrap(transport, provider=self.kind, base_url=self.base_url, secrets=secrets)
+        return recorder.wrap(transport, provider=self.kind, base_url=self.base_url, secrets=self.secrets())
 
     async def close(self) -> None:
         transport, self._transport = self._transport or self._given, None
@@ -341,8 +344,9 @@ class WireProvider(BaseLLMProvider):
         if error.__suppress_context__:
             # A JSON error, for one, holds the whole body, and with it whatever the vendor echoed.
             error.__context__ = None
-        if self.api_key:
-            error.redacted((self.api_key,))
+        secrets = self.secrets()
+        if secrets:
+            error.redacted(secrets)
 
     def respond(
         self, request: GenerationRequest, completion: Completion, *, started: float, ttft: float | None = None
