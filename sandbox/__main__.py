@@ -8,7 +8,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from providers.mock.simulated import Simulation
     from sandbox.cli.session import Session
+    from sandbox.cli.wiretap import Tap
+    from sandbox.scenarios.faults import Schedule
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +49,7 @@ def _run(arguments: list[str]) -> int:
     gc.disable()
     from sandbox.cli.app import run
 
-    return run(arguments, open_ui=_open_ui)
+    return run(arguments, open_ui=_open_ui, open_wiretap=_open_wiretap)
 
 
 def _open_ui(session: Session) -> int:
@@ -58,6 +61,16 @@ def _open_ui(session: Session) -> int:
     gc.disable()
     code: int = import_module("sandbox.tui.app").run(session.loaded)
     return code
+
+
+def _open_wiretap(*, host: str, port: int, simulation: Simulation, schedule: Schedule | None) -> Tap:
+    """The vendors' fakes, found at run time for the same reason."""
+    from importlib import import_module
+
+    tap: Tap = import_module("sandbox.server.wiretap").Wiretap(
+        host=host, port=port, simulation=simulation, schedule=schedule
+    )
+    return tap
 
 
 def _open_streams() -> None:

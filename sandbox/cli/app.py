@@ -21,6 +21,8 @@ from sandbox.usage.base import UsageUnavailable
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
 
+    from sandbox.cli.wiretap import OpenWiretap
+
 
 def build() -> App:
     """The parser with every command registered by name."""
@@ -48,8 +50,17 @@ def _default_text(value: Any) -> str | None:
     return None if value is False or value is None else str(value)
 
 
-def run(arguments: Sequence[str], *, open_ui: Callable[[Session], int], output: Output | None = None) -> int:
-    """Run one command line; every problem ends as one sentence on stderr and an exit code, except a broken pipe."""
+def run(
+    arguments: Sequence[str],
+    *,
+    open_ui: Callable[[Session], int],
+    open_wiretap: OpenWiretap | None = None,
+    output: Output | None = None,
+) -> int:
+    """Run one command line; every problem ends as one sentence on stderr and an exit code, except a broken pipe.
+
+    The other faces are handed in: the terminal UI, and the vendors' fakes.
+    """
     output = output or Output()
     debug = "--debug" in arguments
     try:
@@ -57,7 +68,7 @@ def run(arguments: Sequence[str], *, open_ui: Callable[[Session], int], output: 
             if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
                 raise InputError(f"argument {number} is not valid UTF-8 text")
         options, rest = global_options.split(arguments)
-        session = Session(options, output)
+        session = Session(options, output, open_wiretap=open_wiretap)
         if rest in (["--help"], ["-h"]):
             output.out.write(help_text())
             return int(Exit.DONE)

@@ -13,6 +13,7 @@ from sandbox.cli.output import Output
 from sandbox.core.offline import following
 
 if TYPE_CHECKING:
+    from sandbox.cli.wiretap import OpenWiretap
     from sandbox.runtime import Runtime
     from sandbox.settings import Loaded, Settings
     from sandbox.usage.base import UsageStore
@@ -23,6 +24,8 @@ class Session:
     options: GlobalOptions
     output: Output
     _loaded: Loaded | None = field(default=None)
+    open_wiretap: OpenWiretap | None = None
+    """The face that serves the vendors' fakes, where the process has one."""
 
     @property
     def loaded(self) -> Loaded:

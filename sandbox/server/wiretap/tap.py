@@ -33,6 +33,7 @@ from providers.transports.canned import WholeResponse
 from providers.transports.damage import FOREVER
 from sandbox.core.offline import is_local
 from sandbox.server.wiretap import control
+from sandbox.server.wiretap.clients import settings
 from sandbox.server.wiretap.journal import Entry, Journal
 from sandbox.server.wiretap.listings import LISTED
 from sandbox.server.wiretap.provoked import HEADER, Chosen, Own
@@ -118,6 +119,11 @@ class Wiretap:
         if self._runner is None or not self._runner.addresses:
             return self._port
         return int(self._runner.addresses[0][1])
+
+    @property
+    def clients(self) -> list[tuple[str, str]]:
+        """How each vendor's client is pointed here: its name, and what to set."""
+        return settings(self.url)
 
     async def start(self) -> None:
         """Read the recordings and listen. Raises OSError where the address cannot be had."""
@@ -228,11 +234,11 @@ class Wiretap:
         )
         try:
             await self._read(request, reply, wire, found)
-            chosen = self._chosen(request, route.provider)
+            chosen = self._chosen(request, vendor)
         except (ProviderError, InputError) as error:
             await self._refuse(reply, entry, vendor, wire, error)
             return
-        transport = vendor.provoked(chosen) if chosen or vendor.slow else vendor
+        transport = vendor if chosen is None else vendor.provoked(chosen)
         response: WireResponse | None = None
         try:
             response = await transport.send(wire)
@@ -248,7 +254,8 @@ class Wiretap:
             await self._clock.sleep(RESET_GRACE)
             reply.reset()
         finally:
-            entry.fault = chosen.told
+            if chosen is not None:
+                entry.fault = chosen.told
             if response is not None:
                 await response.close()
 
@@ -275,31 +282,36 @@ class Wiretap:
             wire.stream = asked.get("stream") is True
 
     async def _body(self, request: web.BaseRequest, reply: Reply) -> bytes:
-        too_large = InvalidRequestError(
-            f"The request is larger than {self._max_body} bytes, which is the most that is read.", status=413
-        )
-        if (request.content_length or 0) > self._max_body:
-            reply.close_after()
-            raise too_large
+        headers = request.headers
+        length = headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > self._max_body:
+            raise self._too_large(reply)
         transport = request.transport
-        if request.headers.get("Expect", "").lower() == "100-continue" and transport is not None:
+        if headers.get("Expect", "").lower() == "100-continue" and transport is not None:
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             return await request.read()
         except web.HTTPRequestEntityTooLarge:
-            reply.close_after()
-            raise too_large from None
+            raise self._too_large(reply) from None
         except (web.RequestPayloadError, http_exceptions.HttpProcessingError) as error:
             reply.close_after()
             raise InvalidRequestError(f"The body of the request cannot be read: {error}", status=400) from None
 
-    def _chosen(self, request: web.BaseRequest, provider: str) -> Chosen:
-        """Raises InputError for a header that names no fault."""
+    def _too_large(self, reply: Reply) -> InvalidRequestError:
+        reply.close_after()
+        return InvalidRequestError(
+            f"The request is larger than {self._max_body} bytes, which is the most that is read.", status=413
+        )
+
+    def _chosen(self, request: web.BaseRequest, vendor: Vendor) -> Chosen | None:
+        """What meets this request; None: nothing does, and it comes at once. Raises InputError for a wrong header."""
         header = request.headers.get(HEADER)
         sources: Sequence[FaultSource] = self._standing
         if header is not None:
             sources = (Own(header), *sources)
-        return Chosen(provider, sources, self._draws)
+        elif not vendor.slow and not any(source.active(vendor.provider) for source in sources):
+            return None
+        return Chosen(vendor.provider, sources, self._draws)
 
     # --- answers of the wiretap's own --------------------------------------------------------------------------------
 

@@ -54,7 +54,8 @@ class Vendor:
         self._speech = VendorSpeech(provider, clock)
         self._simulated = SimulatedTransport(provider=provider, simulation=simulation, clock=clock, observe=_noted)
         self._listings = Listings(provider, speech=self._speech, main_api=self._main_api, prices=prices, clock=clock)
-        self.slow = simulation.pace != "instant"
+        self.slow = simulation.pace != "instant" and provider in COMPANY
+        """Answers may be waited for, in company."""
         self._clock = clock
         self._draws = draws
 
@@ -73,7 +74,7 @@ class Vendor:
                 self, provider=self.provider, faults=chosen, speech=self.speech, draws=self._draws, clock=self._clock
             )
         company = COMPANY.get(self.provider)
-        if company is not None and (chosen or self.slow) and chosen.reach_the_vendor:
+        if company is not None and chosen.reach_the_vendor:
             transport = KeepAliveTransport(transport, company, clock=self._clock)
         return transport
 
