@@ -15,6 +15,7 @@ from providers.types import (
     Completion,
     GenerationRequest,
     ReasoningDelta,
+    StreamEvent,
     StreamFinished,
     TextDelta,
     TokenUsage,
@@ -463,6 +464,49 @@ def test_calls_whose_pieces_come_in_turns_stay_apart() -> None:
     assert completion.tool_calls == [ToolCall("a", "f", '{"x":1}'), ToolCall("b", "g", '{"y":2}')]
     done = [orjson.loads(block.split(b"data: ")[1]) for block in body.split(b"\n\n") if b"output_item.done" in block]
     assert [item["item"]["arguments"] for item in done] == ['{"x":1}', '{"y":2}']
+
+
+def written(*told: StreamEvent, finish: Completion) -> list[dict[str, Any]]:
+    """The events that the encoder writes."""
+    encoder = RESPONSES.encoder(model="m", response_id="r", created=0)
+    body = encoder.start() + b"".join(encoder.event(event) for event in told) + encoder.finish(finish)
+    return [orjson.loads(block.split(b"data: ")[1]) for block in body.split(b"\n\n") if block]
+
+
+def test_a_text_is_closed_before_a_call_begins_and_the_answer_has_all_in_order() -> None:
+    told = written(
+        TextDelta("a"), ToolCallDelta(0, "c", "f", "{}"), TextDelta("b"),
+        finish=Completion("ab", None, None, "tool_calls"),
+    )  # fmt: skip
+    items = [(e["type"].rpartition(".")[2], e["output_index"]) for e in told if "output_item" in e["type"]]
+    assert items == [("added", 0), ("done", 0), ("added", 1), ("added", 2), ("done", 2), ("done", 1)]
+    output = told[-1]["response"]["output"]
+    assert [item["type"] for item in output] == ["message", "function_call", "message"]
+    assert [event["item"] for event in told if event["type"] == "response.output_item.done"] == [
+        output[0], output[2], output[1],
+    ]  # fmt: skip
+    assert len({item["id"] for item in output}) == 3
+
+
+def test_citations_come_through_a_stream() -> None:
+    note = {"type": "url_citation", "url_citation": {"url": "https://x", "title": "X"}}
+    said = Completion(
+        "a", None, "completed", "stop", metadata={"annotations": [note, {"type": "file_path", "index": 1}]}
+    )
+    told = written(TextDelta("a"), finish=said)
+    assert told[-1]["response"]["output"][0]["content"][0]["annotations"] == [
+        {"type": "url_citation", "url": "https://x", "title": "X"}, {"type": "file_path", "index": 1},
+    ]  # fmt: skip
+    completion, _ = decode(RESPONSES, events(*told))
+    assert completion.metadata == said.metadata
+
+
+@pytest.mark.parametrize(("sent_", "raw"), [(0, None), (7, 7)])
+def test_a_zero_of_cache_writes_says_nothing(sent_: int, raw: int | None) -> None:
+    usage = {"input_tokens": 9, "output_tokens": 1, "input_tokens_details": {"cache_write_tokens": sent_}}
+    answer = RESPONSES.decode_completion(orjson.dumps(response(usage=usage)))
+    assert answer.raw_usage.cache_write_tokens == raw
+    assert answer.usage == TokenUsage(9, 1, cache_write_tokens=sent_)
 
 
 def test_summaries_and_thinking_are_both_reasoning_and_come_once() -> None:
