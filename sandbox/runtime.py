@@ -28,6 +28,8 @@ from sandbox.settings.model import ProviderSettings
 from sandbox.usage.base import UsageStore, UsageUnavailable
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from providers.mock.simulated import Simulation
     from providers.vendors.recording import Saved
 
@@ -249,8 +251,10 @@ class Runtime:
             return None
         key = configured.api_key.get_secret_value() if configured.api_key else None
         simulated = self.mode in OFFLINE_MODES
-        if not simulated and not named and not (configured.base_url if kind in _KEYLESS else key):
-            return None
+        if not simulated and not named:
+            known = configured.base_url if kind in _KEYLESS else self.settings.credential(id)
+            if not known:
+                return None
         if id not in self._providers:
             options: dict[str, Any] = {
                 "api_key": key,
@@ -261,8 +265,11 @@ class Runtime:
                 "api_version": configured.api_version,
                 "deployment": configured.deployment,
                 "api": configured.api,
+                "region": configured.region,
                 "transport_kind": configured.transport,
             }
+            if kind == "bedrock":
+                options |= self._aws(configured)
             self._providers[id] = factory.create(
                 kind,
                 **{k: v for k, v in options.items() if v},
@@ -275,6 +282,21 @@ class Runtime:
                 **self._side(simulated),
             )
         return self._providers[id]
+
+    def _aws(self, configured: ProviderSettings) -> dict[str, Any]:
+        """What a provider on AWS needs beside the settings that are its own."""
+        aws = self.settings.aws
+
+        def plain(secret: SecretStr | None) -> str | None:
+            return None if secret is None else secret.get_secret_value()
+
+        return {
+            "region": configured.region or aws.region,
+            "profile": aws.profile,
+            "aws_access_key_id": plain(aws.access_key_id),
+            "aws_secret_access_key": plain(aws.secret_access_key),
+            "aws_session_token": plain(aws.session_token),
+        }
 
     def _side(self, simulated: bool) -> dict[str, Any]:
         """Who is on the other end: the vendor, or a simulation that all providers share."""

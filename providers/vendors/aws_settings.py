@@ -24,10 +24,15 @@ _FILES: Final = (
 _REGION: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
+def is_region(text: str) -> bool:
+    """Whether it has the form of a region: one word that can be part of an address."""
+    return _REGION.fullmatch(text) is not None
+
+
 def checked_region(region: str, *, source: str) -> str:
     """The region in lower case. Raises ConfigError, naming `source`, for what cannot be part of an address."""
     text = region.strip().lower()
-    if not _REGION.fullmatch(text):
+    if not is_region(text):
         raise ConfigError(f"{source} is {region!r}; it must be a region such as us-east-1")
     return text
 

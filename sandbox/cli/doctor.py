@@ -30,6 +30,7 @@ _DISTRIBUTIONS = (
     "llm-failover-sandbox",
     "openai",
     "anthropic",
+    "boto3",
     "aiohttp",
     "httpx2",
     "textual",
@@ -96,9 +97,9 @@ def _settings(loaded: Loaded) -> Iterator[Check]:
     for name in loaded.ignored:
         yield Check("settings", "warn", f"{name} is no setting of this program and was passed over")
     yield Check("mode", "ok", f"{settings.mode}, preset {settings.preset}")
-    found = [name for name, provider in settings.providers.items() if provider.api_key is not None]
+    found = {name: key for name in settings.providers if (key := settings.credential(name)) is not None}
     if found:
-        origins = ", ".join(f"{name} ({loaded.origin(f'providers.{name}.api_key')})" for name in found)
+        origins = ", ".join(f"{name} ({loaded.origin(key)})" for name, key in found.items())
         yield Check("keys", "ok", f"found for {origins}")
     else:
         needed = settings.mode in ("live", "record")

@@ -40,6 +40,16 @@ def _endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
+def _region(value: str) -> str:
+    # Loaded for those alone who set one.
+    from providers.vendors.aws_settings import is_region
+
+    region = value.strip().lower()
+    if not is_region(region):
+        raise ValueError("a region is one such as us-east-1")
+    return region
+
+
 def _folder(value: Path) -> Path:
     return value.expanduser()
 
@@ -69,6 +79,7 @@ Factor = Annotated[float, BeforeValidator(units.number), Field(ge=1, allow_inf_n
 Money = Annotated[Decimal, BeforeValidator(units.number), Field(ge=0, allow_inf_nan=False)]
 Names = Annotated[list[str], BeforeValidator(units.names)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Region = Annotated[str, AfterValidator(_region)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 Secret = Annotated[Annotated[SecretStr, AfterValidator(_sendable)] | None, BeforeValidator(_stripped)]
 Text = Annotated[str, Field(min_length=1)]
@@ -111,6 +122,7 @@ class ProviderSettings(Section):
     organization: Text | None = Field(default=None, description="Organisation id that is sent with each call (OpenAI).")
     api_version: Text | None = Field(default=None, description="Version of the API (Azure OpenAI).")
     deployment: Text | None = Field(default=None, description="Name of the deployment (Azure OpenAI).")
+    region: Region | None = Field(default=None, description="AWS region that is called (Bedrock); unset: `aws.region`.")
     hourly_rate: Money | None = Field(
         default=None, description="What a self-hosted server costs, USD an hour; unset: the catalogue's figure."
     )
@@ -235,7 +247,8 @@ class UISettings(Section):
 class AWSSettings(Section):
     """Where AWS services are and how to sign for them; unset: what the AWS SDK finds by itself."""
 
-    region: Text | None = Field(default=None, description="Region, such as us-east-1.")
+    region: Region | None = Field(default=None, description="Region, such as us-east-1.")
+    profile: Text | None = Field(default=None, description="Profile of AWS's own files whose credentials are used.")
     access_key_id: Secret = Field(default=None, description="Access key id; never shown.")
     secret_access_key: Secret = Field(default=None, description="Secret access key; never shown.")
     session_token: Secret = Field(default=None, description="Token of temporary credentials; never shown.")
@@ -320,6 +333,18 @@ class Settings(Section):
                 "chain", f"{unknown[0]!r} is no provider: {hint}other ids are declared under [providers.ID]"
             )
         return self
+
+    def credential(self, id: str) -> str | None:
+        """The key of the setting that a provider signs its calls with; None where none is set for it."""
+        provider = self.providers.get(id)
+        if provider is None or provider.api_key is not None:
+            return None if provider is None else f"providers.{id}.api_key"
+        if provider.kind == "bedrock":
+            if self.aws.access_key_id is not None and self.aws.secret_access_key is not None:
+                return "aws.access_key_id"
+            if self.aws.profile is not None:
+                return "aws.profile"
+        return None
 
     @property
     def booked(self) -> Mode:

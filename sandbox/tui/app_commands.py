@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def keys_found(settings: Settings) -> tuple[str, ...]:
     """The providers for which a credential is set."""
-    return tuple(id for id, one in settings.providers.items() if one.api_key is not None)
+    return tuple(id for id in settings.providers if settings.credential(id) is not None)
 
 
 class AppCommands(App[None]):

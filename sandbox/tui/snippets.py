@@ -61,6 +61,8 @@ def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
     model_id = provider.resolve_model(model) or provider.model_id
     variable = _variable(provider)
     key = f"os.environ[{variable!r}]" if variable else "'not-needed'"
+    if provider.kind == "bedrock":
+        return _boto3(provider, request, model_id)
     if provider.dialect_name == "anthropic_messages":
         arguments = _body(provider.dialect_name, provider, request, model_id)
         return _program(
@@ -85,6 +87,26 @@ def python(info: ProviderInfo, request: GenerationRequest, model: str) -> str:
         where["base_url"] = repr(_address(provider) + _COMPATIBLE[provider.dialect_name])
     method, result = _OPENAI[spoken]
     return _program("openai", client, where, method, arguments, result)
+
+
+def _boto3(provider: WireProvider, request: GenerationRequest, model_id: str) -> str:
+    """On AWS's SDK, which finds credentials itself and takes the same body as parameters."""
+    from providers.vendors.bedrock_models import endpoint
+
+    region = getattr(provider, "region", "")
+    where = f"'bedrock-runtime', region_name={region!r}"
+    if _address(provider) != endpoint(region):
+        where += f", endpoint_url={_address(provider)!r}"
+    spoken = provider.dialect_of(model_id).name
+    body = _body(spoken, provider, request, model_id)
+    if spoken == "bedrock_converse":
+        method, arguments = "converse", body
+        result = "answer['output']['message']['content'][0]['text']"
+    else:
+        method, arguments = "invoke_model", {"contentType": "application/json", "body": json.dumps(body)}
+        result = "answer['body'].read().decode()"
+    given = "".join(f"    {name}={_literal(value)},\n" for name, value in {"modelId": model_id, **arguments}.items())
+    return f"import boto3\n\nclient = boto3.client({where})\nanswer = client.{method}(\n{given})\nprint({result})\n"
 
 
 def _program(
@@ -135,8 +157,8 @@ def _wire(info: ProviderInfo) -> WireProvider:
 
 
 def _variable(provider: WireProvider) -> str | None:
-    """The environment variable that holds the key; None where no key is needed."""
-    return provider.key_variable if provider.needs_key else None
+    """The environment variable that holds the key; None where there are no keys."""
+    return provider.key_variable
 
 
 def _address(provider: WireProvider, *, or_variable: bool = False) -> str:

@@ -238,8 +238,8 @@ async def test_choices_reach_the_gateway(make: Make) -> None:
         await pilot.press("alt+s", "down", "enter")
         await sees(pilot, "least_cost ▾")
         await pilot.press("alt+p", "down", "enter")
-        await sees(pilot, "preset happyos", "● openai")
-        assert list(app.board.lights) == ["openai"]
+        await sees(pilot, "preset happyos", "● bedrock", "● openai")
+        assert list(app.board.lights) == ["bedrock", "openai"]
         assert "via chain ▾" in screen_text(app)
         await asked(pilot, "hi")
         assert app.state.history[-1].provider == "openai"

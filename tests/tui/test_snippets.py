@@ -17,7 +17,7 @@ from sandbox.tui.snippets import write
 
 CANARY = "CANARY-key-value"
 PROMPT = 'It\'s "quoted" – naïve $HOME `x` \\ and\nnew lines'
-KINDS = ("openai", "azure_openai", "deepseek", "vllm", "anthropic", "gemini", "ollama")
+KINDS = ("openai", "azure_openai", "deepseek", "vllm", "anthropic", "bedrock", "gemini", "ollama")
 
 
 def info(kind: str, **options: Any) -> ProviderInfo:
@@ -88,7 +88,7 @@ class Recorder:
         return self
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "bedrock"])
 def test_python_runs_and_asks_the_same(kind: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     import sys
     from types import SimpleNamespace
@@ -125,6 +125,61 @@ def test_python_runs_and_asks_the_same(kind: str, monkeypatch: pytest.MonkeyPatc
         assert client["api_version"]
     else:
         assert client["base_url"] == expected[kind]
+
+
+def test_curl_for_bedrock_needs_no_signature() -> None:
+    address, headers, body = parsed(write("curl", info("bedrock", region="eu-west-1"), "hi", None, "claude-3-haiku"))
+    assert address == (
+        "https://bedrock-runtime.eu-west-1.amazonaws.com/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse"
+    )
+    assert headers["authorization"] == "Bearer $AWS_BEARER_TOKEN_BEDROCK"
+    assert body["messages"] == [{"role": "user", "content": [{"text": "hi"}]}]
+
+
+@pytest.mark.parametrize(
+    ("model", "operation", "answer"),
+    [
+        ("claude-haiku-4-5", "converse", b'{"output":{"message":{"role":"assistant","content":[{"text":"said"}]}}}'),
+        ("titan-text-express", "invoke", b'{"results":[{"outputText":"said"}]}'),
+    ],
+)
+def test_python_for_bedrock_passes_the_checks_of_boto3(
+    model: str, operation: str, answer: bytes, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    import io
+
+    import boto3
+    from botocore.awsrequest import AWSResponse
+    from urllib3.response import HTTPResponse
+
+    one = info("bedrock", model=model, base_url="http://localhost:4010/bedrock")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    sent: list[Any] = []
+    real = boto3.client
+
+    def client(*arguments: Any, **options: Any) -> Any:
+        made = real(*arguments, **options)
+
+        def reply(request: Any, **_: Any) -> AWSResponse:
+            sent.append(request)
+            raw = HTTPResponse(io.BytesIO(answer), preload_content=False)
+            return AWSResponse(request.url, 200, {"content-type": "application/json"}, raw)
+
+        made.meta.events.register("before-send.bedrock-runtime", reply)
+        return made
+
+    monkeypatch.setattr(boto3, "client", client)
+    exec(compile(write("python", one, PROMPT, None, None), "snippet", "exec"), {})
+    assert "said" in capsys.readouterr().out
+    [request] = sent
+    provider = one.provider
+    assert request.url == f"http://localhost:4010/bedrock{provider.path_of(provider.model_id)}"
+    assert request.url.endswith(f"/{operation}")
+    expected = provider.dialect_of(provider.model_id).encode_request(
+        GenerationRequest(prompt=PROMPT), model=provider.model_id, stream=False, quirks=provider.quirks
+    )
+    assert json.loads(request.body) == json.loads(expected)
 
 
 OTHER_APIS = [

@@ -78,8 +78,11 @@ def test_every_variable_that_other_programs_share(place: Place) -> None:
             "VLLM_HOURLY_RATE": "0.16",
             "BUDGET_LIMIT": "100.0",
             "AWS_REGION": "eu-west-1",
+            "AWS_PROFILE": "work",
             "AWS_ACCESS_KEY_ID": "id",
             "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_BEARER_TOKEN_BEDROCK": "k-bedrock",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://localhost:4010/bedrock",
             "LOG_LEVEL": "info",
         }
     )
@@ -93,9 +96,11 @@ def test_every_variable_that_other_programs_share(place: Place) -> None:
     assert p["ollama"].base_url == "http://localhost:11434"
     assert (p["vllm"].base_url, p["vllm"].hourly_rate) == ("http://10.0.0.5:8000", Decimal("0.16"))
     assert (s.budget_limit, s.aws.region, s.log_level) == (Decimal(100), "eu-west-1", "INFO")
-    assert s.aws.access_key_id.get_secret_value() == "id"
+    assert (s.aws.access_key_id.get_secret_value(), s.aws.profile) == ("id", "work")
+    assert p["bedrock"].api_key.get_secret_value() == "k-bedrock"
+    assert p["bedrock"].base_url == "http://localhost:4010/bedrock"
     assert loaded.origin("providers.openai.api_key").where == "OPENAI_API_KEY"
-    assert set(loaded.secrets) == {"k-openai", "k-anthropic", "k-azure", "k-deepseek", "id", "secret"}
+    assert set(loaded.secrets) == {"k-openai", "k-anthropic", "k-azure", "k-deepseek", "k-bedrock", "id", "secret"}
     assert "k-openai" not in repr(loaded)
     assert s.mode == "mock", "a key that happens to exist never makes the mode live"
 
