@@ -190,6 +190,15 @@ def test_google_schemas_become_plain_ones() -> None:
     }
 
 
+def test_a_schema_without_end_is_refused_and_a_number_without_end_is_kept() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(240):
+        deep = {"items": deep}
+    with pytest.raises(errors.InvalidRequestError, match="nested more than 100 levels"):
+        read(tools=[{"functionDeclarations": [{"name": "f", "parameters": deep}]}])
+    assert json_schema_of({"maxLength": "9" * 5000}) == {"maxLength": "9" * 5000}
+
+
 def test_results_find_their_calls_without_ids() -> None:
     calls = [{"functionCall": {"name": "f", "args": {"n": n}}} for n in (1, 2)]
     results = [{"functionResponse": {"name": "f", "response": {"result": f"r{n}"}}} for n in (1, 2)]
@@ -570,6 +579,7 @@ def test_usage_that_follows_the_finish_reason_is_waited_for() -> None:
 def test_usage_in_every_chunk_keeps_the_last_and_what_it_leaves_out() -> None:
     body = sse(
         chunk(text("a"), usage={"promptTokenCount": 4, "cachedContentTokenCount": 3, "totalTokenCount": 4}),
+        chunk(text("b"), usage={"promptTokenCount": 4, "candidatesTokenCount": 1}),
         chunk(text("b"), usage={"promptTokenCount": 4, "candidatesTokenCount": 1}),
         chunk(text("c"), finish="STOP", usage={"candidatesTokenCount": 3, "thoughtsTokenCount": 5}),
     )

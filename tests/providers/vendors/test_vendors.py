@@ -18,6 +18,7 @@ from providers import (
 from providers.errors import AuthenticationError, ConfigError
 from providers.factory import KINDS, create, keywords, provider_class
 from providers.faults import Fault, FaultBoard
+from providers.mock.simulated import SimulatedTransport
 from providers.vendors.settings import checked_base_url, is_loopback
 from providers.vendors.wire import WireProvider
 
@@ -317,7 +318,9 @@ def test_a_class_by_itself_reads_its_documented_variables(monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", "g-1")
     assert GeminiProvider().api_key == "g-1"
     assert GeminiProvider(api_key="g-0").api_key == "g-0"
+    monkeypatch.delenv("GEMINI_API_KEY")
     assert GeminiProvider(mock_mode=True).api_key is None
+    assert GeminiProvider(transport=SimulatedTransport(provider="gemini")).api_key is None
     assert OllamaProvider().base_url == "http://ollama.example:1"
     assert VLLMProvider().base_url == "http://vllm.example:2/v1"
     assert VLLMProvider().api_key is None  # a key for OpenAI is not for one's own server
