@@ -6,6 +6,7 @@ Reference: docs.aws.amazon.com/bedrock/latest/APIReference (operations of Amazon
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from urllib.parse import quote
 
@@ -27,6 +28,8 @@ from providers.vendors.settings import checked_base_url, environment
 from providers.vendors.wire import USER_AGENT, TransportKind, WireProvider
 
 if TYPE_CHECKING:
+    from botocore.session import Session
+
     from providers.transports.aws_credentials import AwsCredentials
 
 SERVICE: Final = "bedrock"
@@ -84,7 +87,8 @@ class BedrockProvider(WireProvider):
         self._keys = _Keys(
             *((key or "").strip() for key in (aws_access_key_id, aws_secret_access_key, aws_session_token))
         )
-        self._credentials: AwsCredentials | None = None
+        self._found: tuple[Session, AwsCredentials] | None = None
+        self._finding = Lock()
         self._api_is_given = options.get("api") is not None
         super().__init__(model_id, **options)
         if self.mode == "live" and options.get("transport") is None:
@@ -133,7 +137,7 @@ class BedrockProvider(WireProvider):
     # --- credentials ----------------------------------------------------------------------------------------------
 
     def secrets(self) -> tuple[str, ...]:
-        found = self._credentials.secrets if self._credentials is not None else ()
+        found = self._found[1].secrets if self._found is not None else ()
         return (*super().secrets(), *filter(None, (self._keys.secret, self._keys.token)), *found)
 
     def _check_configured(self, model_id: str) -> None:
@@ -154,35 +158,15 @@ class BedrockProvider(WireProvider):
                 )
 
     def _connected(self) -> Transport:
-        if self.api_key and self.transport_kind == "aiohttp":
+        if self.transport_kind == "sdk":
+            return self._by_boto3()
+        if self.api_key:
             return super()._connected()
-        from providers.transports.aws_credentials import find_credentials, open_session
-
-        base_url = self.base_url or endpoint(self.region)
-        keys = self._keys
-        session = open_session(keys.id, keys.secret, keys.token or None, self.profile)
-        credentials = self._credentials = None if self.api_key else find_credentials(session)
-        if credentials is None and not self.api_key:
-            raise AuthenticationError(
-                "no AWS credentials for bedrock: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or "
-                "AWS_BEARER_TOKEN_BEDROCK; to try it without any, use mock_mode=True"
-            )
-        if credentials is None or self.transport_kind == "sdk":
-            from providers.transports.boto3_client import Boto3Transport
-
-            return Boto3Transport(
-                base_url,
-                session=session,
-                region=self.region,
-                credentials=credentials,
-                api_key=self.api_key,
-                user_agent=USER_AGENT,
-                max_connections=self.max_connections,
-            )
         from providers.transports.aws_sigv4 import SigV4Transport
 
+        _, credentials = self._identity()
         return SigV4Transport(
-            base_url,
+            self.base_url or endpoint(self.region),
             credentials=credentials,
             region=self.region,
             service=SERVICE,
@@ -190,6 +174,38 @@ class BedrockProvider(WireProvider):
             max_connections=self.max_connections,
             clock=self.clock,
         )
+
+    def _by_boto3(self) -> Transport:
+        from providers.transports.aws_credentials import open_session
+        from providers.transports.boto3_client import Boto3Transport
+
+        session, credentials = (open_session(), None) if self.api_key else self._identity()
+        return Boto3Transport(
+            self.base_url or endpoint(self.region),
+            session=session,
+            region=self.region,
+            credentials=credentials,
+            api_key=self.api_key,
+            user_agent=USER_AGENT,
+            max_connections=self.max_connections,
+        )
+
+    def _identity(self) -> tuple[Session, AwsCredentials]:
+        """Who signs: found once, although several first requests connect at once, since these secrets are masked."""
+        from providers.transports.aws_credentials import find_credentials, open_session
+
+        with self._finding:
+            if self._found is None:
+                keys = self._keys
+                session = open_session(keys.id, keys.secret, keys.token or None, self.profile)
+                credentials = find_credentials(session)
+                if credentials is None:
+                    raise AuthenticationError(
+                        "no AWS credentials for bedrock: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE "
+                        "or AWS_BEARER_TOKEN_BEDROCK; to try it without any, use mock_mode=True"
+                    )
+                self._found = session, credentials
+            return self._found
 
 
 def _is_claude(model_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -379,6 +380,20 @@ async def test_requests_are_signed_for_the_region(vendor):
     assert "/eu-west-1/bedrock/aws4_request" in vendor.seen[-1].headers["authorization"]
     assert vendor.seen[-1].headers["x-amz-security-token"] == "given-token"
     assert vendor.seen[-1].path.startswith("/model/eu.anthropic.")
+
+
+async def test_many_first_requests_look_for_credentials_once(vendor, files, monkeypatch):
+    from providers.transports import aws_credentials
+
+    looked = []
+    real = aws_credentials.find_credentials
+    monkeypatch.setattr(aws_credentials, "find_credentials", lambda session: looked.append(1) or real(session))
+    vendor.script = [fake_vendor.answer()]
+    async with live(base_url=vendor.url) as provider:
+        ask = GenerationRequest(prompt="Hi")
+        await asyncio.gather(*(provider.attempt(ask, provider.model_id) for _ in range(5)))
+        assert provider.secrets() == ("default-secret",)
+    assert len(looked) == 1
 
 
 async def refusal(**options: Any) -> AuthenticationError:
