@@ -263,6 +263,14 @@ def test_a_models_own_count_is_taken_before_the_metrics() -> None:
     assert completion.raw_usage == RawUsage(7, 5)
 
 
+def test_claudes_last_chunk_repeats_nothing_that_claude_has_counted() -> None:
+    message = {"model": "claude", "usage": {"input_tokens": 7, "output_tokens": 1}}
+    body = chunk({"type": "message_start", "message": message})
+    body += chunk({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}})
+    completion, error = decode(dialect("bedrock_invoke"), [body + chunk({"type": "message_stop", **LAST})])
+    assert (error, completion.model, completion.raw_usage) == (None, "claude", RawUsage(7, 5))
+
+
 def test_a_pretty_printed_chunk_is_one_chunk() -> None:
     body = orjson.dumps(CHUNKS["titan"][0][-1], option=orjson.OPT_INDENT_2)
     completion, error = decode(dialect("bedrock_invoke"), [write_event("chunk", {"bytes": b64encode(body).decode()})])
