@@ -590,6 +590,12 @@ def test_nothing_but_the_last_event_is_an_end(end: bytes) -> None:
     assert error.partial_text == "Hi"
 
 
+def test_a_sentinel_before_the_last_event_is_not_waited_upon() -> None:
+    decoder = RESPONSES.decoder()
+    decoder.feed(b"".join(events(CREATED, DELTA)) + b"data: [DONE]\n\n")
+    assert type(decoder.failure) is errors.StreamInterruptedError
+
+
 @pytest.mark.parametrize(
     "event",
     [
