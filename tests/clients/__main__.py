@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 from tests.clients import node
 from tests.clients.cases import FAULTS, GOOD, Speaker, cases, judge
@@ -17,9 +18,10 @@ Verdict = tuple[Speaker, str, str | None]
 def verdicts(url: str) -> Iterator[Verdict]:
     for speaker in python_speakers():
         assert not isinstance(speaker.open, str)
-        ask = speaker.open(url)
-        for case, form, fault in cases(speaker):
-            yield speaker, case, judge(speaker, case, outcome_of(ask, form, fault))
+        with ExitStack() as stack:
+            ask = speaker.open(url, stack)
+            for case, form, fault in cases(speaker):
+                yield speaker, case, judge(speaker, case, outcome_of(ask, form, fault))
     if reason := node.absent():
         print(f"JavaScript clients left out: {reason}", file=sys.stderr)
         return

@@ -31,9 +31,11 @@ def _read(answer: Any) -> Outcome:
     )
 
 
-def messages(url: str, model: str) -> Ask:
-    speaker = anthropic.Anthropic(api_key="not-a-key", base_url=url, max_retries=0, timeout=20)
+def client(url: str) -> anthropic.Anthropic:
+    return anthropic.Anthropic(api_key="not-a-key", base_url=url, max_retries=0, timeout=20)
 
+
+def messages(speaker: anthropic.Anthropic, model: str) -> Ask:
     def ask(form: Form, headers: dict[str, str]) -> Outcome:
         asked = _asked(model, form, headers)
         if "stream" not in form:

@@ -26,6 +26,12 @@ class Speaker:
         )
         self.client.meta.events.register("before-call.bedrock-runtime", self._add)
 
+    def __enter__(self) -> Speaker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
     def _add(self, params: dict[str, Any], **_: Any) -> None:
         params["headers"].update(self.headers)
 

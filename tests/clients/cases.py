@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,8 +46,8 @@ class Speaker:
 
     client: str
     api: str
-    open: Callable[[str], Ask] | str
-    """What asks, from the wiretap's address; of a JavaScript client its name there."""
+    open: Callable[[str, ExitStack], Ask] | str
+    """What asks, from the wiretap's address, and what to close after it; of a JavaScript client its name there."""
     errors: dict[str, str | tuple[str, ...] | None]
     """The class that each fault must raise; None: this client does not notice, because its API cannot tell."""
     forms: tuple[Form, ...] = ("plain", "stream", "tool", "tool_stream")

@@ -11,7 +11,6 @@ from tests.clients.outcome import PROMPT, SYSTEM, TOOL_ABOUT, TOOL_NAME, TOOL_SC
 
 def chat(url: str, model: str) -> Ask:
     def ask(form: Form, headers: dict[str, str]) -> Outcome:
-        speaker = ollama.Client(host=url, headers=headers, timeout=20)
         asked: dict[str, Any] = {
             "model": model,
             "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": PROMPT}],
@@ -20,41 +19,32 @@ def chat(url: str, model: str) -> Ask:
         if "tool" in form:
             tool = {"name": TOOL_NAME, "description": TOOL_ABOUT, "parameters": TOOL_SCHEMA}
             asked["tools"] = [{"type": "function", "function": tool}]
-        if "stream" not in form:
-            return _told(Outcome(), speaker.chat(**asked))
         told = Outcome()
-        for piece in speaker.chat(**asked, stream=True):
-            _told(told, piece)
+        with ollama.Client(host=url, headers=headers, timeout=20) as speaker:
+            for piece in speaker.chat(**asked, stream=True) if "stream" in form else [speaker.chat(**asked)]:
+                told.text += piece.message.content or ""
+                for call in piece.message.tool_calls or ():
+                    told.tools.append({"name": call.function.name, "arguments": dict(call.function.arguments)})
+                _ended(told, piece)
         return told
 
     return ask
-
-
-def _told(told: Outcome, piece: Any) -> Outcome:
-    told.text += piece.message.content or ""
-    for call in piece.message.tool_calls or ():
-        told.tools.append({"name": call.function.name, "arguments": dict(call.function.arguments)})
-    return _ended(told, piece)
-
-
-def _ended(told: Outcome, piece: Any) -> Outcome:
-    if piece.done:
-        told.finish = piece.done_reason
-        told.input_tokens, told.output_tokens = piece.prompt_eval_count, piece.eval_count
-    return told
 
 
 def generate(url: str, model: str) -> Ask:
     def ask(form: Form, headers: dict[str, str]) -> Outcome:
-        speaker = ollama.Client(host=url, headers=headers, timeout=20)
+        asked: dict[str, Any] = {"model": model, "prompt": PROMPT, "system": SYSTEM}
         told = Outcome()
-        if form == "plain":
-            answer = speaker.generate(model=model, prompt=PROMPT, system=SYSTEM)
-            told.text = answer.response
-            return _ended(told, answer)
-        for piece in speaker.generate(model=model, prompt=PROMPT, system=SYSTEM, stream=True):
-            told.text += piece.response
-            _ended(told, piece)
+        with ollama.Client(host=url, headers=headers, timeout=20) as speaker:
+            for piece in speaker.generate(**asked, stream=True) if form == "stream" else [speaker.generate(**asked)]:
+                told.text += piece.response
+                _ended(told, piece)
         return told
 
     return ask
+
+
+def _ended(told: Outcome, piece: Any) -> None:
+    if piece.done:
+        told.finish = piece.done_reason
+        told.input_tokens, told.output_tokens = piece.prompt_eval_count, piece.eval_count

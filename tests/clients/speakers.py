@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from tests.clients.cases import Speaker
@@ -29,7 +30,7 @@ def _sdk(module: str, **more: Any) -> dict[str, Any]:
     return {case: f"{module}.{name}" for case, name in _BY_STATUS.items()} | more
 
 
-def _openai(api: str, open: Callable[[str], Ask], **options: Any) -> Speaker:
+def _openai(api: str, open: Callable[[str, ExitStack], Ask], **options: Any) -> Speaker:
     errors = _sdk(
         "openai",
         **{
@@ -116,43 +117,50 @@ def python_speakers() -> list[Speaker]:
     boto = boto3_python.Speaker
     claude, titan = "anthropic.claude-3-haiku-20240307-v1:0", "amazon.titan-text-express-v1"
     return [
-        _openai("openai chat", lambda u: o.chat(o.client(f"{u}/openai/v1"), "gpt-4o-mini")),
+        _openai("openai chat", lambda u, s: o.chat(s.enter_context(o.client(f"{u}/openai/v1")), "gpt-4o-mini")),
         _openai(
             "openai responses",
-            lambda u: o.responses(o.client(f"{u}/openai/v1"), "gpt-4o-mini"),
+            lambda u, s: o.responses(s.enter_context(o.client(f"{u}/openai/v1")), "gpt-4o-mini"),
             finish=("completed", "completed"),
         ),
         _openai(
             "openai completions",
-            lambda u: o.completions(o.client(f"{u}/openai/v1"), "gpt-3.5-turbo-instruct"),
+            lambda u, s: o.completions(s.enter_context(o.client(f"{u}/openai/v1")), "gpt-3.5-turbo-instruct"),
             forms=text_only,
         ),
-        _openai("azure chat", lambda u: o.chat(o.azure(f"{u}/azure"), "gpt-4o-mini")),
+        _openai("azure chat", lambda u, s: o.chat(s.enter_context(o.azure(f"{u}/azure")), "gpt-4o-mini")),
         _openai(
             "azure responses",
-            lambda u: o.responses(o.client(f"{u}/azure/openai/v1"), "gpt-4o-mini"),
+            lambda u, s: o.responses(s.enter_context(o.client(f"{u}/azure/openai/v1")), "gpt-4o-mini"),
             finish=("completed", "completed"),
         ),
-        _openai("deepseek chat", lambda u: o.chat(o.client(f"{u}/deepseek"), "deepseek-chat")),
-        _openai("vllm chat", lambda u: o.chat(o.client(f"{u}/vllm/v1"), "Qwen/Qwen2.5-7B-Instruct")),
+        _openai("deepseek chat", lambda u, s: o.chat(s.enter_context(o.client(f"{u}/deepseek")), "deepseek-chat")),
+        _openai(
+            "vllm chat", lambda u, s: o.chat(s.enter_context(o.client(f"{u}/vllm/v1")), "Qwen/Qwen2.5-7B-Instruct")
+        ),
         _openai(
             "vllm completions",
-            lambda u: o.completions(o.client(f"{u}/vllm/v1"), "Qwen/Qwen2.5-7B-Instruct"),
+            lambda u, s: o.completions(s.enter_context(o.client(f"{u}/vllm/v1")), "Qwen/Qwen2.5-7B-Instruct"),
             forms=text_only,
         ),
-        _openai("ollama /v1", lambda u: o.chat(o.client(f"{u}/ollama/v1"), "llama3.2")),
-        _openai("gemini /openai", lambda u: o.chat(o.client(f"{u}/gemini/v1beta/openai"), "gemini-2.5-flash")),
+        _openai("ollama /v1", lambda u, s: o.chat(s.enter_context(o.client(f"{u}/ollama/v1")), "llama3.2")),
+        _openai(
+            "gemini /openai",
+            lambda u, s: o.chat(s.enter_context(o.client(f"{u}/gemini/v1beta/openai")), "gemini-2.5-flash"),
+        ),
         Speaker(
             "anthropic-python",
             "messages",
-            lambda u: anthropic_python.messages(f"{u}/anthropic", "claude-haiku-4-5"),
+            lambda u, s: anthropic_python.messages(
+                s.enter_context(anthropic_python.client(f"{u}/anthropic")), "claude-haiku-4-5"
+            ),
             anthropic,
             finish=("end_turn", "tool_use"),
         ),
         Speaker(
             "anthropic-python",
             "bedrock invoke",
-            lambda u: anthropic_python.bedrock(f"{u}/bedrock", claude),
+            lambda u, s: anthropic_python.bedrock(f"{u}/bedrock", claude),
             # AWS answers 403 for a key that it does not know; a chunk without bytes is passed over by this client.
             anthropic | {"key": "anthropic.PermissionDeniedError", "malformed event": None},
             finish=("end_turn", "tool_use"),
@@ -160,14 +168,14 @@ def python_speakers() -> list[Speaker]:
         Speaker(
             "boto3",
             "converse",
-            lambda u: boto3_python.converse(boto(f"{u}/bedrock"), claude),
+            lambda u, s: boto3_python.converse(s.enter_context(boto(f"{u}/bedrock")), claude),
             aws,
             finish=("end_turn", "tool_use"),
         ),
         Speaker(
             "boto3",
             "invoke titan",
-            lambda u: boto3_python.titan(boto(f"{u}/bedrock"), titan),
+            lambda u, s: boto3_python.titan(s.enter_context(boto(f"{u}/bedrock")), titan),
             invoked,
             forms=text_only,
             finish=("FINISH", ""),
@@ -175,7 +183,7 @@ def python_speakers() -> list[Speaker]:
         Speaker(
             "boto3",
             "invoke llama",
-            lambda u: boto3_python.llama(boto(f"{u}/bedrock"), "meta.llama3-8b-instruct-v1:0"),
+            lambda u, s: boto3_python.llama(s.enter_context(boto(f"{u}/bedrock")), "meta.llama3-8b-instruct-v1:0"),
             invoked,
             forms=text_only,
             finish=("stop", ""),
@@ -183,7 +191,7 @@ def python_speakers() -> list[Speaker]:
         Speaker(
             "boto3",
             "invoke jurassic",
-            lambda u: boto3_python.jurassic(boto(f"{u}/bedrock"), "ai21.j2-mid-v1"),
+            lambda u, s: boto3_python.jurassic(s.enter_context(boto(f"{u}/bedrock")), "ai21.j2-mid-v1"),
             invoked,
             forms=("plain",),
             finish=("endoftext", ""),
@@ -191,21 +199,21 @@ def python_speakers() -> list[Speaker]:
         Speaker(
             "ollama-python",
             "chat",
-            lambda u: ollama_python.chat(f"{u}/ollama", "llama3.2"),
+            lambda u, s: ollama_python.chat(f"{u}/ollama", "llama3.2"),
             local,
             finish=("stop", "stop"),
         ),
         Speaker(
             "ollama-python",
             "generate",
-            lambda u: ollama_python.generate(f"{u}/ollama", "llama3.2"),
+            lambda u, s: ollama_python.generate(f"{u}/ollama", "llama3.2"),
             local,
             forms=text_only,
         ),
         Speaker(
             "google-genai",
             "generateContent",
-            lambda u: genai_python.generate_content(f"{u}/gemini", "gemini-2.5-flash"),
+            lambda u, s: genai_python.generate_content(f"{u}/gemini", "gemini-2.5-flash"),
             google,
             finish=("STOP", "STOP"),
         ),

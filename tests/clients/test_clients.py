@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -26,8 +27,9 @@ PYTHON = python_speakers()
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_a_python_client_makes_of_every_case_what_it_documents(speaker: Speaker, wiretap: str) -> None:
     assert not isinstance(speaker.open, str)
-    ask = speaker.open(wiretap)
-    problems = {case: judge(speaker, case, outcome_of(ask, form, fault)) for case, form, fault in cases(speaker)}
+    with ExitStack() as stack:
+        ask = speaker.open(wiretap, stack)
+        problems = {case: judge(speaker, case, outcome_of(ask, form, fault)) for case, form, fault in cases(speaker)}
     assert {case: problem for case, problem in problems.items() if problem} == {}
     assert len(problems) >= len(speaker.forms) + 5
 
