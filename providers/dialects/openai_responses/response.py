@@ -61,7 +61,6 @@ def failure_of(response: Mapping[str, Any]) -> ProviderError | None:
     """The error that a response object is: a failed or cancelled one, or none but an error."""
     error, status = response.get("error"), response.get("status")
     if error:
-        # The code says what a type says elsewhere.
         found = embedded_error(response)
     elif status in ("failed", "cancelled"):
         found = ServiceUnavailableError(f"the provider ended the answer with status {status!r}")
