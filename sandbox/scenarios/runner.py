@@ -48,15 +48,8 @@ def run(
 
     Raises ScenarioError or InputError for what cannot run, before anything has.
     """
-    policy = policy_of(scenario, preset)
-    lab = Lab(scenario, policy, scenario.document.seed if seed is None else seed, observers)
-    began = SYSTEM_CLOCK.monotonic()
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        loop = runner.get_loop()
-        assert isinstance(loop, VirtualTimeLoop)  # noqa: S101  made so a line above
-        loop.before_advance = pace
-        runner.run(lab.main(loop, trace))
-    return lab.result(SYSTEM_CLOCK.monotonic() - began)
+    lab = Lab(scenario, policy_of(scenario, preset), scenario.document.seed if seed is None else seed, observers)
+    return lab.run(trace, pace)
 
 
 def policy_of(scenario: Scenario, name: str | None = None) -> Policy:
@@ -95,12 +88,22 @@ class Lab:
         self.bus = Bus()
         self.tally = Tally(self.prices, EPOCH_US, scenario.document.expect)
         self.cut = 0
-        self._observers = tuple(observers)
+        self.observers = list(observers)
         self._hash = sha256()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended_us = 0
 
     # --- the run --------------------------------------------------------------------------------------------------
+
+    def run(self, trace: Path | None = None, pace: Pace | None = None) -> Result:
+        """Once, to the end."""
+        began = SYSTEM_CLOCK.monotonic()
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            loop = runner.get_loop()
+            assert isinstance(loop, VirtualTimeLoop)  # noqa: S101  made so a line above
+            loop.before_advance = pace
+            runner.run(self.main(loop, trace))
+        return self.result(SYSTEM_CLOCK.monotonic() - began)
 
     async def main(self, loop: VirtualTimeLoop, trace: Path | None) -> None:
         clock = VirtualClock(loop)
@@ -114,7 +117,7 @@ class Lab:
             # The tally first, so that whoever looks at an event finds it counted.
             self.bus.subscribe(self.tally.see)
             self.bus.subscribe(lambda event: lines.write(encode(event)))
-            for observer in self._observers:
+            for observer in self.observers:
                 self.bus.subscribe(observer)
             await self._traffic(loop, clock, gateway)
             await self._drain(loop)
@@ -217,9 +220,9 @@ class Lab:
             virtual_seconds=self._ended_us / 1e6,
             wall_seconds=wall_seconds,
             metrics=tally.metrics(),
-            attempts_by_provider=_ordered(tally.attempts, self._ids()),
-            failed_attempts_by_provider=_ordered(tally.failed_attempts, self._ids()),
-            answers_by_provider=_ordered(tally.answers, self._ids()),
+            attempts_by_provider=_ordered(tally.attempts, self.ids()),
+            failed_attempts_by_provider=_ordered(tally.failed_attempts, self.ids()),
+            answers_by_provider=_ordered(tally.answers, self.ids()),
             transitions=tuple(tally.transitions),
             errors_by_type=dict(sorted(tally.errors.items())),
             expectations=tuple(judge(one, tally) for one in self.scenario.document.expect),
@@ -227,7 +230,8 @@ class Lab:
             cut=self.cut,
         )
 
-    def _ids(self) -> list[str]:
+    def ids(self) -> list[str]:
+        """The providers, in the order of the chain."""
         return [part.key for part in self._parts()]
 
 

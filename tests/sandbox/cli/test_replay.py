@@ -70,6 +70,18 @@ def test_another_process_gives_the_same_bytes(cli: Cli, outage: str, tmp_path: P
     assert (tmp_path / "here.jsonl").read_bytes() == (tmp_path / "there.jsonl").read_bytes()
 
 
+def test_a_report_is_written_in_the_form_of_its_ending(cli: Cli, outage: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.md"
+    assert cli("replay", outage, "--report", str(path)).code == 0
+    assert path.read_text().startswith("# outage\n")
+    as_json = tmp_path / "r.json"
+    shown = cli("replay", outage, "--report", str(as_json), "--json").json
+    assert {**json.loads(as_json.read_bytes()), "wall_seconds": 0} == {**shown, "wall_seconds": 0}
+    wrong = cli("replay", outage, "--report", str(tmp_path / "r.txt"))
+    assert wrong.code == 2
+    assert "a report ends in .md or .json" in wrong.err
+
+
 def test_a_trace_is_read_back_as_events(cli: Cli, outage: str, tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     shown = cli("replay", outage, "--trace", str(path), "--json").json
