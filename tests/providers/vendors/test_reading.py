@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from providers.exchange import Chunk, Exchange, RecordedRequest, RecordedResponse, load
+from providers.vendors.reading import time_line, wire_events
 from sandbox.tui.fixtures import comparison, drawing
-from sandbox.tui.fixtures.reading import time_line, wire_events
 from sandbox.tui.pieces import Line
 from tests.shared_material import needs_wire, wire_dir
 from tests.tui.shelves import ANSWER, Shelves, chat, frames, sse
