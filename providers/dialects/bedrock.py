@@ -28,12 +28,13 @@ from providers.dialects.vendor_errors import (
 
 _STREAMED: Final = frozenset({"converse-stream", "invoke-with-response-stream"})
 
-# What is told in words where a field for it would be refused: schemas by
-# docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html, cache points by …/userguide/prompt-caching.html.
+# Which models refuse what, by docs.aws.amazon.com/bedrock/latest/userguide: structured-output.html, prompt-caching.html
+# and conversation-inference-supported-models-features.html.
 _SCHEMAS: Final = (
     "claude", "openai.gpt-oss", "qwen.", "deepseek.v3", "moonshot", "minimax.", "google.gemma", "nvidia.nemotron",
     "mistral.ministral", "mistral.magistral", "mistral.mistral-large-3",
 )  # fmt: skip
+_WITHOUT_SYSTEM: Final = ("titan-t", "mistral-7b", "mixtral-8x7b")
 _CACHES: Final = ("claude", "amazon.nova")
 _OLD_CLAUDE: Final = ("claude-v2", "claude-instant", "claude-3-sonnet", "claude-3-haiku", "claude-3-opus")
 _WITHOUT_CACHE: Final = (*_OLD_CLAUDE, "claude-3-5-sonnet-20240620")
@@ -42,7 +43,7 @@ _WITHOUT_SCHEMAS: Final = (
 )  # fmt: skip
 
 ERROR_MESSAGE_BYTES: Final = 4096
-"""Longer messages are cut where they are a header, which holds 64 KiB."""
+"""An error's message is cut here where it travels as a header, which holds no more than 64 KiB."""
 
 
 def read_path(path: str) -> tuple[str | None, bool]:
@@ -63,6 +64,11 @@ def takes_schemas(model: str) -> bool:
 def takes_cache_points(model: str) -> bool:
     """Whether the model caches prompts up to a mark."""
     return _among(model, _CACHES) and not _among(model, _WITHOUT_CACHE)
+
+
+def takes_system(model: str) -> bool:
+    """Whether the model takes a system prompt through Converse."""
+    return not _among(model, _WITHOUT_SYSTEM)
 
 
 def _among(model: str, names: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ checksum of all before it; numbers are big-endian. Source: smithy.io/2.0/aws/ama
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
 from typing import Final, NamedTuple
@@ -110,7 +111,9 @@ def _read(message: bytes) -> Frame:
         raise _malformed("a header that cannot be read") from None
 
 
-def _headers(data: bytes) -> dict[str, HeaderValue]:
+@lru_cache(64)
+def _headers(data: bytes) -> Mapping[str, HeaderValue]:
+    # Remembered, because a stream has the same few headers in all its messages.
     headers: dict[str, HeaderValue] = {}
     place = 0
     while place < len(data):

@@ -9,7 +9,7 @@ import orjson
 
 from providers.dialects import forms
 from providers.dialects.base import DecodedRequest, Quirks
-from providers.dialects.bedrock import read_path, takes_cache_points, takes_schemas
+from providers.dialects.bedrock import read_path, takes_cache_points, takes_schemas, takes_system
 from providers.dialects.bedrock_converse.blocks import (
     CACHE_CONTROL,
     cache_point,
@@ -60,8 +60,12 @@ def request_body(request: GenerationRequest, *, model: str, quirks: Quirks) -> d
             system.append({"text": forms.json_instruction(request)})
         else:
             body["outputConfig"] = {**body.get("outputConfig", {}), "textFormat": _text_format(schema)}
-    if system:
+    if system and takes_system(model):
         body["system"] = system
+    elif system and turns and turns[0]["role"] == "user":
+        turns[0]["content"] = system + turns[0]["content"]
+    elif system:
+        turns.insert(0, {"role": "user", "content": system})
     sampling = _sampling(request, quirks)
     if sampling:
         body["inferenceConfig"] = sampling

@@ -63,7 +63,7 @@ class TextFamily:
     """The vendor's words; the first for a reason is the one that is written."""
     answer: Shape
     chunks: tuple[Shape, ...] = ()
-    """Forms of a stream's chunks; the last one is written. None: the models do not stream."""
+    """Forms of a stream's chunks; the last one is written. Empty: the models do not stream."""
     done: str | None = None
     """The field of a chunk that says whether it is the last."""
     asks_for_stream: bool = False
@@ -74,7 +74,8 @@ class TextFamily:
 
     def write_request(self, request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> dict[str, Any]:
         """Raises InvalidRequestError for tools, images and whatever else is no text."""
-        self._check_stream(stream)
+        if stream and not self.chunks:
+            raise InvalidRequestError(f"{model} does not stream; ask for the whole answer, or another model")
         if request.tools:
             raise InvalidRequestError(f"{model} takes no tools through InvokeModel; use Converse or another model")
         body = self.ask(_turns(request, model))
@@ -95,7 +96,8 @@ class TextFamily:
         return body
 
     def read_request(self, data: dict[str, Any], *, model: str | None, stream: bool) -> GenerationRequest:
-        self._check_stream(stream)
+        if stream and not self.chunks:
+            raise InvalidRequestError("The model is unsupported for streaming.")
         messages: list[Message] = [{"role": role, "content": text} for role, text in self.turns(data)]
         rest = {k: v for k, v in data.items() if k not in self._read()}
         request = GenerationRequest(
@@ -124,10 +126,6 @@ class TextFamily:
     def _read(self) -> set[str]:
         fields = (self.prompt, self.limit, self.temperature, self.top_p, self.stop or "", "stream")
         return {path.partition(".")[0] for path in fields}
-
-    def _check_stream(self, stream: bool) -> None:
-        if stream and not self.chunks:
-            raise InvalidRequestError("The model is unsupported for streaming.")
 
     # --- answers --------------------------------------------------------------------------------------------------
 

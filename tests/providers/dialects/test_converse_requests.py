@@ -118,6 +118,21 @@ def test_converse_turns_alternate() -> None:
     ]
 
 
+def test_converse_says_it_all_to_models_without_system_prompts_as_the_user() -> None:
+    model = "mistral.mistral-7b-instruct-v0:2"
+    request = GenerationRequest("Hi", system="Be kind", response_format="json")
+    body = converse(request, model=model)
+    assert "system" not in body
+    assert [block["text"][:7] for block in body["messages"][0]["content"]] == ["Be kind", "Answer ", "Hi"]
+    answer: dict[str, Any] = {"role": "assistant", "content": "Yes"}
+    turns = converse(GenerationRequest(messages=[answer, *HI], system="Be kind"), model=model)["messages"]
+    assert [(turn["role"], turn["content"][0]["text"]) for turn in turns] == [
+        ("user", "Be kind"),
+        ("assistant", "Yes"),
+        ("user", "Hi"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [

@@ -128,7 +128,7 @@ def test_each_text_family_has_its_own_fields(model: str, expected: dict[str, Any
 def test_only_command_asks_for_a_stream_in_its_body_and_jurassic_has_none() -> None:
     for model, _ in TEXTS:
         if "j2" in model:
-            with pytest.raises(InvalidRequestError, match="unsupported for streaming"):
+            with pytest.raises(InvalidRequestError, match=r"ai21\.j2-ultra-v1 does not stream"):
                 invoke(FULL, model, stream=True)
             with pytest.raises(InvalidRequestError, match="unsupported for streaming"):
                 read({"prompt": "Hi"}, f"/model/{model}/invoke-with-response-stream")
