@@ -86,9 +86,15 @@ class Document:
         raise self.wrong(name, value, "a whole number from 1 on")
 
     def milliseconds(self, name: str) -> float:
-        value = self.raw.get(name, 0)
+        return self.amount(name, "milliseconds from 0 on")
+
+    def amount(self, name: str, right: str) -> float:
+        """A number from 0 on; 0 where there is none."""
+        value = self.raw.get(name)
+        if value is None:
+            return 0.0
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
-            raise self.wrong(name, value, "milliseconds from 0 on")
+            raise self.wrong(name, value, right)
         return float(value)
 
     def choice(self, name: str, kind: object, default: str | None) -> str | None:

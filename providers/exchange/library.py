@@ -159,7 +159,7 @@ class FixtureLibrary:
         shelf = self._shelf(query.provider).get(query.api)
         if shelf is None:
             return None
-        found = shelf.matching(_Asked(query, _parsed(query.body)))
+        found = shelf.matching(_Asked(query, parsed(query.body)))
         chosen = _in_turn(found, counts) if found else None
         return None if chosen is None else Match(chosen, chosen.match)
 
@@ -187,7 +187,7 @@ class FixtureLibrary:
         """The recording of the same API that differs in the fewest fields and asks the likest question."""
         from difflib import SequenceMatcher
 
-        asked = _Asked(query, _parsed(query.body))
+        asked = _Asked(query, parsed(query.body))
         best: tuple[float, Nearest] | None = None
         shelf = self._shelf(query.provider).get(query.api)
         for entry in () if shelf is None else shelf.entries:
@@ -270,7 +270,8 @@ def _entry(exchange: Exchange, position: int) -> _Entry:
     return _Entry(exchange, position, body, key(body), text)
 
 
-def _parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
+    """A body as recordings hold it: JSON, else text, or None where there is none."""
     if not body:
         return None
     try:

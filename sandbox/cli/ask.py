@@ -77,7 +77,7 @@ async def ask(
         Print one JSON object.
     """
     request = GenerationRequest(
-        prompt=_read_stdin() if prompt == "-" else prompt,
+        prompt=read_stdin() if prompt == "-" else prompt,
         system=system,
         model=model,
         temperature=temperature,
@@ -92,7 +92,7 @@ async def ask(
 
     async with session.runtime() as runtime:
         options = _options(provider, strategy, no_cache=no_cache or bool(fail))
-        _provoke(runtime, fail or [])
+        provoke(runtime, fail or [])
         if dry_run:
             story.show_plan(session.output, runtime.gateway, request, options, json=json)
             return
@@ -135,7 +135,7 @@ def _options(provider: str | None, strategy: str | None, *, no_cache: bool) -> C
     )
 
 
-def _read_stdin() -> str:
+def read_stdin() -> str:
     """The prompt from stdin. Raises InputError for what is no text."""
     # One byte beyond what the longest prompt can take in UTF-8.
     data = sys.stdin.buffer.read(MAX_PROMPT_CHARS * 4 + 1) if sys.stdin else b""
@@ -150,7 +150,7 @@ def _read_stdin() -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _provoke(runtime: Runtime, faults: list[str]) -> None:
+def provoke(runtime: Runtime, faults: list[str]) -> None:
     """Make providers fail as asked. Raises InputError for an unknown provider or kind."""
     from providers.faults import Fault, parse_fault
 

@@ -9,13 +9,20 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sandbox.cli.schemas.fixtures import (
+    FixtureReplay,
+    FixturesImport,
+    FixturesList,
+    FixturesRecord,
+    FixturesShow,
+    FixturesVerify,
+)
 from sandbox.cli.schemas.reports import (
     ConfigShow,
     Costs,
     DataPrune,
     DataSize,
     Doctor,
-    FixtureReplay,
     Health,
     Models,
     Place,
@@ -40,7 +47,12 @@ _SHAPES: dict[str, Any] = {
     "data-size": DataSize,
     "data-prune": DataPrune,
     "doctor": Doctor,
+    "fixtures-list": FixturesList,
+    "fixtures-show": FixturesShow,
+    "fixtures-record": FixturesRecord,
+    "fixtures-verify": FixturesVerify,
     "fixtures-replay": FixtureReplay,
+    "fixtures-import": FixturesImport,
     "replay": Replay,
     "replay-comparison": ReplayComparison,
     "scenarios-list": ScenarioList,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import with_config
 from typing_extensions import TypedDict
 
 from sandbox.cli.schemas.common import STRICT, Dollars, Milliseconds, Mode, Timestamp, Tokens
-from sandbox.cli.schemas.requests import Usage
 
 
 @with_config(STRICT)
@@ -182,41 +181,6 @@ class Selftest(TypedDict):
 
     ok: bool
     items: list[SelftestCheck]
-
-
-@with_config(STRICT)
-class ToolCall(TypedDict):
-    """`arguments` are parsed where they are JSON, else the text as sent."""
-
-    name: str
-    arguments: Any
-
-
-@with_config(STRICT)
-class FixtureReplay(TypedDict):
-    """One line of `fixtures replay --json`: token numbers are the vendor's own, `usage` is normalised."""
-
-    file: str
-    ok: bool
-    text: str | None
-    reasoning_text: str | None
-    finish_reason: str | int | None
-    stop: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_input_tokens: int | None
-    cache_write_tokens: int | None
-    reasoning_tokens: int | None
-    usage: Usage | None
-    tool_calls: list[ToolCall]
-    model: str | None
-    error_type: str | None
-    error_code: str | None
-    error_class: str | None
-    error_message: str | None
-    retryable: bool | None
-    retry_after: float | None
-    deltas: int
 
 
 @with_config(STRICT)
