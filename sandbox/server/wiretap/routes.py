@@ -143,9 +143,9 @@ _PATTERNS: Final[dict[str, list[tuple[re.Pattern[str], Route]]]] = {}
 for _route in ROUTES:
     if "{" in _route.pattern:
         _PATTERNS.setdefault(_route.pattern.split("/")[1], []).append((_compiled(_route.pattern), _route))
-_NAMES: Final[dict[str, list[str]]] = {}
+_NAMES: Final[dict[tuple[str, str], list[str]]] = {}
 for _route in ROUTES:
-    _NAMES.setdefault(_route.pattern.split("/")[1], []).append(_route.pattern)
+    _NAMES.setdefault((_route.method, _route.pattern.split("/")[1]), []).append(_route.pattern)
 
 
 def find(method: str, path: str) -> Found | Unknown:
@@ -175,7 +175,7 @@ def _look(method: str, path: str) -> Found | tuple[str, ...]:
 
 def _nearest(method: str, path: str, prefix: str) -> str | None:
     if prefix in PREFIXES:
-        near = get_close_matches(path[:200], _NAMES[prefix], 1, 0.5)
+        near = get_close_matches(path[:200], _NAMES.get((method, prefix), ()), 1, 0.6)
         return near[0] if near else None
     # What people forget is the prefix.
     return next((f"/{own}{path}" for own in PREFIXES if isinstance(_look(method, f"/{own}{path}"), Found)), None)

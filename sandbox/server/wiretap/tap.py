@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     from sandbox.scenarios.faults import Schedule
 
 logger: Final = logging.getLogger(__name__)
+_http_logger: Final = logging.getLogger(f"{__name__}.http")
+_http_logger.addFilter(
+    # What is no HTTP at all has been answered with a 400; it is no trouble of this program's.
+    lambda record: not (record.exc_info and isinstance(record.exc_info[1], http_exceptions.HttpProcessingError))
+)
 
 MAX_BODY: Final = 32 << 20
 """Bytes of a request; the vendors' own limits lie between 20 and 32 MB."""
@@ -130,7 +135,13 @@ class Wiretap:
         self.fixtures = await asyncio.to_thread(self.library.read_all)
         for name, problem in self.problems.items():
             self.journal.problem(Entry(self._clock.time_us(), path=name, provider=name.partition("/")[0], hint=problem))
-        server = web.Server(self._handle, handler_cancellation=True, access_log=None, request_factory=self._request)
+        server = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            request_factory=self._request,
+            access_log=None,
+            logger=_http_logger,
+        )
         runner = web.ServerRunner(server, shutdown_timeout=ENDING)
         await runner.setup()
         try:
