@@ -139,6 +139,13 @@ class BaseLLMProvider:
             input_tokens=count_tokens(request.chat(), model), output_tokens=count_tokens(spoken, model), estimated=True
         )
 
+    def priced_as(self, completion: Completion, model_id: str) -> tuple[str, ...]:
+        """The names that an answer is priced by, in order: what the vendor says it ran, then what was asked.
+
+        A deployment's own name, for one, says nothing of its price.
+        """
+        return (completion.model, model_id) if completion.model else (model_id,)
+
     def price_of(self, usage: TokenUsage, model: str, *, busy_seconds: float | None = None) -> Price | None:
         """The price of `usage` on `model` here and now; None is unpriced. A self-hosted one costs its seconds."""
         return self.prices.price(self.kind, model, usage, at=self.clock.time_us(), busy_seconds=busy_seconds)
@@ -151,9 +158,9 @@ class BaseLLMProvider:
         seconds = self.clock.monotonic() - started
         # Not every vendor says which model answered.
         asked = self._target(request)
-        price = self.price_of(usage, completion.model or asked, busy_seconds=seconds)
-        if price is None:
-            price = self.price_of(usage, asked, busy_seconds=seconds)
+        price = None
+        for name in self.priced_as(completion, asked):
+            price = price or self.price_of(usage, name, busy_seconds=seconds)
         if price is not None and usage.total_cost_usd is None:
             usage.input_cost_usd, usage.output_cost_usd, usage.total_cost_usd = price.input, price.output, price.total
         return LLMResponse(

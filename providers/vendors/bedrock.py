@@ -14,6 +14,7 @@ from providers.dialects import dialect
 from providers.dialects.base import Dialect, Quirks
 from providers.errors import AuthenticationError
 from providers.transports.base import Transport
+from providers.types import Completion, TokenUsage
 from providers.vendors.anthropic import claude_prefills, claude_quirks
 from providers.vendors.aws_settings import checked_region, region_of_environment
 from providers.vendors.bedrock_models import (
@@ -133,6 +134,16 @@ class BedrockProvider(WireProvider):
         # A colon may stand in a path as it is, but AWS's own clients escape it, and some proxies insist.
         operation = _OPERATIONS[self.dialect_of(model_id).name][stream]
         return f"/model/{quote(model_id, safe='')}/{operation}"
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def priced_as(self, completion: Completion, model_id: str) -> tuple[str, ...]:
+        # What was asked says more: the geography of an inference profile, which has its price.
+        return tuple(reversed(super().priced_as(completion, model_id)))
+
+    def usage_beside(self, headers: Mapping[str, str]) -> TokenUsage | None:
+        given, made = (headers.get(f"x-amzn-bedrock-{side}-token-count", "") for side in ("input", "output"))
+        return TokenUsage(int(given), int(made)) if given.isdecimal() and made.isdecimal() else None
 
     # --- credentials ----------------------------------------------------------------------------------------------
 

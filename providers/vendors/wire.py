@@ -13,7 +13,7 @@ from providers.dialects.base import Dialect, Quirks
 from providers.errors import AuthenticationError, ConfigError, MalformedResponseError, ProviderError
 from providers.faults import FaultSource
 from providers.transports.base import Transport, WireRequest, WireResponse
-from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent, StreamStarted
+from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent, StreamStarted, TokenUsage
 from providers.vendors.settings import Mode, checked_base_url, environment, mode_from_environment
 
 if TYPE_CHECKING:
@@ -166,6 +166,10 @@ class WireProvider(BaseLLMProvider):
             raise ConfigError(f"api is {api!r} for {self.kind}; use {' or '.join(own)}")
         return own[api]
 
+    def usage_beside(self, headers: Mapping[str, str]) -> TokenUsage | None:
+        """Token numbers that this vendor tells in headers, where a body has none."""
+        return None
+
     def complete_url(self, url: str) -> str:
         """The base address as this vendor's paths expect it, from what people usually write."""
         return url
@@ -272,6 +276,8 @@ class WireProvider(BaseLLMProvider):
         except ProviderError as error:
             self._sign(error, model_id, headers)
             raise
+        if completion.usage is None:
+            completion.usage = self.usage_beside(headers)
         request_id = _request_id(headers)
         if request_id:
             completion.metadata["request_id"] = request_id

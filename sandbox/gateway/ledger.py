@@ -76,9 +76,8 @@ class Ledger:
             busy = clock.monotonic() - answer.began
         price = None
         given = usage.total_cost_usd
-        # What the vendor says it ran comes first: a deployment's name says nothing of its price.
-        for model in (completion.model, candidate.model_id):
-            if model and price is None:
+        for model in provider.priced_as(completion, candidate.model_id):
+            if price is None:
                 price = self._prices.price(provider.kind, model, usage, at=clock.time_us(), busy_seconds=busy)
         # A provider of the user's own may know its price itself.
         cost: Decimal | None = given

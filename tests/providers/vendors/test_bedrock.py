@@ -15,7 +15,10 @@ import pytest
 
 from providers import BedrockProvider, GenerationRequest
 from providers.errors import AuthenticationError, ConfigError, ProviderError
+from providers.exchange import Chunk, Exchange, RecordedRequest, RecordedResponse
 from providers.pricing import catalogue
+from providers.transports.replay import ReplayTransport
+from providers.types import Completion, TokenUsage
 from providers.vendors.aws_settings import region_of_environment
 from providers.vendors.bedrock_models import ALIASES, OFFERS, endpoint, in_region, is_bedrock_id
 from tests import fake_vendor
@@ -456,3 +459,33 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        ({"x-amzn-bedrock-input-token-count": "9", "x-amzn-bedrock-output-token-count": "13"}, (9, 13, False)),
+        ({"x-amzn-bedrock-input-token-count": "9"}, None),
+        ({"x-amzn-bedrock-input-token-count": "-1", "x-amzn-bedrock-output-token-count": "x"}, None),
+    ],
+)
+async def test_tokens_that_a_body_does_not_count_are_told_beside_it(
+    told: dict[str, str], counted: tuple[int, int, bool] | None
+) -> None:
+    body = b'{"id":1,"completions":[{"data":{"text":"Hello","tokens":[]},"finishReason":{"reason":"endoftext"}}]}'
+    recorded = Exchange("bedrock", "invoke", RecordedRequest(), RecordedResponse(200, told, (Chunk(0, body),)))
+    provider = BedrockProvider(model="jurassic-2-mid", transport=ReplayTransport(recorded))
+    usage = (await provider.attempt(GenerationRequest("Hi"), "ai21.j2-mid-v1")).usage
+    assert (usage and (usage.input_tokens, usage.output_tokens, usage.estimated)) == counted
+
+
+def test_an_answer_is_priced_by_the_profile_that_was_asked() -> None:
+    """InvokeModel answers of Claude name the bare model, which would carry a region's premium."""
+    asked = "global.anthropic.claude-haiku-4-5-20251001-v1:0"
+    answer = Completion(text="Hi", model="claude-haiku-4-5-20251001", usage=TokenUsage(1_000_000, 0))
+    provider = BedrockProvider(model_id=asked, mock_mode=True, prices=catalogue("current"))
+    response = provider.respond(GenerationRequest("Hi"), answer, started=0.0)
+    assert response.cost_usd == Decimal(1)
