@@ -1,6 +1,6 @@
 """Measures this program beside its floors in one run.
 
-    python -m tests.benchmarks [engine] [parts] [scale] [start] [--full]
+    python -m tests.benchmarks [engine] [parts] [scale] [wiretap] [start] [--full]
 
 
 Ratios carry over between machines, absolute times only orient. Figures of peers were measured elsewhere.
@@ -14,7 +14,7 @@ import sys
 from tests.benchmarks.report import Row, table
 from tests.benchmarks.upstream import pin
 
-GROUPS = ("engine", "parts", "scale", "start")
+GROUPS = ("engine", "parts", "scale", "wiretap", "start")
 
 
 def main(arguments: list[str]) -> int:
@@ -47,6 +47,10 @@ def _measure(group: str, full: bool) -> list[Row]:
 
         rows = asyncio.run(scale.measure(requests=1_000_000 if full else 100_000))
         return rows + (asyncio.run(scale._reports(10_000_000)) if full else [])
+    if group == "wiretap":
+        from tests.benchmarks import wiretap
+
+        return asyncio.run(wiretap.measure())
     from tests.benchmarks import start
 
     return start.measure()
