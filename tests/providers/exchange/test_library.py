@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from providers.errors import FixtureError
 from providers.exchange import FixtureLibrary, Query, packaged_folder
@@ -351,6 +353,50 @@ def test_paths_name_a_model_in_several_ways(recorded: str, asked: str, shelf: Sh
     shelf.put("case", {"contents": []}, api=api, request={"path": recorded, "body": {"contents": []}})
     assert shelf.ask({"contents": []}, api=api, path=asked) == "case"
     assert shelf.ask({"contents": []}, api=api, path=asked.replace("a", "b")) is None
+
+
+BODIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "messages": st.lists(
+            st.fixed_dictionaries(
+                {"role": st.sampled_from(["user", "assistant", "system"])},
+                optional={
+                    "content": st.one_of(
+                        st.none(),
+                        st.sampled_from(["Hi", "Ho", ""]),
+                        st.lists(
+                            st.fixed_dictionaries(
+                                {"type": st.sampled_from(["text", "image"])},
+                                optional={"text": st.sampled_from(["Hi", ""]), "x": st.none()},
+                            ),
+                            max_size=2,
+                        ),
+                    )
+                },
+            ),
+            max_size=3,
+        ),
+        "prompt": st.sampled_from(["Hi", "", None]),
+        "input": st.sampled_from(["Hi", "", None, []]),
+        "temperature": st.sampled_from([0, 1, 1.0, None]),
+    },
+)
+
+
+@given(there=BODIES, here=BODIES)
+def test_equal_requests_ask_the_same(there: dict[str, Any], here: dict[str, Any]) -> None:
+    # What lets a request be refused without writing it out canonically.
+    if canonical(there, "chat.completions") == canonical(here, "chat.completions"):
+        assert last_user_text(there) == last_user_text(here)
+    spelled = canonical(there, "chat.completions")
+    assert last_user_text(spelled) == last_user_text(there)
+
+
+@pytest.mark.parametrize("field", ["messages", "messages.0.content", "messages.*.content"])
+def test_a_question_that_may_differ_is_no_condition(field: str, shelf: Shelf) -> None:
+    shelf.put("case", chat("Hi"), ignore=[field])
+    assert shelf.ask(chat("Ho")) == "case"
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
