@@ -64,10 +64,12 @@ class Timing:
     def pieces(self, text: str) -> list[str]:
         """A text in the pieces in which it is to come."""
         size = self.chunk_size or CHUNK_SIZE
+        count = -(-len(text) // size)
         if self.delays and self.chunk_size is None:
-            # As many as were recorded, the last of which ended the stream, so that every delay has its piece.
-            size = -(-len(text) // len(self.delays)) or 1
-        return [text[begin : begin + size] for begin in range(0, len(text), size)]
+            # As many as were recorded between the head and the end, so that every delay has its piece.
+            count = min(len(text), max(1, len(self.delays) - 1))
+            return [text[len(text) * n // count : len(text) * (n + 1) // count] for n in range(count)]
+        return [text[n * size : (n + 1) * size] for n in range(count)]
 
 
 def recorded(begun: float, chunks: Sequence[tuple[float, bytes]]) -> Mapping[str, object]:

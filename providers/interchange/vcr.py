@@ -125,7 +125,8 @@ def _body(message: Document, headers: Mapping[str, str]) -> bytes:
         packed = raw.get("base64_string")
         if packed is not None:
             try:
-                return _unpacked(a2b_base64(packed), headers)
+                # Ruby breaks the text into lines.
+                return _unpacked(a2b_base64("".join(_text(packed).split()), strict_mode=True), headers)
             except (ValueError, TypeError):
                 raise message.wrong("body.base64_string", packed, "base64 text") from None
         # vcrpy and Ruby's VCR wrap the text; a body that was parsed before it was kept is what it is.
