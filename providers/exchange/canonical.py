@@ -106,7 +106,7 @@ def last_user_text(body: Any) -> str:
         if isinstance(turns, list):
             for turn in reversed(turns):
                 # What has a type in place of a role is no turn of the user's but reasoning, say, or a tool's result.
-                if isinstance(turn, dict) and turn.get("role", turn.get("type", "user")) == "user":
+                if isinstance(turn, dict) and (turn.get("role") or turn.get("type") or "user") == "user":
                     text = _text(turn.get("content", turn.get("parts")))
                     if text:
                         return text
@@ -114,7 +114,7 @@ def last_user_text(body: Any) -> str:
         said = body.get(name)
         if isinstance(said, list) and len(said) == 1:
             said = said[0]
-        if isinstance(said, str):
+        if said and isinstance(said, str):
             return said
     return ""
 
