@@ -33,6 +33,8 @@ class Tap(Protocol):
     @property
     def problems(self) -> Mapping[str, str]: ...
     @property
+    def unmet(self) -> Sequence[str]: ...
+    @property
     def clients(self) -> Sequence[tuple[str, str]]: ...
     async def __aenter__(self) -> Tap: ...
     async def __aexit__(self, *_: object) -> None: ...
@@ -130,6 +132,8 @@ def _tell(session: Session, tap: Tap, *, fixtures_only: bool) -> None:
     output = session.output
     rest = "nothing else answers" if fixtures_only else "the writer answers the rest"
     output.note(f"wiretap on {tap.url}: {tap.fixtures} recordings, {rest}; Ctrl-C ends it")
+    if tap.unmet:
+        output.note(f"no fault meets {', '.join(tap.unmet)}: the scenario names providers that are not here", "yellow")
     width = max(len(client) for client, _ in tap.clients)
     for client, setting in tap.clients:
         output.note(f"  {client:<{width}}  {setting}")

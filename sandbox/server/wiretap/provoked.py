@@ -36,36 +36,38 @@ class Chosen:
     """The faults of one request, drawn once, so that the journal knows them: a FaultSource for that request."""
 
     def __init__(self, provider: str, sources: Sequence[FaultSource], draws: Randomness) -> None:
-        self._from: dict[Fault, tuple[FaultSource, Fault]] = {}
-        for source in sources:
-            for fault in source.active(provider):
-                if fault.probability >= 1.0 or draws.random() < fault.probability:
-                    self._from.setdefault(replace(fault, probability=1.0), (source, fault))
-        self.within_limits: set[Fault] = set()
+        self._drawn = [
+            (replace(fault, probability=1.0), fault, source)
+            for source in sources
+            for fault in source.active(provider)
+            if fault.probability >= 1.0 or draws.random() < fault.probability
+        ]
+        self._kept: list[Fault] = []
         """Quotas that this request did not exhaust."""
 
     def __bool__(self) -> bool:
-        return bool(self._from)
+        return bool(self._drawn)
 
     def active(self, provider: str) -> Sequence[Fault]:
-        return tuple(self._from)
+        return [fault for fault, _, _ in self._drawn]
 
     def quota_wait(self, provider: str, fault: Fault) -> float | None:
-        source, original = self._from[fault]
-        wait = source.quota_wait(provider, original)
+        source, listed = next((source, listed) for mine, listed, source in self._drawn if mine is fault)
+        wait = source.quota_wait(provider, listed)
         if wait is None:
-            self.within_limits.add(fault)
+            self._kept.append(fault)
         return wait
 
     @property
     def reach_the_vendor(self) -> bool:
         """Whether the vendor still answers, however late or badly."""
-        return not any(fault.kind in _INSTEAD for fault in self._from)
+        return not any(fault.kind in _INSTEAD for fault, _, _ in self._drawn)
 
     @property
     def told(self) -> str | None:
         """As the journal names them."""
-        return ", ".join(spelled(fault) for fault in self._from if fault not in self.within_limits) or None
+        met = [spelled(fault) for fault, _, _ in self._drawn if not any(fault is kept for kept in self._kept)]
+        return ", ".join(met) or None
 
 
 _DEFAULTS: Final = {field.name: field.default for field in fields(Fault) if field.name != "kind"}

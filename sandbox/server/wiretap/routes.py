@@ -138,7 +138,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/:]+)", text))
 
 
-_FIXED: Final = {(route.method, route.pattern): route for route in ROUTES if "{" not in route.pattern}
+_FIXED: Final = {
+    (route.method, route.pattern): Found(route, None, "/" + route.pattern[1:].partition("/")[2])
+    for route in ROUTES
+    if "{" not in route.pattern
+}
 _PATTERNS: Final[dict[str, list[tuple[re.Pattern[str], Route]]]] = {}
 for _route in ROUTES:
     if "{" in _route.pattern:
@@ -159,10 +163,10 @@ def find(method: str, path: str) -> Found | Unknown:
 
 def _look(method: str, path: str) -> Found | tuple[str, ...]:
     """The route, or the methods by which the path is known."""
+    fixed = _FIXED.get((method, path))
+    if fixed is not None:
+        return fixed
     prefix, _, rest = path[1:].partition("/")
-    route = _FIXED.get((method, path))
-    if route is not None:
-        return Found(route, None, f"/{rest}")
     allowed = {m: None for m, known in _FIXED if known == path}
     for pattern, route in _PATTERNS.get(prefix, ()):
         match = pattern.fullmatch(path)

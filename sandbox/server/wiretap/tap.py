@@ -114,6 +114,12 @@ class Wiretap:
         return self.library.problems
 
     @property
+    def unmet(self) -> list[str]:
+        """Providers that the scenario breaks and that are not here."""
+        broken = () if self._schedule is None else (fault.provider for fault in self._schedule.faults)
+        return sorted(set(broken).difference(PREFIXES.values()))
+
+    @property
     def url(self) -> str:
         """The base address, without a vendor's prefix."""
         host = f"[{self._host}]" if ":" in self._host else self._host

@@ -75,12 +75,13 @@ def test_its_options_reach_the_server(home):
         response={"status": 200, "body": "{}"},
     )
     (home / "mine" / "openai" / "broken.json").write_text('{"version": 1,\n]')
-    (home / "outage.yaml").write_text("version: 1\nfaults:\n  - {provider: anthropic, kind: http_error, status: 529}\n")
-    with started(home, "--fixtures", "mine", "--fixtures-only", "--scenario", "outage.yaml", "--seed", "3") as (
-        _,
-        url,
-        told,
-    ):
+    (home / "outage.yaml").write_text(
+        "version: 1\nfaults:\n  - {provider: anthropic, kind: http_error, status: 529}\n"
+        "  - {provider: bedrock-eu, kind: hang}\n"
+    )
+    options = ("--fixtures", "mine", "--fixtures-only", "--scenario", "outage.yaml", "--seed", "3")
+    with started(home, *options) as (_, url, told):
+        assert any("no fault meets bedrock-eu" in line for line in told)
         assert any("nothing else answers" in line for line in told)
         broken = next(line for line in told if "broken.json" in line)
         assert "line 2" in broken

@@ -259,6 +259,16 @@ async def test_a_request_brings_several_and_its_own_count_first():
     assert entry["fault"] == "latency add=3.0, rate_limit retry_after=2.0, http_error status=503"
 
 
+async def test_delays_add_up_even_equal_ones():
+    clock = FakeClock()
+    async with tapped(clock=clock) as rig:
+        await rig.provoke("openai", "latency:2", "latency:2")
+        assert (await rig.ask(CHAT, chat(), headers={"x-wiretap-fault": "latency:2"})).status == 200
+        (entry,) = await rig.journal()
+    assert entry["ms"] == pytest.approx(6000)
+    assert entry["fault"] == ", ".join(["latency add=2.0"] * 3)
+
+
 async def test_a_quota_counts_requests_and_tells_when_it_is_full_again():
     clock = FakeClock()
     async with tapped(clock=clock) as rig:
