@@ -35,7 +35,7 @@ def clock_time(at_us: int) -> str:
 
 
 def short_time(at_us: int) -> str:
-    """`1:32`: minutes and whole seconds."""
+    """`1:32`: minutes and whole seconds; of hours too, `70:00`."""
     minutes, seconds = divmod(at_us // 1_000_000, 60)
     return f"{minutes}:{seconds:02d}"
 
