@@ -42,7 +42,7 @@ def test_constraints_are_exact_and_name_no_index() -> None:
 def test_a_command_works(cli: Cli, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if "|" in line:
         given, _, line = line.partition(" | ")
-        monkeypatch.setattr("sandbox.cli.ask._read_stdin", lambda: shlex.split(given)[1])
+        monkeypatch.setattr("sandbox.cli.ask.read_stdin", lambda: shlex.split(given)[1])
     program, *arguments = shlex.split(line)
     assert program == "sandbox"
     ran = cli(*arguments)
