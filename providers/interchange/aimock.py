@@ -15,6 +15,7 @@ from providers import factory
 from providers.dialects import api_of
 from providers.dialects.accumulator import events_of
 from providers.dialects.base import Dialect, WireError
+from providers.errors import InvalidRequestError
 from providers.exchange.document import Document, shown
 from providers.exchange.format import Chunk, Exchange, Failure, RecordedRequest, RecordedResponse
 from providers.faults import Fault
@@ -46,8 +47,7 @@ def take(document: dict[str, Any], where: str, *, provider: str = "openai") -> T
     vendor = cast("WireProvider", factory.create(provider, mock_mode=True))
     taken = Taken()
     for number, entry in enumerate(Document(document, where).inners("fixtures")):
-        exchange = _Entry(entry, vendor, f"{where}: {shown('fixtures', number)}", taken).exchange(number)
-        if exchange is not None:
+        for exchange in _Entry(entry, vendor, f"{where}: {shown('fixtures', number)}", taken).exchanges(number):
             exchange.source = {"format": "aimock", "fixture": number}
             taken.exchanges.append(exchange)
     return taken
@@ -67,48 +67,71 @@ class _Entry:
         self._model = vendor.resolve_model(model) or model
 
     def note(self, sentence: str) -> None:
-        self.taken.note(self.place, sentence)
+        """Once, though there may be two forms."""
+        if f"{self.place}: {sentence}" not in self.taken.notes:
+            self.taken.note(self.place, sentence)
 
-    def exchange(self, number: int) -> Exchange | None:
+    def exchanges(self, number: int) -> list[Exchange]:
+        """One, in the form that the fixture tells of, and where streams are an API of their own the other form too."""
         answer = self.response
         failure = answer.inner("error") if answer.raw.get("error") is not None else None
         if failure is None and not {"content", "toolCalls", "blocks"} & set(answer.raw):
             kinds = ", ".join(map(repr, answer.raw)) or "nothing"
             self.note(f"an answer of {kinds} is none of a chat; left out")
-            return None
+            return []
         endpoint = self.match.text("endpoint")
         if endpoint not in (None, "chat"):
             self.note(f"match.endpoint {endpoint!r} is no chat; left out")
-            return None
+            return []
         question = self.match.text("userMessage")
         others = [name for name in self.match.raw if name not in _MATCHED and self.match.raw[name] is not None]
         if question is None and others:
             self.note(f"it matches by {' and '.join(others)} alone, for which there is no rule here; left out")
-            return None
+            return []
         for name in others:
             self.note(f"match.{name} is not looked at here")
         timing = Timing.of(self.entry)
         stream = failure is None and self._streamed(timing)
-        exchange = self._asked(question, number, stream=stream)
+        forms = [stream]
+        name = self._dialect().name
+        if api_of(name, stream=True) != api_of(name):
+            forms.append(not stream)
+        turn = self._turn()
+        self._say_what_is_left()
+        found = []
+        for form in forms:
+            try:
+                found.append(self._exchange(question, number, turn, failure, timing, stream=form))
+            except InvalidRequestError as error:
+                # Such as a stream of a model that has none.
+                self.note(f"{error.message}; left out")
+        return found
+
+    def _exchange(
+        self,
+        question: str | None,
+        number: int,
+        turn: int | None,
+        failure: Document | None,
+        timing: Timing,
+        *,
+        stream: bool,
+    ) -> Exchange:
+        exchange = self._asked(question, stream=stream)
+        exchange.sequence = turn
         if failure is not None:
             exchange.response = self._refusal(failure)
         else:
-            completion = self._completion(number)
-            exchange.response, exchange.error = self._answered(completion, timing, stream=stream)
-        self._say_what_is_left()
+            exchange.response, exchange.error = self._answered(self._completion(number), timing, stream=stream)
         return exchange
 
     # --- the question -----------------------------------------------------------------------------------------------
 
-    def _asked(self, question: str | None, number: int, *, stream: bool) -> Exchange:
+    def _asked(self, question: str | None, *, stream: bool) -> Exchange:
         vendor = self.vendor
         system = self.match.raw.get("systemMessage")
         if isinstance(system, list):
             system = "\n".join(map(str, system))
-        if system is not None:
-            self.note("match.systemMessage is kept in the request, but not looked at here")
-        if self.match.raw.get("model") is not None:
-            self.note("match.model is kept in the request, but any model is answered")
         dialect = self._dialect()
         body = dialect.encode_request(
             GenerationRequest(prompt=question or _ANY_QUESTION, system=system or None, model=self._model),
@@ -127,7 +150,6 @@ class _Entry:
             # A part of the question is enough for aimock.
             match="any" if question is None else "regex",
             pattern=None if question is None else re.escape(question),
-            sequence=self._turn(),
         )
 
     def _dialect(self) -> Dialect:
@@ -216,6 +238,10 @@ class _Entry:
     # --- what is left -----------------------------------------------------------------------------------------------
 
     def _say_what_is_left(self) -> None:
+        if self.match.raw.get("systemMessage") is not None:
+            self.note("match.systemMessage is kept in the request, but not looked at here")
+        if self.match.raw.get("model") is not None:
+            self.note("match.model is kept in the request, but any model is answered")
         known = {"match", "response", "metadata", *STREAMED}
         for name in self.entry.raw:
             if name not in known:

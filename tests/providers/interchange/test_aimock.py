@@ -29,7 +29,9 @@ def taken(*entries: Any, provider: str = "openai") -> Taken:
 
 
 def only(entry: dict[str, Any], provider: str = "openai") -> Exchange:
-    (exchange,) = taken(entry, provider=provider).exchanges
+    exchange, *other = taken(entry, provider=provider).exchanges
+    # Where streams are an API of their own, a fixture answers both.
+    assert len(other) == (provider in ("bedrock", "gemini"))
     return exchange
 
 
@@ -123,6 +125,19 @@ async def test_every_status(status: int | None, error_class: str) -> None:
     assert (row["error_class"], row["error_message"], row["error_type"], row["error_code"]) == (
         error_class, "No", None, None,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [{}, {"chunkSize": 3}], ids=["whole", "stream"])
+@pytest.mark.parametrize("provider", ["bedrock", "gemini"])
+async def test_both_forms_are_answered_where_a_stream_is_an_api_of_its_own(provider: str, more: dict[str, Any]) -> None:
+    both = taken(says("Hi there", **more), provider=provider).exchanges
+    assert [streamed(exchange) for exchange in both] == [bool(more), not more]
+    assert len({exchange.api for exchange in both}) == 2
+    for exchange in both:
+        assert (await replay(exchange))["text"] == "Hi there"
+    refused = taken(says(response={"error": {"message": "No"}, "status": 503}), provider=provider)
+    assert [exchange.response and exchange.response.status for exchange in refused.exchanges] == [503, 503]
+    assert len(refused.notes) == len(set(refused.notes))
 
 
 # --- questions --------------------------------------------------------------------------------------------------------
