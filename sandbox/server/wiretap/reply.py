@@ -79,12 +79,18 @@ class Reply(web.StreamResponse):
         await self._drained()
 
     async def relay(
-        self, status: int, headers: Mapping[str, str], source: AsyncIterator[bytes], *, stream: bool
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        source: AsyncIterator[bytes],
+        *,
+        stream: bool,
+        computed: bool = False,
     ) -> None:
         """A body piece by piece, each as soon as the source pauses after it.
 
-        One that is no `stream` and came without a pause goes out with its length. Raises what the source raises; what
-        came before that has been sent.
+        One that is no `stream` and came without a pause goes out with its length. Where the body is `computed` first
+        the headers wait for it. Raises what the source raises; what came before that has been sent.
         """
         self.code = status
         if self._request.method == "HEAD":
@@ -94,7 +100,8 @@ class Reply(web.StreamResponse):
         if not self._chunked:
             self._kept = False
         self._head = self._opening(status, headers, "transfer-encoding: chunked\r\n" if self._chunked else "")
-        self._schedule()
+        if not computed:
+            self._schedule()
         try:
             async for piece in source:
                 if piece:

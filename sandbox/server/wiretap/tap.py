@@ -262,7 +262,11 @@ class Wiretap:
             if isinstance(response, WholeResponse):
                 await reply.whole(response.status, response.headers, await response.read())
             else:
-                await reply.relay(response.status, response.headers, response.chunks(), stream=wire.stream)
+                # A whole answer with a pace is not begun before all of it is written.
+                computed = not wire.stream and getattr(response, "tokens_per_second", None) is not None
+                await reply.relay(
+                    response.status, response.headers, response.chunks(), stream=wire.stream, computed=computed
+                )
         except FixtureError as error:
             await self._refuse(reply, entry, vendor, wire, ModelNotFoundError(str(error), status=404))
         except ProviderTimeoutError:
