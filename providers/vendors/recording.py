@@ -42,7 +42,7 @@ class _Claim(NamedTuple):
     provider: str
     base_path: str
     """What the address of the API puts before every path."""
-    secrets: tuple[str, ...]
+    secrets: Callable[[], Sequence[str]]
     case: str | None
     armed: bool
     """It was asked for by itself, so that another one is owed where it comes to nothing."""
@@ -103,18 +103,23 @@ class Recorder:
         self._armed.clear()
 
     def wrap(
-        self, transport: Transport, *, provider: str, base_url: str | None = None, secrets: Sequence[str] = ()
+        self,
+        transport: Transport,
+        *,
+        provider: str,
+        base_url: str | None = None,
+        secrets: Callable[[], Sequence[str]] = tuple,
     ) -> Transport:
-        """The transport with this recorder listening in. `base_url`: what paths are relative to."""
+        """The transport with this recorder listening in. `base_url`: what paths are relative to. `secrets`: the
+        credentials of the moment, as some change while the program runs."""
         base_path = urlsplit(base_url or "").path.rstrip("/")
-        known = (*self._secrets, *secrets)
 
         def begin(request: WireRequest) -> Keep | None:
             armed = bool(self._armed)
             if not armed and not self.always:
                 return None
             case = self._armed.popleft() if armed else None
-            claim = _Claim(provider, base_path, known, case, armed)
+            claim = _Claim(provider, base_path, secrets, case, armed)
             return lambda captured: self._keep(captured, claim)
 
         return RecordingTransport(transport, begin=begin, clock=self._clock)
@@ -134,7 +139,8 @@ class Recorder:
         try:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
-            future = self._executor.submit(self._save, captured, claim)
+            secrets = (*self._secrets, *claim.secrets())
+            future = self._executor.submit(self._save, captured, claim, secrets)
         except RuntimeError:
             # The interpreter is about to end.
             return
@@ -191,13 +197,13 @@ class Recorder:
 
     # --- on the thread ----------------------------------------------------------------------------------------------
 
-    def _save(self, captured: Captured, claim: _Claim) -> Saved | None:
+    def _save(self, captured: Captured, claim: _Claim, secrets: Sequence[str]) -> Saved | None:
         """The file; None where the caller left before the answer was whole. Raises FixtureError."""
         from providers.exchange.recordings import Recordings
         from providers.vendors.captured import exchange_of
 
         exchange = exchange_of(
-            captured, provider=claim.provider, origin=self.origin, base_path=claim.base_path, secrets=claim.secrets
+            captured, provider=claim.provider, origin=self.origin, base_path=claim.base_path, secrets=secrets
         )
         if exchange is None:
             return None

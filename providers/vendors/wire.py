@@ -254,7 +254,7 @@ class WireProvider(BaseLLMProvider):
         )
 
     def _recorded(self, transport: Transport, recorder: Recorder) -> Transport:
-        return recorder.wrap(transport, provider=self.kind, base_url=self.base_url, secrets=self.secrets())
+        return recorder.wrap(transport, provider=self.kind, base_url=self.base_url, secrets=self.secrets)
 
     async def close(self) -> None:
         transport, self._transport = self._transport or self._given, None

@@ -36,7 +36,9 @@ from providers.transports.replay import ReplayTransport
 from providers.types import GenerationRequest, StreamEvent, TextDelta, ToolCall
 from providers.vendors.anthropic import AnthropicProvider
 from providers.vendors.azure_openai import AzureOpenAIProvider
+from providers.vendors.bedrock import BedrockProvider
 from providers.vendors.conformance import compare, provider_of, replay
+from providers.vendors.gemini import GeminiProvider
 from providers.vendors.openai import OpenAIProvider
 from providers.vendors.recording import Recorder, Saved
 from providers.vendors.wire import WireProvider
@@ -272,6 +274,12 @@ async def test_provoked_faults_are_kept_where_that_is_asked(tmp_path: Path, prov
 
 # --- nothing secret -------------------------------------------------------------------------------------------------
 
+AWS = {
+    "aws_access_key_id": "AKIACANARY0123456789",
+    "aws_secret_access_key": "canary/secret+0123456789012345678901234",
+    "aws_session_token": KEY,
+    "region": "us-east-1",
+}
 STACKS = {
     "aiohttp": lambda url, recorder: OpenAIProvider(
         api_key=KEY, base_url=url + "/v1", transport_kind="aiohttp", recorder=recorder, organization="org-canary-1"
@@ -287,6 +295,13 @@ STACKS = {
     ),
     "anthropic aiohttp": lambda url, recorder: AnthropicProvider(
         api_key=KEY, base_url=url, transport_kind="aiohttp", recorder=recorder
+    ),
+    "gemini": lambda url, recorder: GeminiProvider(api_key=KEY, base_url=url, recorder=recorder),
+    "bedrock, signed by us": lambda url, recorder: BedrockProvider(
+        base_url=url, transport_kind="aiohttp", recorder=recorder, **AWS
+    ),
+    "bedrock, boto3": lambda url, recorder: BedrockProvider(
+        base_url=url, transport_kind="sdk", recorder=recorder, **AWS
     ),
 }
 
@@ -333,7 +348,7 @@ async def test_nothing_secret_reaches_a_file_a_log_or_an_error(
     assert len(watched.files()) == 4
     assert watched.failed == []
     written = "".join(path.read_text() + str(path) for path in watched.files())
-    for form in (KEY, KEY.replace("/", "\\/"), "canary", "org-canary"):
+    for form in (KEY, KEY.replace("/", "\\/"), "canary", "CANARY"):
         assert form not in written
         assert form not in caplog.text
         assert form not in "".join(errors)
