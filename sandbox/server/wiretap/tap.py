@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -25,7 +25,6 @@ from providers.errors import (
     ServiceUnavailableError,
 )
 from providers.exchange import FixtureLibrary
-from providers.exchange.framing import STREAM_APIS
 from providers.faults import FaultBoard, FaultSource
 from providers.mock.refusals import refusal
 from providers.mock.simulated import Simulation
@@ -34,11 +33,11 @@ from providers.transports.damage import FOREVER
 from sandbox.core.offline import is_local
 from sandbox.server.wiretap import control
 from sandbox.server.wiretap.clients import settings
+from sandbox.server.wiretap.intake import BODILESS, body_of, take_in
 from sandbox.server.wiretap.journal import Entry, Journal
-from sandbox.server.wiretap.listings import LISTED
 from sandbox.server.wiretap.provoked import HEADER, Chosen, Own
 from sandbox.server.wiretap.reply import RESET_GRACE, Reply
-from sandbox.server.wiretap.routes import PREFIXES, Found, Unknown, find
+from sandbox.server.wiretap.routes import PREFIXES, Unknown, find
 from sandbox.server.wiretap.vendor import TappedRequest, Vendor
 
 if TYPE_CHECKING:
@@ -58,10 +57,6 @@ MAX_BODY: Final = 32 << 20
 HINT: Final = "x-wiretap-hint"
 ENDING: Final = 0.5
 """Seconds that answers under way get when the server ends."""
-
-_STREAM_UNLESS_TOLD: Final = frozenset({"chat", "generate"})
-"""Ollama's APIs, which stream unless told not to."""
-_BODILESS: Final = frozenset({"GET", "HEAD"})
 
 
 class Wiretap:
@@ -217,14 +212,12 @@ class Wiretap:
             target = str(request.rel_url)
         path, _, query = target.partition("?")
         reply = Reply(request, clock)
-        if path.startswith(control.PREFIX):
-            await self._control(request, reply, path, query)
-            return reply
         entry = Entry(clock.time_us(), request.method, path)
         task = asyncio.current_task()
         self._handling.add(task)
+        own = path.startswith(control.PREFIX)
         try:
-            await self._answer(request, reply, entry, path, query)
+            await (self._control if own else self._answer)(request, reply, entry, path, query)
         except (asyncio.CancelledError, ConnectionError):
             entry.hint = entry.hint or "the client left before the end"
             raise
@@ -235,7 +228,8 @@ class Wiretap:
             reply.finish()
             entry.status, entry.bytes = reply.code, reply.sent
             entry.took_ms = (clock.monotonic() - began) * 1000
-            self.journal.add(entry)
+            if not own:
+                self.journal.add(entry)
         return reply
 
     async def _answer(self, request: web.BaseRequest, reply: Reply, entry: Entry, path: str, query: str) -> None:
@@ -250,7 +244,7 @@ class Wiretap:
             f"{found.path}?{query}" if query else found.path, b"", method=request.method, api=route.api, entry=entry
         )
         try:
-            await self._read(request, reply, wire, found)
+            await take_in(request, reply, wire)
             chosen = self._chosen(request, vendor)
         except (ProviderError, InputError) as error:
             await self._refuse(reply, entry, vendor, wire, error)
@@ -280,50 +274,6 @@ class Wiretap:
             if response is not None:
                 await response.close()
 
-    async def _read(self, request: web.BaseRequest, reply: Reply, wire: TappedRequest, found: Found) -> None:
-        """Take the body in, and from it the model and whether a stream is wanted. Raises InvalidRequestError."""
-        if request.method in _BODILESS:
-            return
-        wire.body = await self._body(request, reply)
-        try:
-            asked = orjson.loads(wire.body)
-        except ValueError as error:
-            raise InvalidRequestError(f"The body of the request is not valid JSON: {error}", status=400) from None
-        if not isinstance(asked, dict):
-            raise InvalidRequestError("The body of the request must be a JSON object.", status=400)
-        model, entry = asked.get("model"), wire.entry
-        if entry is not None and found.model is None and isinstance(model, str):
-            entry.model = model
-        api = wire.api
-        if api in STREAM_APIS:
-            wire.stream = True
-        elif api in _STREAM_UNLESS_TOLD:
-            wire.stream = asked.get("stream") is not False
-        elif api not in LISTED:
-            wire.stream = asked.get("stream") is True
-
-    async def _body(self, request: web.BaseRequest, reply: Reply) -> bytes:
-        headers = request.headers
-        length = headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self._max_body:
-            raise self._too_large(reply)
-        transport = request.transport
-        if headers.get("Expect", "").lower() == "100-continue" and transport is not None:
-            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        try:
-            return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise self._too_large(reply) from None
-        except (web.RequestPayloadError, http_exceptions.HttpProcessingError) as error:
-            reply.close_after()
-            raise InvalidRequestError(f"The body of the request cannot be read: {error}", status=400) from None
-
-    def _too_large(self, reply: Reply) -> InvalidRequestError:
-        reply.close_after()
-        return InvalidRequestError(
-            f"The request is larger than {self._max_body} bytes, which is the most that is read.", status=413
-        )
-
     def _chosen(self, request: web.BaseRequest, vendor: Vendor) -> Chosen | None:
         """What meets this request; None: nothing does, and it comes at once. Raises InputError for a wrong header."""
         header = request.headers.get(HEADER)
@@ -352,7 +302,7 @@ class Wiretap:
         entry.provider = unknown.provider
         entry.hint = _hint(request.method, path, unknown)
         with suppress(InvalidRequestError):
-            await self._body(request, reply)
+            await body_of(request, reply)
         if unknown.provider is None:
             body = orjson.dumps({"error": entry.hint})
             status, headers = 404, {"content-type": "application/json"}
@@ -384,14 +334,13 @@ class Wiretap:
         while True:
             await self._clock.sleep(FOREVER)
 
-    async def _control(self, request: web.BaseRequest, reply: Reply, path: str, query: str) -> None:
+    async def _control(self, request: web.BaseRequest, reply: Reply, entry: Entry, path: str, query: str) -> None:
         headers = {"content-type": "application/json"}
         status = 200
         try:
-            if not is_local(_host(request.headers.get("Host", ""))):
-                # A page of some other site, in a browser on this machine, has this address only by a name of its own.
+            if _foreign(request.headers):
                 raise control.Refused(403, "the wiretap is controlled from this machine only; ask for 127.0.0.1")
-            body = b"" if request.method in _BODILESS else await self._body(request, reply)
+            body = b"" if request.method in BODILESS else await body_of(request, reply)
             value = control.carry_out(self, request.method, path, query, body)
         except InvalidRequestError as error:
             status, value = error.status or 400, {"error": error.message}
@@ -410,7 +359,15 @@ def _hint(method: str, path: str, unknown: Unknown) -> str:
     return f"there is no {path[:200]}{prefixed}{meant}"
 
 
-def _host(header: str) -> str:
-    """The name of a Host header, without its port."""
-    name = header.rpartition(":")[0] if header.rpartition(":")[2].isdecimal() and header.count(":") == 1 else header
-    return name[1:].partition("]")[0] if name.startswith("[") else name
+def _foreign(headers: Mapping[str, str]) -> bool:
+    """Whether a page of some other site asks, in a browser on this machine: by its origin, or by a name of its own."""
+    host, origin = headers.get("Host", ""), headers.get("Origin")
+    return not all(is_local(_name(address)) for address in (host, origin) if address is not None)
+
+
+def _name(address: str) -> str:
+    """The host of `host`, `host:port` or an origin."""
+    place = address.rpartition("://")[2]
+    if place.startswith("["):
+        return place[1:].partition("]")[0]
+    return place.partition(":")[0]

@@ -138,6 +138,18 @@ async def test_a_body_over_the_limit_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://localhost:3000", 200), ("http://127.0.0.1", 200), ("http://[::1]:80", 200), ("https://evil.example", 403),
+     ("null", 403)],
+)  # fmt: skip
+async def test_a_page_of_another_site_is_not_listened_to(origin, status):
+    async with tapped() as rig:
+        assert (
+            await rig.ask(FAULTS, {"provider": "openai", "faults": []}, headers={"Origin": origin})
+        ).status == status
+
+
+@pytest.mark.parametrize(
     ("host", "status"),
     [("127.0.0.1:4010", 200), ("localhost", 200), ("[::1]:4010", 200), ("evil.example", 403),
      ("evil.example:4010", 403), ("127.0.0.1.evil.example", 403)],
