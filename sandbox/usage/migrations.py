@@ -118,7 +118,7 @@ _APPLIED = (
 
 def is_current(connection: sqlite3.Connection, steps: tuple[Step, ...] = STEPS) -> bool:
     """Whether the file is ours and its schema this program's."""
-    return _number(connection, "user_version") == len(steps) and _number(connection, "application_id") == APPLICATION_ID
+    return pragma(connection, "user_version") == len(steps) and pragma(connection, "application_id") == APPLICATION_ID
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: Path, clock: Clock, steps: tuple[Step, ...] = STEPS) -> None:
@@ -134,7 +134,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path, clock: Clock, s
         # Read again under the lock: another process may have done it meanwhile.
         if not is_current(connection, steps):
             check(connection, path, steps)
-            if _number(connection, "user_version") == 0:
+            if pragma(connection, "user_version") == 0:
                 _create(connection, steps, clock)
             else:
                 _upgrade(connection, steps)
@@ -147,8 +147,9 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path, clock: Clock, s
         raise
 
 
-def _number(connection: sqlite3.Connection, pragma: str) -> int:
-    value: int = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    """The value of a pragma that is a number."""
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
     return value
 
 
@@ -156,8 +157,8 @@ def check(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...] = 
     """Raise UsageUnavailable for a database of a newer version of this program, or of another program."""
     # Tables first: another process may be making this database now, and its mark comes in the commit of its tables.
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    ours = _number(connection, "application_id") == APPLICATION_ID
-    version, known = _number(connection, "user_version"), len(steps)
+    ours = pragma(connection, "application_id") == APPLICATION_ID
+    version, known = pragma(connection, "user_version"), len(steps)
     if tables and not ours:
         raise UsageUnavailable(f"{path} is a database of another program; name another file for the usage database")
     if version > known:

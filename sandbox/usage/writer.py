@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +175,7 @@ class UsageWriter:
             self._lose(1)
 
     def _commit(self, batch: Sequence[UsageRecord]) -> None:
-        with _transaction(self._link.get()) as connection:
+        with database.transaction(self._link.get()) as connection:
             rollups.add(connection, _insert(connection, batch))
 
     def _settle(self) -> None:
@@ -280,7 +279,7 @@ class UsageWriter:
 
     def _prune(self, before_us: int) -> int:
         deleted = 0
-        with _transaction(self._link.get()) as connection:
+        with database.transaction(self._link.get()) as connection:
             connection.execute(
                 "INSERT INTO fact (name, value) VALUES (?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
@@ -298,19 +297,6 @@ class UsageWriter:
             # As a script, because this statement gives back one page at each step, and execute() takes one step.
             connection.executescript(f"PRAGMA incremental_vacuum({PRUNE_CHUNK})")
         return deleted
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing, and alone: other processes wait for it, so that nobody adds to the same roll-up meanwhile."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _insert(connection: sqlite3.Connection, batch: Sequence[UsageRecord]) -> list[tuple[Any, ...]]:
