@@ -221,6 +221,20 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, wrong: dict[str,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_name_that_another_process_takes_at_that_moment_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = save(exchange(b"theirs"), tmp_path)
+    # What looks free is not any more when it is taken.
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    second = save(exchange(b"mine"), tmp_path)
+    assert [second.name, *(load(path).response.body for path in (first, second))] == [  # type: ignore[union-attr]
+        "chat-completions-stream-02.json",
+        b"theirs",
+        b"mine",
+    ]
+
+
 def test_a_file_system_without_links_does_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise OSError(95, "Operation not supported")

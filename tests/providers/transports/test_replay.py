@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import accumulate
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from providers.errors import ConnectionFailedError, ProviderTimeoutError
 from providers.exchange import Chunk, Exchange, RecordedRequest, RecordedResponse
@@ -71,6 +74,35 @@ def test_recorded_distances_are_kept_on_a_clock():
         return [clock.monotonic() async for _ in response.chunks()]
 
     assert run_virtual(main()) == pytest.approx([0.25, 0.29])
+
+
+@given(st.integers(0, 10**8), st.lists(st.integers(0, 10**8), max_size=6))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_recorded_times_are_kept_to_the_microsecond(headers: int, gaps: list[int]):
+    """However they are summed, and whatever a float makes of them."""
+
+    async def main() -> list[int]:
+        clock = VirtualClock(asyncio.get_running_loop())
+        exchange = recorded(*((us / 1000, b"x") for us in gaps))
+        exchange.response.after_ms = headers / 1000
+        began = clock.time_us()
+        response = await ReplayTransport(exchange, clock=clock).send(ASK)
+        return [clock.time_us() - began, *[clock.time_us() - began async for _ in response.chunks()]]
+
+    assert run_virtual(main()) == list(accumulate([headers, *gaps]))
+
+
+def test_a_slow_reader_delays_nothing_that_was_recorded():
+    async def main() -> list[float]:
+        clock = VirtualClock(asyncio.get_running_loop())
+        response = await ReplayTransport(recorded((100, b"a"), (100, b"b"), (100, b"c")), clock=clock).send(ASK)
+        times = []
+        async for _ in response.chunks():
+            times.append(clock.monotonic())
+            await clock.sleep(0.15 if len(times) == 1 else 0)
+        return times
+
+    assert run_virtual(main()) == pytest.approx([0.1, 0.25, 0.3])
 
 
 def test_a_replay_without_a_recording_is_a_mistake():
