@@ -6,7 +6,7 @@ import asyncio
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.errors import ConnectionFailedError, ProviderTimeoutError
@@ -76,6 +76,7 @@ def test_recorded_distances_are_kept_on_a_clock():
     assert run_virtual(main()) == pytest.approx([0.25, 0.29])
 
 
+@example(1001, [1003, 1005, 1007])  # microseconds that no float of milliseconds is exactly
 @given(st.integers(0, 10**8), st.lists(st.integers(0, 10**8), max_size=6))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_recorded_times_are_kept_to_the_microsecond(headers: int, gaps: list[int]):
