@@ -269,6 +269,14 @@ def node_speakers() -> list[Speaker]:
         Speaker("openai-node", "openai chat", "openaiChat", openai),
         Speaker("openai-node", "openai responses", "openaiResponses", openai, finish=("completed", "completed")),
         Speaker("anthropic-node", "messages", "anthropicMessages", anthropic, finish=("end_turn", "tool_use")),
-        Speaker("aws-sdk-node", "converse", "bedrockConverse", aws, finish=("end_turn", "tool_use")),
+        Speaker("aws-sdk-node", "converse", "bedrockConverseHttp1", aws, finish=("end_turn", "tool_use")),
+        Speaker(
+            "aws-sdk-node",
+            "converse, HTTP/2",
+            "bedrockConverse",
+            # Over HTTP/2 this client takes a stream that was reset for one that has ended.
+            aws | {"reset": "Error", "cut": None},
+            finish=("end_turn", "tool_use"),
+        ),
         Speaker("aws-sdk-node", "invoke", "bedrockInvoke", aws, finish=("end_turn", "tool_use")),
     ]

@@ -33,6 +33,7 @@ from providers.transports.damage import FOREVER
 from sandbox.core.offline import is_local
 from sandbox.server.wiretap import control
 from sandbox.server.wiretap.clients import settings
+from sandbox.server.wiretap.http2 import Front
 from sandbox.server.wiretap.intake import BODILESS, body_of, take_in
 from sandbox.server.wiretap.journal import Entry, Journal
 from sandbox.server.wiretap.provoked import HEADER, Chosen, Own
@@ -55,6 +56,8 @@ _http_logger.addFilter(
 MAX_BODY: Final = 32 << 20
 """Bytes of a request; the vendors' own limits lie between 20 and 32 MB."""
 HINT: Final = "x-wiretap-hint"
+BACKLOG: Final = 128
+"""Connections that may wait to be taken."""
 ENDING: Final = 0.5
 """Seconds that answers under way get when the server ends."""
 
@@ -99,7 +102,8 @@ class Wiretap:
         self._standing: tuple[FaultSource, ...] = (self.faults, *([schedule] if schedule is not None else []))
         self._prices: Catalogue | None = None
         self._handling: set[asyncio.Task[Any] | None] = set()
-        self._runner: web.ServerRunner | None = None
+        self._server: web.Server | None = None
+        self._listening: asyncio.Server | None = None
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -122,9 +126,9 @@ class Wiretap:
 
     @property
     def port(self) -> int:
-        if self._runner is None or not self._runner.addresses:
+        if self._listening is None or not self._listening.sockets:
             return self._port
-        return int(self._runner.addresses[0][1])
+        return int(self._listening.sockets[0].getsockname()[1])
 
     @property
     def clients(self) -> list[tuple[str, str]]:
@@ -143,28 +147,23 @@ class Wiretap:
             access_log=None,
             logger=_http_logger,
         )
-        runner = web.ServerRunner(server, shutdown_timeout=ENDING)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
+        self._listening = await asyncio.get_running_loop().create_server(
+            lambda: Front(server, lambda: self.url, self._max_body), self._host, self._port, backlog=BACKLOG
+        )
+        self._server = server
         if self._schedule is not None:
             self._schedule.start()
 
     async def close(self) -> None:
         """Cut what is under way and stop listening; safe to call twice."""
-        runner, self._runner = self._runner, None
-        if runner is None:
+        listening, self._listening = self._listening, None
+        if listening is None or self._server is None:
             return
-        for site in list(runner.sites):
-            await site.stop()
+        listening.close()
         for task in list(self._handling):
             if task is not None:
                 task.cancel()
-        await runner.cleanup()
+        await self._server.shutdown(ENDING)
 
     async def __aenter__(self) -> Wiretap:
         await self.start()

@@ -69,14 +69,14 @@ async function anthropicMessages(form, headers) {
   };
 }
 
-function bedrockClient(headers) {
+function bedrockClient(headers, http1) {
   const client = new aws.BedrockRuntimeClient({
     region: "us-east-1",
     endpoint: `${url}/bedrock`,
     credentials: { accessKeyId: "not-a-key-id", secretAccessKey: "not-a-key" },
     maxAttempts: 1,
-    // Its default is HTTP/2, which needs TLS or a server that speaks it in the clear.
-    requestHandler: new NodeHttpHandler(),
+    // Its default is HTTP/2.
+    ...(http1 ? { requestHandler: new NodeHttpHandler() } : {}),
   });
   client.middlewareStack.add(
     (next) => (args) => {
@@ -88,8 +88,8 @@ function bedrockClient(headers) {
   return client;
 }
 
-async function bedrockConverse(form, headers) {
-  const client = bedrockClient(headers);
+async function bedrockConverse(form, headers, http1 = false) {
+  const client = bedrockClient(headers, http1);
   const asked = {
     modelId: "anthropic.claude-3-haiku-20240307-v1:0",
     system: [{ text: system }],
@@ -130,7 +130,7 @@ async function bedrockConverse(form, headers) {
 }
 
 async function bedrockInvoke(form, headers) {
-  const client = bedrockClient(headers);
+  const client = bedrockClient(headers, true);
   const body = { anthropic_version: "bedrock-2023-05-31", max_tokens: 200, system, messages: [{ role: "user", content: prompt }] };
   if (form.includes("tool")) {
     body.tools = [{ name: tool.name, description: tool.description, input_schema: tool.parameters }];
@@ -164,7 +164,14 @@ async function bedrockInvoke(form, headers) {
   return told;
 }
 
-const speakers = { openaiChat, openaiResponses, anthropicMessages, bedrockConverse, bedrockInvoke };
+const speakers = {
+  openaiChat,
+  openaiResponses,
+  anthropicMessages,
+  bedrockConverse,
+  bedrockConverseHttp1: (form, headers) => bedrockConverse(form, headers, true),
+  bedrockInvoke,
+};
 
 for (const { speaker, form, fault } of jobs) {
   let told;
@@ -176,3 +183,5 @@ for (const { speaker, form, fault } of jobs) {
   }
   console.log(JSON.stringify(told));
 }
+// Connections that HTTP/2 keeps open would keep the process.
+process.exit(0);

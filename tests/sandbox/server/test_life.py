@@ -106,7 +106,7 @@ async def test_a_client_that_does_not_read_does_not_fill_the_memory(tmp_path):
         await asyncio.sleep(0.2)
         (task,) = rig.tap._handling
         assert task is not None
-        waiting = [transport.get_write_buffer_size() for transport in rig.tap._runner.server._connections.values()]
+        waiting = [transport.get_write_buffer_size() for transport in rig.tap._server._connections.values()]
         assert max(waiting) < 1 << 20
         got = 0
         async with asyncio.timeout(10):
