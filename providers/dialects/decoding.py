@@ -167,7 +167,10 @@ class EventDecoder(Generic[P]):
         """Keep the error; `shown` is the text handed out, where that is not all that was read."""
         self.failure = error
         error.model = error.model or self.answer.model
-        error.billed = error.billed or self.answer.usage
+        usage = self.answer.usage
+        if error.billed is None and usage is not None and usage.input_tokens:
+            # No request is without input: servers that learn their numbers at the end begin with zeros.
+            error.billed = usage
         if isinstance(error, StreamInterruptedError):
             error.partial_text = self.answer.partial_text() if shown is None else shown
 

@@ -13,7 +13,8 @@ class Timing(NamedTuple):
 
     first_token: float
     """Seconds to the first token."""
-    tokens_per_second: float
+    tokens_per_second: float | None
+    """None: an answer is whole at its first token."""
 
 
 class Pace(Protocol):

@@ -5,9 +5,9 @@ An answer comes from a matching recorded exchange, else from the synthetic write
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from providers.clock import SYSTEM_CLOCK, Clock
 from providers.dialects import spoken
@@ -20,7 +20,7 @@ from providers.mock.writer import Dice, SyntheticWriter, Written, pieces_of
 from providers.transports.base import WireRequest, WireResponse
 from providers.transports.canned import PiecewiseResponse, WholeResponse
 from providers.transports.replay import replayed
-from providers.types import Completion, StreamFinished, TextDelta, ToolCallDelta
+from providers.types import Completion, GenerationRequest, Message, StreamFinished, TextDelta, ToolCallDelta
 
 if TYPE_CHECKING:
     from providers.exchange import Exchange, FixtureLibrary, Match, RecordedResponse
@@ -37,6 +37,20 @@ Observer = Callable[[WireRequest, str | None], None]
 """Hears of every request which recording answers it; None: the writer does."""
 
 
+class Writer(Protocol):
+    """What a simulated provider says."""
+
+    def dice(self, request: GenerationRequest, messages: Sequence[Message], provider: str, model: str) -> Dice:
+        """The choices that belong to this request."""
+        ...
+
+    def write(
+        self, request: GenerationRequest, *, provider: str, model: str, window: int | None, dice: Dice
+    ) -> Written:
+        """The answer. Raises the ProviderError that the provider refuses with."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Simulation:
     """How the simulated side of providers answers; one can be shared by all of them."""
@@ -49,8 +63,8 @@ class Simulation:
     """No match is an error: replay mode. Without a library the packaged recordings are meant."""
     window_of: Callable[[str, str], int | None] | None = None
     """The context window, in tokens, of a provider's model; None: prompts of any length are answered."""
-    writer: SyntheticWriter | None = None
-    """In place of one with `seed`."""
+    writer: Writer | None = None
+    """In place of the synthetic one with `seed`."""
 
 
 class SimulatedTransport:
@@ -70,10 +84,14 @@ class SimulatedTransport:
         self._observe = observe
         self._speech = VendorSpeech(provider, clock)
         self._library = chosen.library or (_packaged() if chosen.fixtures_only else None)
+        if self._library is not None:
+            from providers.exchange import Query
+
+            self._query = Query
         self._fixtures_only = chosen.fixtures_only
         self._turns: dict[str, int] = {}
         self._window_of = chosen.window_of
-        self._writer = chosen.writer or SyntheticWriter(chosen.seed)
+        self._writer: Writer = chosen.writer or SyntheticWriter(chosen.seed)
         self._pace: Pace = PACES[chosen.pace] if isinstance(chosen.pace, str) else chosen.pace
         self._paced = not isinstance(self._pace, Instant)
 
@@ -91,9 +109,7 @@ class SimulatedTransport:
     # --- from recordings ------------------------------------------------------------------------------------------
 
     def _recorded(self, library: FixtureLibrary, request: WireRequest) -> Match | None:
-        from providers.exchange import Query
-
-        query = Query(self._provider, request.api, request.body, request.path)
+        query = self._query(self._provider, request.api, request.body, request.path)
         return (library.require if self._fixtures_only else library.find)(query, self._turns)
 
     async def _replay(self, match: Match, request: WireRequest) -> WireResponse:
@@ -196,13 +212,18 @@ class SimulatedTransport:
 
     async def _stream(self, encoder: StreamEncoder, written: Written, rate: float | None) -> AsyncGenerator[bytes]:
         clock = self._clock
-        began = clock.monotonic()
+        began = now = clock.monotonic()
         yield encoder.start()
         for count, event in enumerate(_events(written), 1):
             yield encoder.event(event)
             if rate is not None:
+                held, now = clock.monotonic() - now, clock.monotonic()
+                if held > 1 / rate:
+                    # Whoever takes the bytes held them up, as a stall does: what is left comes as much later.
+                    began += held
                 # Up to a point in time, not for a while: many short sleeps would drift.
-                await clock.sleep(max(0.0, began + count / rate - clock.monotonic()))
+                await clock.sleep(max(0.0, began + count / rate - now))
+                now = clock.monotonic()
         yield encoder.finish(written.completion)
 
     async def close(self) -> None:

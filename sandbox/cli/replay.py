@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sandbox.scenarios.results import Result
 
 Speed = Literal["virtual", "1", "10"]
+Fidelity = Literal["provider", "wire"]
 
 
 def replay(
@@ -27,6 +28,7 @@ def replay(
     *,
     seed: int | None = None,
     speed: Speed = "virtual",
+    fidelity: Fidelity = "provider",
     trace: Path | None = None,
     report: Path | None = None,
     check: bool = False,
@@ -45,6 +47,8 @@ def replay(
         Draw with this seed in place of the scenario's own.
     speed
         virtual: as fast as it goes; 1 or 10: that many times real time, telling what happens. The result is the same.
+    fidelity
+        provider: fast; wire: the vendors' own classes read and write their real formats, faults are made of bytes.
     trace
         Write every event to this file, one JSON object a line.
     report
@@ -72,6 +76,7 @@ def replay(
             seed=seed,
             trace=trace,
             pace=_pace(speed),
+            fidelity=fidelity,
             observers=[] if speed == "virtual" else [_teller(output)],
         )
         for name in (presets or (None,))
@@ -118,7 +123,8 @@ def _tell(output: Output, scenario: Scenario, result: Result) -> None:
 
     m = result.metrics
     out = output.out
-    out.line(f"{result.scenario} · seed {result.seed} · preset {result.preset}", "bold")
+    wire = " · on the wire" if result.fidelity == "wire" else ""
+    out.line(f"{result.scenario} · seed {result.seed} · preset {result.preset}{wire}", "bold")
     if scenario.document.description:
         out.line(scenario.document.description, "dim")
     out.line()

@@ -233,6 +233,8 @@ class Result:
     trace_sha256: str
     cut: int = 0
     """Requests that were still under way at the bound after the end, and were cut off."""
+    fidelity: str = "provider"
+    """provider or wire."""
 
     @property
     def ok(self) -> bool:
@@ -246,6 +248,7 @@ class Result:
             "scenario": self.scenario,
             "seed": self.seed,
             "preset": self.preset,
+            "fidelity": self.fidelity,
             "virtual_seconds": self.virtual_seconds,
             "wall_seconds": round(self.wall_seconds, 3),
             **{name: numbers[name] for name in ("requests", "succeeded", "failed", "availability", "attempts")},

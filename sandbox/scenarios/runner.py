@@ -8,10 +8,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from providers import factory
-from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, sequential_ids
 from providers.errors import InputError, ProviderError
 from providers.pricing import Catalogue, catalogue
@@ -25,12 +24,16 @@ from sandbox.gateway.strategies import RoutingStrategy
 from sandbox.scenarios.draws import SeededDraws
 from sandbox.scenarios.faults import Schedule
 from sandbox.scenarios.loader import Scenario
+from sandbox.scenarios.parts import TURN, PartProvider, Turn
 from sandbox.scenarios.results import Result, Tally
 from sandbox.scenarios.schema import MAX_DRAIN, PolicyPart, ProviderPart
-from sandbox.scenarios.simulated import TURN, SimulatedProvider, Turn
 from sandbox.scenarios.traffic import Arrival, arrivals
 from sandbox.scenarios.verdict import judge
+from sandbox.scenarios.words import filled
 
+Fidelity = Literal["provider", "wire"]
+"""How true the providers are: `provider` says what would come of an attempt, `wire` lets the vendor's own class find it
+out from bytes."""
 Pace = Callable[[int, int], None]
 """Called before time moves on, with now and then in microseconds; takes its own time, in which nothing happens."""
 
@@ -43,12 +46,14 @@ def run(
     trace: Path | None = None,
     observers: Sequence[Observer] = (),
     pace: Pace | None = None,
+    fidelity: Fidelity = "provider",
 ) -> Result:
     """Run to the end and add up. `preset` and `seed` stand in for the scenario's own; `trace` writes the events.
 
     Raises ScenarioError or InputError for what cannot run, before anything has.
     """
-    lab = Lab(scenario, policy_of(scenario, preset), scenario.document.seed if seed is None else seed, observers)
+    chosen = scenario.document.seed if seed is None else seed
+    lab = Lab(scenario, policy_of(scenario, preset), chosen, observers, fidelity=fidelity)
     return lab.run(trace, pace)
 
 
@@ -80,10 +85,19 @@ def policy_of(scenario: Scenario, name: str | None = None) -> Policy:
 class Lab:
     """One run. Everything in it belongs to its virtual loop."""
 
-    def __init__(self, scenario: Scenario, policy: Policy, seed: int, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        policy: Policy,
+        seed: int,
+        observers: Sequence[Observer] = (),
+        *,
+        fidelity: Fidelity = "provider",
+    ) -> None:
         self.scenario = scenario
         self.policy = policy
         self.seed = seed
+        self.fidelity = fidelity
         self.prices: Catalogue = catalogue(scenario.document.prices)
         self.bus = Bus()
         self.tally = Tally(self.prices, EPOCH_US, scenario.document.expect)
@@ -150,7 +164,7 @@ class Lab:
     async def _ask(self, gateway: Gateway, index: int, arrival: Arrival) -> None:
         part = self.scenario.document.traffic[arrival.stream]
         request = GenerationRequest(
-            prompt=part.prompt,
+            prompt=filled(part.prompt, part.input_tokens),
             model=part.model,
             max_tokens=part.max_tokens,
             tenant_id=part.tenant,
@@ -184,9 +198,7 @@ class Lab:
             record=self.tally.record,
         )
         for position, part in enumerate(self._parts(), 1):
-            provider = SimulatedProvider(
-                part, seed=self.seed, schedule=schedule, clock=clock, prices=self.prices, resolve=_real(part)
-            )
+            provider = _player(self.fidelity)(part, seed=self.seed, schedule=schedule, clock=clock, prices=self.prices)
             self.tally.know(part.key, provider.kind, provider.model_id)
             gateway.register(
                 part.key,
@@ -228,6 +240,7 @@ class Lab:
             expectations=tuple(judge(one, tally) for one in self.scenario.document.expect),
             trace_sha256=self._hash.hexdigest(),
             cut=self.cut,
+            fidelity=self.fidelity,
         )
 
     def ids(self) -> list[str]:
@@ -235,9 +248,15 @@ class Lab:
         return [part.key for part in self._parts()]
 
 
-def _real(part: ProviderPart) -> BaseLLMProvider:
-    """The provider of that name, for what it knows of its vendor's models; it is never asked anything."""
-    return factory.create(part.name, model=part.model, mock_mode=True)
+def _player(fidelity: Fidelity) -> type[PartProvider]:
+    """What plays the scenario's providers."""
+    if fidelity == "wire":
+        from sandbox.scenarios.wired import WiredProvider
+
+        return WiredProvider
+    from sandbox.scenarios.simulated import SimulatedProvider
+
+    return SimulatedProvider
 
 
 def _ordered(counts: dict[str, int], ids: Sequence[str]) -> dict[str, int]:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from providers.base import BaseLLMProvider
-from providers.clock import Clock
 from providers.errors import (
     ConnectionFailedError,
-    ContextLengthError,
-    InvalidRequestError,
     MalformedResponseError,
     ProviderError,
     ProviderTimeoutError,
     StreamInterruptedError,
 )
 from providers.faults import TERMINAL, Fault
-from providers.pricing import Catalogue
 from providers.transports.damage import FOREVER
 from providers.transports.faulty import RESET_AFTER, provoked_error
 from providers.types import (
@@ -32,91 +25,59 @@ from providers.types import (
     TextDelta,
     TokenUsage,
 )
-from sandbox.scenarios.draws import draw, lognormal
-from sandbox.scenarios.faults import Schedule
-from sandbox.scenarios.schema import ProviderPart, Spread
+from sandbox.scenarios.parts import TURN, PartProvider, Turn
+from sandbox.scenarios.schema import ProviderPart
+from sandbox.scenarios.words import pieces, spoken
 
 PIECES: Final = 20
-"""Most pieces in which an answer is streamed; a cut or a stall comes at its own token all the same."""
-WORD: Final = "word "
+"""About the pieces in which an answer is streamed; a cut or a stall comes at its own token all the same."""
+LONGEST_PIECE: Final = 1.0
+"""Seconds that the tokens of one piece may take; a slow stream has more pieces."""
 
 
-@dataclass(slots=True)
-class Turn:
-    """One request of the scenario, on its way through the gateway in the request's metadata."""
+class SimulatedProvider(PartProvider):
+    """Fast: nothing is written in any format."""
 
-    index: int
-    input_tokens: int
-    output_tokens: int
-    attempts: int = 0
-
-
-TURN: Final = "scenario_turn"
-"""Key of a request's metadata under which its Turn lies."""
-
-
-class SimulatedProvider(BaseLLMProvider):
-    """Registered under the part's id, priced under its real name."""
-
-    def __init__(
-        self,
-        part: ProviderPart,
-        *,
-        seed: int,
-        schedule: Schedule,
-        clock: Clock,
-        prices: Catalogue,
-        resolve: BaseLLMProvider,
-    ) -> None:
-        """`resolve` is the real provider of that name, which knows its vendor's models and what they can do."""
-        self.kind = part.name  # type: ignore[misc]  # this one's own, not the class's
-        self._real = resolve
-        super().__init__(model=part.model, timeout=86_400.0, prices=prices, clock=clock)
-        self.model_id = resolve.resolve_model(part.model) or part.model
-        self.local = resolve.local  # type: ignore[misc]
-        self.prefills = resolve.prefills if part.prefills is None else bool(part.prefills)  # type: ignore[misc]
-        self._part = part
-        self._seed = seed
-        self._schedule = schedule
-        self._window = part.context_window
-
-    def resolve_model(self, model: str) -> str | None:
-        """It serves the model that the scenario gives it, by any of that model's names, and no other."""
-        if model == self.model:
-            return self._real.resolve_model(model) or model
-        resolved = self._real.resolve_model(model)
-        return resolved if resolved is not None and resolved == self._real.resolve_model(self.model) else None
+    def __init__(self, part: ProviderPart, **options: Any) -> None:
+        super().__init__(part, mock_mode=True, **options)
 
     # --- one attempt ----------------------------------------------------------------------------------------------
 
     async def attempt(self, request: GenerationRequest, model_id: str) -> Completion:
         turn, faults, first, pace = self._begin(request)
         fault = self._terminal(faults)
-        await self._fail_before(fault, first, request)
-        spoken = turn.output_tokens / pace if pace else 0.0
+        await self._fail_before(fault, request)
+        spent = turn.output_tokens / pace if pace else 0.0
         if fault is not None and fault.kind in ("stream_cut", "stream_stall"):
-            await self._break(fault, first, pace, turn, spoken)
+            await self._break(fault, first, pace, turn.output_tokens)
+        elif fault is not None and fault.kind == "error_event":
+            await self.clock.sleep(first)
         else:
-            await self.clock.sleep(first + spoken)
+            await self.clock.sleep(first + spent)
         self._spoil(fault)
         return self._completion(turn, model_id)
 
     async def stream_attempt(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[StreamEvent]:
         turn, faults, first, pace = self._begin(request)
         fault = self._terminal(faults)
-        await self._fail_before(fault, first, request)
+        await self._fail_before(fault, request)
+        if fault is not None and fault.kind == "wrong_content_type":
+            # What is no event stream is read as a whole, to see what it is.
+            await self.clock.sleep(first + (turn.output_tokens / pace if pace else 0.0))
+            raise self._stream_error(fault)
         began = self.clock.monotonic()
         total = turn.output_tokens
+        words = pieces(total)
         breaks = self._breaks_at(fault, total)
         sent = 0
-        for upto in _stops(total, breaks):
+        for upto in _stops(total, breaks, pace):
             at = began + first + (sent / pace if pace else 0.0)
             await self.clock.sleep(max(0.0, at - self.clock.monotonic()))
             if sent == breaks and fault is not None:
                 began += await self._break_stream(fault, turn, sent)
             if sent == 0:
                 yield StreamStarted(self.kind, model_id)
-            yield TextDelta(WORD * (upto - sent))
+            yield TextDelta("".join(words[sent:upto]))
             sent = upto
         at = began + first + (total / pace if pace else 0.0)
         await self.clock.sleep(max(0.0, at - self.clock.monotonic()))
@@ -128,19 +89,7 @@ class SimulatedProvider(BaseLLMProvider):
 
     def _begin(self, request: GenerationRequest) -> tuple[Turn, list[Fault], float, float | None]:
         """The turn, the faults of this attempt, seconds to the first token, tokens a second (None: at once)."""
-        turn: Turn = request.metadata[TURN]
-        attempt, turn.attempts = turn.attempts, turn.attempts + 1
-        key = self._part.key
-        faults = [
-            fault
-            for number, fault in self._schedule.numbered(key)
-            if fault.probability >= 1.0
-            or draw(self._seed, f"fault {number}", key, turn.index, attempt) < fault.probability
-        ]
-        latency = self._part.latency
-        if isinstance(latency, Spread):
-            unit = draw(self._seed, "latency", key, turn.index, attempt)
-            latency = round(lognormal(latency.p50, latency.p99, unit) * 1e6) / 1e6
+        turn, _, faults, latency = self._draw(request)
         pace = self._part.tokens_per_second
         add = 0.0
         for fault in faults:
@@ -163,11 +112,15 @@ class SimulatedProvider(BaseLLMProvider):
 
     # --- failing --------------------------------------------------------------------------------------------------
 
-    async def _fail_before(self, fault: Fault | None, first: float, request: GenerationRequest) -> None:
+    async def _fail_before(self, fault: Fault | None, request: GenerationRequest) -> None:
         """Raise what an attempt ends in that gives no answer."""
-        if fault is None:
-            self._check_window(request)
-            return
+        if fault is not None:
+            await self._fail(fault)
+        messages = request.messages
+        self._check_acceptable(request.metadata[TURN], messages[-1] if messages else None)
+
+    async def _fail(self, fault: Fault) -> None:
+        """Raise what a fault makes of an attempt, where it makes that before any answer."""
         match fault.kind:
             case "timeout":
                 await self.clock.sleep(FOREVER)
@@ -185,27 +138,20 @@ class SimulatedProvider(BaseLLMProvider):
             case "http_error" | "rate_limit" | "auth" | "content_filter":
                 await self.clock.sleep(fault.after)
                 raise provoked_error(fault, fault.retry_after)
-        self._check_window(request)
 
-    def _check_window(self, request: GenerationRequest) -> None:
-        window, turn = self._window, request.metadata[TURN]
-        if window is not None and turn.input_tokens > window:
-            raise ContextLengthError(
-                f"the prompt has {turn.input_tokens} tokens; the context window has {window}", status=400
-            )
-        messages = request.messages
-        if messages and messages[-1].get("role") == "assistant" and self._part.prefills == "refused":
-            raise InvalidRequestError("this model does not go on from an assistant's message", status=400)
-
-    async def _break(self, fault: Fault, first: float, pace: float | None, turn: Turn, spoken: float) -> None:
+    async def _break(self, fault: Fault, first: float, pace: float | None, total: int) -> None:
         """A whole answer whose connection breaks or stalls on the way."""
-        share = min(fault.after_tokens, turn.output_tokens)
-        await self.clock.sleep(first + (share / pace if pace else 0.0))
+        spent = total / pace if pace else 0.0
         if fault.kind == "stream_stall":
+            await self.clock.sleep(first + spent)
             await self.clock.sleep(FOREVER if fault.duration is None else fault.duration)
             if fault.duration is not None:
-                await self.clock.sleep(spoken - (share / pace if pace else 0.0))
                 return
+        elif pace and fault.after_tokens > total:
+            await self.clock.sleep(first + spent)
+            return
+        else:
+            await self.clock.sleep(first + (fault.after_tokens / pace if pace else 0.0))
         raise ConnectionFailedError(f"the connection to {self._part.key} broke in the middle of its answer")
 
     def _spoil(self, fault: Fault | None) -> None:
@@ -229,8 +175,6 @@ class SimulatedProvider(BaseLLMProvider):
                 return fault.after_tokens if fault.after_tokens <= total else None
             case "malformed_event":
                 return min(max(0, fault.event - 2), total)
-            case "wrong_content_type":
-                return 0
         return None
 
     async def _break_stream(self, fault: Fault, turn: Turn, sent: int) -> float:
@@ -264,7 +208,7 @@ class SimulatedProvider(BaseLLMProvider):
 
     def _completion(self, turn: Turn, model_id: str) -> Completion:
         return Completion(
-            text=_text(turn.output_tokens),
+            text=spoken(turn.output_tokens),
             finish_reason="stop",
             stop="stop",
             usage=TokenUsage(turn.input_tokens, turn.output_tokens),
@@ -273,15 +217,13 @@ class SimulatedProvider(BaseLLMProvider):
         )
 
 
-@lru_cache(64)
-def _text(tokens: int) -> str:
-    return WORD * tokens
-
-
-def _stops(total: int, breaks: int | None) -> list[int]:
-    """After how many tokens each piece of a stream ends; a fault's token is one of them."""
+def _stops(total: int, breaks: int | None, pace: float | None) -> list[int]:
+    """After how many tokens each piece of a stream ends; the last token before a fault is a piece of its own."""
     step = max(1, -(-total // PIECES))
+    if pace is not None:
+        # Whoever watches for silence sees the pauses between pieces, not those between tokens.
+        step = min(step, max(1, int(pace * LONGEST_PIECE)))
     stops = {*range(step, total, step), total}
-    if breaks is not None and 0 < breaks < total:
-        stops.add(breaks)
+    if breaks is not None:
+        stops.update(stop for stop in (breaks - 1, breaks) if 0 < stop < total)
     return sorted(stops)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import with_config
 from typing_extensions import TypedDict
@@ -30,6 +30,7 @@ class Replay(TypedDict):
     scenario: str
     seed: int
     preset: str
+    fidelity: Literal["provider", "wire"]
     virtual_seconds: float
     wall_seconds: float
     requests: Tokens
