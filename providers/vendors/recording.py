@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -77,8 +77,8 @@ class Recorder:
         self._failed = failed
         self._clock = clock
         self._armed: deque[str | None] = deque()
-        self._waiting = 0
-        self._pending: set[Future[Saved | None]] = set()
+        self._pending: dict[Future[Saved | None], int] = {}
+        """What is not told yet, with the bytes of each."""
         self._executor: ThreadPoolExecutor | None = None
         self._recordings: Recordings | None = None
         self._complaints: set[str] = set()
@@ -131,7 +131,7 @@ class Recorder:
             self._owe(claim)
             return
         size = sum(len(data) for _, data in captured.chunks) + len(captured.request.body)
-        if self._waiting + size > MAX_WAITING:
+        if sum(list(self._pending.values())) + size > MAX_WAITING:
             self._owe(claim)
             self._complain(f"{self.folder} does not take recordings as fast as they come; some are not kept")
             return
@@ -144,25 +144,26 @@ class Recorder:
         except RuntimeError:
             # The interpreter is about to end.
             return
-        self._waiting += size
-        self._pending.add(future)
+        self._pending[future] = size
 
         def done(future: Future[Saved | None]) -> None:
-            # A loop that is closed has nobody left who would want to know.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._settle, future, claim, size)
+            try:
+                loop.call_soon_threadsafe(self._settle, future, claim)
+            except RuntimeError:
+                # The loop is closed: nobody is left who would want to know.
+                self._pending.pop(future, None)
 
         future.add_done_callback(done)
 
-    def _settle(self, future: Future[Saved | None], claim: _Claim, size: int) -> None:
-        self._waiting -= size
-        self._pending.discard(future)
+    def _settle(self, future: Future[Saved | None], claim: _Claim) -> None:
+        self._pending.pop(future, None)
         try:
             saved = future.result()
         except FixtureError as error:
             self._complain(str(error))
         except Exception as error:
-            logger.exception("an exchange with %s was not kept", claim.provider)
+            told = "".join(traceback.format_exception(error))
+            logger.error("keeping an exchange failed: %s", redact(told, (*self._secrets, *claim.secrets())))
             self._complain(f"an exchange with {claim.provider} was not kept: {type(error).__name__}")
         else:
             if saved is None:
@@ -186,7 +187,7 @@ class Recorder:
 
     async def flush(self) -> None:
         """Return when everything that has passed is on disk, or is known not to get there."""
-        await asyncio.gather(*map(asyncio.wrap_future, self._pending), return_exceptions=True)
+        await asyncio.gather(*map(asyncio.wrap_future, list(self._pending)), return_exceptions=True)
 
     async def close(self) -> None:
         """Flush and end the thread; safe to call twice. What passes later starts a new one, so that nothing is lost."""

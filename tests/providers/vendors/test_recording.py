@@ -500,6 +500,39 @@ async def test_a_crowd_of_answers_does_not_fill_the_memory(
     assert watched.saved[-1].exchange.request.body["messages"][0]["content"] == "And now?"
 
 
+async def test_a_mistake_of_our_own_is_logged_without_what_it_holds(
+    vendor: FakeVendor, watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError(f"with {KEY} in it")
+
+    monkeypatch.setattr("providers.vendors.captured.completed", broken)
+    async with openai(vendor, watched) as provider:
+        assert (await provider.generate("Hi")).text == fake_vendor.TEXT
+    await watched.recorder.close()
+    assert watched.failed == ["an exchange with openai was not kept: ZeroDivisionError"]
+    assert "keeping an exchange failed: Traceback" in caplog.text
+    assert "ZeroDivisionError: with [redacted] in it" in caplog.text
+
+
+def test_one_recorder_serves_loop_after_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(tmp_path)
+    gate = threading.Event()
+    monkeypatch.setattr("os.fsync", lambda _: gate.wait(30))
+
+    async def ask(question: str) -> None:
+        async with OpenAIProvider(simulation=Simulation(), recorder=watched.recorder) as provider:
+            await provider.generate(question)
+
+    # Its loop is gone before the disk is ready; the file is written all the same.
+    asyncio.run(ask("one"))
+    gate.set()
+    asyncio.run(ask("two"))
+    asyncio.run(watched.recorder.close())
+    assert len(watched.files()) == 2
+    assert watched.recorder._pending == {}
+
+
 async def test_an_observer_that_fails_disturbs_nobody(vendor: FakeVendor, tmp_path: Path) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError
