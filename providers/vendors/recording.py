@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from providers.clock import SYSTEM_CLOCK, Clock
 from providers.errors import FixtureError, InputError
@@ -22,6 +19,8 @@ from providers.transports.base import Transport, WireRequest
 from providers.transports.recording import Captured, Keep, RecordingTransport
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from providers.exchange.format import Exchange, Origin
     from providers.exchange.recordings import Recordings
 
@@ -112,6 +111,9 @@ class Recorder:
     ) -> Transport:
         """The transport with this recorder listening in. `base_url`: what paths are relative to. `secrets`: the
         credentials of the moment, as some change while the program runs."""
+        # Every start wraps transports, few record: what only recording needs is loaded where it is used.
+        from urllib.parse import urlsplit
+
         base_path = urlsplit(base_url or "").path.rstrip("/")
 
         def begin(request: WireRequest) -> Keep | None:
@@ -135,6 +137,8 @@ class Recorder:
             self._owe(claim)
             self._complain(f"{self.folder} does not take recordings as fast as they come; some are not kept")
             return
+        from concurrent.futures import ThreadPoolExecutor
+
         loop = asyncio.get_running_loop()
         try:
             if self._executor is None:
@@ -162,6 +166,8 @@ class Recorder:
         except FixtureError as error:
             self._complain(str(error))
         except Exception as error:
+            import traceback
+
             told = "".join(traceback.format_exception(error))
             logger.error("keeping an exchange failed: %s", redact(told, (*self._secrets, *claim.secrets())))
             self._complain(f"an exchange with {claim.provider} was not kept: {type(error).__name__}")
