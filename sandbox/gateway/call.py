@@ -14,6 +14,7 @@ from sandbox.gateway.strategies import RoutingStrategy
 
 if TYPE_CHECKING:
     from sandbox.gateway.router import Plan
+    from sandbox.gateway.spending import Allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Call:
     failovers: int = 0
     waste: Decimal = Decimal(0)
     plan: Plan | None = None
+    allowance: Allowance | None = None
+    """What its budgets let it pay for; None where there are none."""
     booked: bool = False
     """Its one outcome is on the books; whatever happens now changes nothing about it."""
     pieces: list[str] = field(default_factory=list)

@@ -57,6 +57,8 @@ def _refusal(call: Call, skips: Sequence[Skip], records: tuple[AttemptRecord, ..
     if "throttled" in waits:
         soonest = min(waits["throttled"], default=None)
         return RateLimitError("every candidate is at its client-side limit", retry_after=soonest, attempts=records)
+    if "budget" in waits and call.allowance is not None:
+        return call.allowance.refusal(records)
     for skip in skips:
         if skip.error is not None:
             message = f"{skip.error.message} (disabled until it is re-tested)"

@@ -1,4 +1,4 @@
-"""The one path of every request, in reading order: cache, plan, candidates, cost, usage record, response.
+"""The one path of every request, in reading order: cache, plan, budgets, candidates, cost, usage record, response.
 
 Mock, replay, live, scenarios, server, command line and UI all come through here.
 """
@@ -30,6 +30,7 @@ from sandbox.core.events import (
     RequestReceived,
     RouteChosen,
 )
+from sandbox.costs.budgets import Budgets
 from sandbox.gateway.answers import cache_key, pack, unpack
 from sandbox.gateway.breaker import CircuitBreaker, Transition
 from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions
@@ -39,6 +40,7 @@ from sandbox.gateway.ledger import Ledger, Recorder
 from sandbox.gateway.limits import RateLimits
 from sandbox.gateway.policies import Policy
 from sandbox.gateway.router import Candidate, Plan, Router
+from sandbox.gateway.spending import allowance
 from sandbox.gateway.streaming import StreamRun, replayed
 from sandbox.gateway.walk import Tools, Walk, check_withheld
 
@@ -65,6 +67,7 @@ class Gateway:
         cache_ttl: float = 3600.0,
         record: Recorder | None = None,
         store_prompts: bool = False,
+        budgets: Budgets | None = None,
     ) -> None:
         self.policy = policy or Policy()
         self.mode = mode
@@ -78,6 +81,7 @@ class Gateway:
         self._cache = cache
         self._cache_ttl = cache_ttl
         self._cache_warned = False
+        self.budgets = budgets
         self._flights = Flights()
         self._tools = Tools(self.policy, self.router, self.prices, clock, draws, self.bus)
         self._ledger = Ledger(
@@ -190,6 +194,7 @@ class Gateway:
         run: StreamRun | None = None
         try:
             candidates = self._planned(call)
+            await self._reserve(call)
             run = StreamRun(call, Walk(call, candidates, self._tools), self._tools, self._ledger)
             async with aclosing(run.events()) as events:
                 async for event in events:
@@ -300,7 +305,9 @@ class Gateway:
     async def _ask(self, call: Call, key: str | None) -> LLMResponse:
         """Plan, walk the candidates, close the books."""
         try:
-            walk = Walk(call, self._planned(call), self._tools)
+            candidates = self._planned(call)
+            await self._reserve(call)
+            walk = Walk(call, candidates, self._tools)
             request = call.request
 
             async def shot(candidate: Candidate) -> Completion:
@@ -327,6 +334,22 @@ class Gateway:
             listed = tuple(PlannedCandidate(c.deployment.id, c.model, c.why) for c in plan.candidates.listed)
             self.bus.publish(RouteChosen(self.clock.time_us(), call.id, str(plan.strategy), listed))
         return plan.candidates
+
+    async def _reserve(self, call: Call) -> None:
+        """Hold what the call may cost at most on the dearest candidate that its budgets still pay for."""
+        if self.budgets is None or not self.budgets.active:
+            return
+        # A stream may go on beyond the deadline, which runs to its first text.
+        left = call.deadline.remaining()
+        seconds = max(left, self.policy.streaming.max_stream) if call.stream else left
+        request, router = call.request, self.router
+        lanes, estimate = router.lanes(request.model), router.estimates(request)
+        timer = self.clock.timeout(left)
+        try:
+            async with timer:
+                call.allowance = await allowance(self.budgets, call, lanes, estimate, seconds=seconds)
+        except TimeoutError:
+            raise call.deadline.passed() from None
 
     async def close(self) -> None:
         """Close every provider, also when one of them fails at it; safe to call twice."""

@@ -210,8 +210,12 @@ class Ledger:
         return None if price is None else cost - price.total
 
     def _book(self, call: Call, response: LLMResponse | None, error_type: str | None) -> None:
-        """Hand the usage record over, once; a store in trouble keeps its trouble to itself."""
+        """Settle with the budgets and hand the usage record over, once; stores in trouble keep it to themselves."""
         call.booked = True
+        if call.allowance is not None:
+            # What a simulated provider among real ones answers is booked elsewhere, and costs nobody anything.
+            counts = response is not None and response.mode == self._mode
+            call.allowance.settle(response.cost_usd if response is not None and counts else None)
         if self._record is None:
             return
         request = call.request

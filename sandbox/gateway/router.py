@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, islice
@@ -129,16 +129,8 @@ class Router:
         if chosen is RoutingStrategy.PRIORITY and first is None:
             return self._by_priority(request.model)
         groups = self._groups(request.model)
-        foreseen: dict[tuple[str, str], Decimal | None] = {}
-
-        def cost(candidate: Candidate) -> Decimal | None:
-            key = (candidate.deployment.kind, candidate.model_id)
-            if key not in foreseen:
-                foreseen[key] = self.estimate(request, candidate)
-            return foreseen[key]
-
         turn = self._turns.get(request.model, 0)
-        draft = Draft(cost, self._draws, turn)
+        draft = Draft(self.estimates(request), self._draws, turn)
         if not peek:
             self._turns[request.model] = turn + 1
             _bound(self._turns)
@@ -165,9 +157,30 @@ class Router:
 
     def estimate(self, request: GenerationRequest, candidate: Candidate) -> Decimal | None:
         """Foreseen USD of this request on a candidate, up to its max_tokens; None is unpriced."""
-        usage = TokenUsage(input_tokens=foreseen_tokens(request), output_tokens=request.max_tokens or FORESEEN_OUTPUT)
-        price = self._prices.price(candidate.deployment.kind, candidate.model_id, usage, at=self._clock.time_us())
-        return None if price is None else price.total
+        return self.estimates(request)(candidate)
+
+    def estimates(self, request: GenerationRequest) -> Callable[[Candidate], Decimal | None]:
+        """`estimate` for one request and many candidates: its tokens are counted once, and each model priced once."""
+        known: dict[tuple[str, str], Decimal | None] = {}
+        usage: TokenUsage | None = None
+
+        def estimate(candidate: Candidate) -> Decimal | None:
+            nonlocal usage
+            key = (candidate.deployment.kind, candidate.model_id)
+            if key not in known:
+                if usage is None:
+                    usage = TokenUsage(foreseen_tokens(request), request.max_tokens or FORESEEN_OUTPUT)
+                price = self._prices.price(*key, usage, at=self._clock.time_us())
+                known[key] = None if price is None else price.total
+            return known[key]
+
+        return estimate
+
+    def lanes(self, model: str | None) -> Iterator[Candidate]:
+        """Of the candidates for a model, one for each kind and model: the others cost the same."""
+        for group in self._groups(model):
+            for lane in group.lanes:
+                yield lane[0]
 
     def window(self, candidate: Candidate) -> int | None:
         """Context window in tokens, where known."""

@@ -135,7 +135,11 @@ class Walk:
             candidate = self.candidates[index]
             if foreseen < 0 and candidate.deployment.limits is not None:
                 foreseen = foreseen_tokens(self.call.request)
-            if candidate.deployment.available(candidate.model_id, foreseen) and self._fits(candidate):
+            if (
+                candidate.deployment.available(candidate.model_id, foreseen)
+                and self._fits(candidate)
+                and (self.call.allowance is None or self.call.allowance.covers(candidate))
+            ):
                 count += 1
                 if count > enough:
                     break
@@ -151,7 +155,10 @@ class Walk:
 
     def _admit(self, candidate: Candidate) -> int | None:
         """A permit of its breaker, or None after noting why it is passed over."""
-        deployment = candidate.deployment
+        deployment, allowance = candidate.deployment, self.call.allowance
+        if allowance is not None and not allowance.admits(candidate):
+            self._skip(candidate, "budget", None, None)
+            return None
         if not self._fits(candidate):
             self._skip(candidate, "window", None, None)
             return None

@@ -32,6 +32,8 @@ class AttemptWatch:
         walk, candidate = self._walk, self._candidate
         call, tools, deployment = walk.call, walk.tools, candidate.deployment
         if retry:
+            if call.allowance is not None and not call.allowance.admits(candidate):
+                raise call.allowance.refusal()
             permit = self._breaker.admit()
             if permit is None:
                 raise CircuitBreakerOpenError("the circuit breaker opened", provider=deployment.id)

@@ -1,0 +1,259 @@
+"""Budgets by month, over all tenants and for single ones: what a request may spend, and who is told when it is much.
+
+The ledgers count what passes here. What was spent before a budget existed, or by a program without it, they take from
+the usage records when a process first asks for a month.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Final
+
+from providers.clock import Clock
+from providers.errors import InputError
+from providers.hints import did_you_mean
+from sandbox.core.bus import Bus
+from sandbox.core.events import BudgetThresholdCrossed
+from sandbox.core.figures import dollars
+from sandbox.costs.base import ALL, Balance, Budget, BudgetStore, Grant, scope_of, tenant_of, whose
+from sandbox.costs.periods import month_after, month_of
+from sandbox.costs.reservation import Reservation, pico
+from sandbox.costs.status import BudgetStatus, status_of
+from sandbox.usage.base import UsageFilter, UsageStore, UsageUnavailable
+from sandbox.usage.records import PICO, to_usd
+
+logger = logging.getLogger(__name__)
+
+GRACE_US: Final = 2_000_000
+"""A hold outlives the request's deadline by this, so that its own settling always finds it."""
+
+AlertCallback = Callable[[str | None, float, Decimal], None]
+"""Called with the tenant (None: all together), the threshold as a share of the limit, and the USD used."""
+
+
+class _Limit:
+    """A budget in picodollars."""
+
+    __slots__ = ("budget", "marks", "pico")
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        whole = budget.limit_usd * PICO
+        self.pico = int(whole.to_integral_value(ROUND_FLOOR))
+        self.marks = [int((whole * share).to_integral_value(ROUND_CEILING)) for share in budget.thresholds]
+
+    def reached(self, used: int) -> int:
+        """How many thresholds are at or below what was used."""
+        return sum(used >= mark for mark in self.marks)
+
+    def is_spent(self, used: int, refused: int) -> bool:
+        """Whether what is left does not pay for a request that was refused, and hardly anything is left."""
+        last = self.budget.thresholds[-1:] == (Decimal(1),)
+        return last and refused > 0 and used + refused > self.pico and used * 10 >= self.pico * 9
+
+
+class Budgets:
+    """The budgets of one mode, over one store of ledgers. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        store: BudgetStore,
+        *,
+        mode: str,
+        clock: Clock,
+        bus: Bus | None = None,
+        usage: UsageStore | None = None,
+        budgets: Iterable[Budget] = (),
+    ) -> None:
+        self.mode = mode
+        self._store = store
+        self._clock = clock
+        self._bus = bus or Bus()
+        self._usage = usage
+        self._limits: dict[str, _Limit] = {}
+        self._callbacks: list[AlertCallback] = []
+        self._reached: dict[str, tuple[int, int, int]] = {}
+        """Of each scope its month, its limit, and how many of its thresholds somebody was told of."""
+        self._month = (0, 0)
+        self._generation = store.generation
+        self._begun: set[tuple[int, str]] = set()
+        self._beginning: dict[tuple[int, str], asyncio.Task[None]] = {}
+        for budget in budgets:
+            self.set(budget)
+
+    # --- which there are ------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """Whether there is any budget: without one a request passes at no cost."""
+        return bool(self._limits)
+
+    def __iter__(self) -> Iterator[Budget]:
+        return iter([limit.budget for limit in self._limits.values()])
+
+    def set(self, budget: Budget) -> None:
+        """From now on; in place of the tenant's budget before."""
+        self._limits[budget.scope] = _Limit(budget)
+
+    def remove(self, tenant: str | None = None) -> None:
+        """Raises InputError where the tenant has none."""
+        self._of(tenant)
+        del self._limits[scope_of(tenant)]
+
+    def register_alert_callback(self, callback: AlertCallback) -> None:
+        """Call when a threshold is crossed; what it raises is logged and disturbs nobody."""
+        self._callbacks.append(callback)
+
+    def _of(self, tenant: str | None) -> _Limit:
+        limit = self._limits.get(scope_of(tenant))
+        if limit is None:
+            names = [whose(one.tenant) for one in self]
+            hint = did_you_mean(whose(tenant), names)
+            raise InputError(f"no budget is set for {whose(tenant)}: {hint}there are {', '.join(names) or 'none'}")
+        return limit
+
+    # --- how they stand -------------------------------------------------------------------------------------------
+
+    async def check_budget(self, tenant: str | None = None) -> BudgetStatus:
+        """How a tenant's budget stands, or that over all tenants. Raises InputError where there is none."""
+        limit = self._of(tenant)
+        return (await self._statuses([limit]))[0]
+
+    async def statuses(self) -> list[BudgetStatus]:
+        """How all of them stand, the one over all tenants first."""
+        return await self._statuses(sorted(self._limits.values(), key=lambda one: one.budget.scope != ALL))
+
+    async def _statuses(self, limits: Sequence[_Limit]) -> list[BudgetStatus]:
+        now_us = self._clock.time_us()
+        period = self._month_of(now_us)
+        scopes = [limit.budget.scope for limit in limits]
+        await self._begin(period, scopes)
+        balances = await self._store.balances(period, scopes) if scopes else {}
+        return [status_of(one.budget, balances[one.budget.scope], period, now_us) for one in limits]
+
+    # --- a request ------------------------------------------------------------------------------------------------
+
+    async def reserve(
+        self, request_id: str, tenant: str, amounts: Iterable[Decimal], *, at_us: int, seconds: float
+    ) -> Reservation | None:
+        """Hold the largest of the amounts (USD) for which there is room; None where no budget is the tenant's.
+
+        Without amounts nothing is held, but what is spent counts. `at_us` is when the request came, by which it
+        belongs to a month; it holds on for `seconds` at most.
+        """
+        limits = {scope: self._limits[scope].pico for scope in (ALL, scope_of(tenant)) if scope in self._limits}
+        if not limits:
+            return None
+        period = self._month_of(at_us)
+        await self._begin(period, limits)
+        wanted = sorted({pico(amount) for amount in amounts}, reverse=True)
+        if wanted:
+            expires_us = self._clock.time_us() + round(seconds * 1e6) + GRACE_US
+            grant = await self._store.reserve(period, limits, wanted, expires_us=expires_us)
+        else:
+            grant = Grant(None, 0, {})
+        reservation = Reservation(
+            grant,
+            self._store,
+            period=period,
+            limits=limits,
+            asked=wanted[-1] if wanted else 0,
+            simulated=self.mode != "live",
+            settled=lambda balances: self._look(request_id, period, balances),
+        )
+        if wanted and grant.hold is None:
+            self._look(request_id, period, grant.balances, refused=max(1, wanted[-1]))
+        return reservation
+
+    def _month_of(self, time_us: int) -> int:
+        start, end = self._month
+        if not start <= time_us < end:
+            start = month_of(time_us)
+            self._month = (start, month_after(start))
+        return start
+
+    # --- what was spent before ------------------------------------------------------------------------------------
+
+    async def _begin(self, period: int, scopes: Iterable[str]) -> None:
+        """See to it that the ledgers know what the usage records know; once for each month and scope."""
+        if self._usage is None:
+            return
+        if self._generation != self._store.generation:
+            self._begun.clear()
+        for scope in scopes:
+            key = (period, scope)
+            if key in self._begun:
+                continue
+            task = self._beginning.get(key)
+            if task is None:
+                # A task of its own: many requests wait for it, and any of them may be cancelled.
+                task = self._beginning[key] = asyncio.create_task(self._learn(self._usage, period, scope))
+                task.add_done_callback(lambda _, key=key: self._beginning.pop(key, None))  # type: ignore[misc]
+            await asyncio.shield(task)
+
+    async def _learn(self, usage: UsageStore, period: int, scope: str) -> None:
+        where = UsageFilter(mode=self.mode, since_us=period, until_us=month_after(period), tenant_id=tenant_of(scope))
+        try:
+            totals = await usage.totals(where)
+            used = pico(totals.cost_usd) + pico(totals.waste_usd)
+        except UsageUnavailable as error:
+            logger.warning("what was spent this month is known from the budget ledger alone: %s", error)
+            used = 0
+        await self._store.begin(period, {scope: used})
+        self._generation = self._store.generation
+        self._begun.add((period, scope))
+
+    # --- thresholds -----------------------------------------------------------------------------------------------
+
+    def _look(self, request_id: str, period: int, balances: Mapping[str, Balance], *, refused: int = 0) -> None:
+        """Tell of thresholds that were crossed. `refused`: picodollars that a request asked for in vain.
+
+        A limit is seldom met to the last digit: it counts as reached too when nine tenths are spent, every other
+        threshold is behind, and what is left does not pay for a request.
+        """
+        for scope, balance in balances.items():
+            limit = self._limits.get(scope)
+            if limit is None:
+                continue
+            reached = limit.reached(balance.used)
+            reached += limit.is_spent(balance.used, refused) and reached == len(limit.marks) - 1
+            known = self._reached.get(scope)
+            before = known[2] if known is not None and known[:2] == (period, limit.pico) else 0
+            if reached <= before:
+                continue
+            self._reached[scope] = (period, limit.pico, reached)
+            for share in limit.budget.thresholds[before:reached]:
+                # Another limit is another matter: its thresholds are still to come.
+                if self._store.claim(period, scope, f"{limit.pico}:{share.normalize()}"):
+                    self._tell(request_id, limit.budget, share, to_usd(balance.used))
+
+    def _tell(self, request_id: str, budget: Budget, share: Decimal, used: Decimal) -> None:
+        simulated = self.mode != "live"
+        logger.warning(
+            "the budget of %s has reached %g %%: %s of %s are spent this month%s",
+            whose(budget.tenant),
+            share * 100,
+            dollars(used, simulated=simulated),
+            dollars(budget.limit_usd, simulated=simulated),
+            "; only free and cached answers go on" if share == 1 else "",
+        )
+        if self._bus.active:
+            self._bus.publish(
+                BudgetThresholdCrossed(
+                    self._clock.time_us(), request_id, budget.scope, float(share), used, budget.limit_usd
+                )
+            )
+        for callback in self._callbacks:
+            try:
+                callback(budget.tenant, float(share), used)
+            except Exception:
+                logger.exception("a budget's alert callback failed")
+
+    async def close(self) -> None:
+        """Safe to call twice."""
+        for task in list(self._beginning.values()):
+            task.cancel()
+        await self._store.close()
