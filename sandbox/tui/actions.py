@@ -95,9 +95,9 @@ ACTIONS: tuple[Action, ...] = (
     _action("reset_breakers", "Reset every breaker", "Close all breakers, put disabled providers back.",
             "B", PLAYGROUND, needs="opened"),
     _action("clear_history", "Clear the history", "Forget every earlier question.", "", PLAYGROUND, needs="history"),
-    _action("replay", "Replay through the gateway", "Send the recording's own request again; the route is in room 1.",
+    _action("replay", "Replay the recording", "Send the recording's own request again; the route is in room 1.",
             "enter p", FIXTURES, label="replay", rank=1, needs="fixture opened", unless="running typing"),
-    _action("stop", "Stop", "Stop what runs here: a check of all, a replay, waiting for a request to record.",
+    _action("stop", "Stop checking or recording", "What runs here: a check of all, a replay, a wait.",
             "escape", FIXTURES, label="stop", rank=0, needs="busy"),
     _action("verify", "Check this recording", "Compare what the provider's decoder reads with what is expected.",
             "v", FIXTURES, label="check", rank=3, needs="fixture"),
@@ -113,13 +113,13 @@ ACTIONS: tuple[Action, ...] = (
             "o e", FIXTURES, label="file", rank=9, needs="fixture"),
     _action("delete_fixture", "Delete the recording", "Only your own; those that came with the program are read only.",
             "x", FIXTURES, label="delete", rank=10, needs="fixture own"),
-    _action("next_tab", "Next tab", "Request, Response, Time line, Match, Check.",
+    _action("next_tab", "Next side of the recording", "Request, Response, Time line, Match, Check.",
             "l", FIXTURES, label="tab", rank=2, needs="fixture"),
-    _action("previous_tab", "Previous tab", "The one before.", "h", FIXTURES, needs="fixture"),
+    _action("previous_tab", "Previous side of the recording", "The tab before.", "h", FIXTURES, needs="fixture"),
     _action("filter_fixtures", "Filter the recordings", "Show only those that hold your words.",
             "slash", FIXTURES, label="filter", rank=7, needs="library"),
-    _action("focus_fixtures", "Go to the list", "The recordings.", "i", FIXTURES),
-    _action("focus_detail", "Go to the detail", "The tabs beside or below the list.", "t", FIXTURES, needs="fixture"),
+    _action("focus_fixtures", "Go to the recordings", "The list.", "i", FIXTURES),
+    _action("focus_detail", "Go to the recording", "Its tabs.", "t", FIXTURES, needs="fixture"),
     _action("reload_fixtures", "Look for new files", "Read what has changed in the folders.", "u", FIXTURES),
     _action("help", "Help", "Help for what has the focus, and every key.", "question_mark f1", label="help", rank=1),
     _action("palette", "Command palette", "Every action by name.", "ctrl+p", label="palette", rank=1),
@@ -156,9 +156,9 @@ def bindings(place: str) -> list[Binding]:
     ]
 
 
-def means_something(key: str) -> bool:
-    """Whether a key belongs to an action, be it possible now or not: such a letter is not typed by mistake."""
-    return any(key in action.keys for action in ACTIONS) or key.isdigit()
+def means_something(key: str, room: str) -> bool:
+    """Whether a key belongs to an action of a room, be it possible now or not: such a letter is no mistyped text."""
+    return key.isdigit() or any(key in action.keys for place in (room, APP, LIST) for action in of(place))
 
 
 _PLAIN = {"slash": "/", "question_mark": "?"}

@@ -352,22 +352,6 @@ class Playground(PlaygroundCommands):
             self._recalled = None
             self.editor.put("")
 
-    def action_focus_history(self) -> None:
-        self.lay_out("history")
-        if self._history is not None:
-            self._history.focus_rows()
-
-    def action_filter_history(self) -> None:
-        self.lay_out("history")
-        if self._history is not None:
-            self._history.start_filter()
-
-    def action_clear_history(self) -> None:
-        self._state.history.clear()
-        self._refresh_history()
-        self.ui.save_state()
-        self.ui.flash("the history is empty", "done")
-
     # --- layout and focus -----------------------------------------------------------------------------------------
 
     def lay_out(self, lower: str | None = None) -> None:
@@ -407,7 +391,7 @@ class Playground(PlaygroundCommands):
         if event.key == "escape" and "running" not in self.facts():
             event.stop()
             self.editor.focus()
-        elif event.is_printable and event.character and not actions.means_something(event.key):
+        elif event.is_printable and event.character and not actions.means_something(event.key, self.ROOM):
             event.stop()
             self.editor.focus()
             self.editor.delete(*self.editor.selection)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sandbox.tui.answer import AnswerPane
     from sandbox.tui.choices import Choice
     from sandbox.tui.conversation import Conversation
+    from sandbox.tui.history import HistoryPane
     from sandbox.tui.pieces import Line
     from sandbox.tui.prompt import Controls
     from sandbox.tui.state import UIState
@@ -26,6 +27,7 @@ class PlaygroundCommands(Room):
     answer: AnswerPane
     controls: Controls
     _state: UIState
+    _history: HistoryPane | None
 
     # --- choosing -------------------------------------------------------------------------------------------------
 
@@ -33,6 +35,10 @@ class PlaygroundCommands(Room):
 
         @property
         def talk(self) -> Conversation: ...
+
+        def lay_out(self, lower: str | None = None) -> None: ...
+
+        def _refresh_history(self) -> None: ...
 
     def choose(self, title: str, what: str, current: str | None, then: Callable[[str], None]) -> None:
         """Let one be chosen: `what` names the list."""
@@ -140,3 +146,21 @@ class PlaygroundCommands(Room):
             self.ui.flash(str(error), "warning")
         else:
             self.ui.copy_with_word(text, f"{form} for {info.id}")
+
+    # --- the history ----------------------------------------------------------------------------------------------
+
+    def action_focus_history(self) -> None:
+        self.lay_out("history")
+        if self._history is not None:
+            self._history.focus_rows()
+
+    def action_filter_history(self) -> None:
+        self.lay_out("history")
+        if self._history is not None:
+            self._history.start_filter()
+
+    def action_clear_history(self) -> None:
+        self._state.history.clear()
+        self._refresh_history()
+        self.ui.save_state()
+        self.ui.flash("the history is empty", "done")

@@ -324,6 +324,18 @@ async def test_a_replayed_failure_is_as_recorded_when_it_fails_alike(make: Make,
         await sees(pilot, "✗ 429 rate limit")
 
 
+async def test_a_replay_is_of_the_row_even_before_it_is_shown(make: Make, few: Shelves) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        room = await entered(pilot, 4)
+        await chosen(pilot, "openai/stream")
+        stale = room.exchange
+        await chosen(pilot, "openai/plain")
+        room.exchange = stale
+        await pilot.press("enter")
+        await until(pilot, lambda: "openai/plain.json replayed: as recorded" in notice(app))
+
+
 async def test_a_replay_that_goes_another_way_says_where(make: Make, few: Shelves) -> None:
     # The program spells this limit another way for this model, so the recording does not match and the writer answers.
     few.put("openai/odd", chat("Odd?", max_completion_tokens=5), expected={"text": "never said"})

@@ -159,6 +159,15 @@ async def test_letters_typed_while_it_runs_are_no_accident(make: Make) -> None:
         assert isinstance(app.focused, PromptEditor)
 
 
+async def test_a_key_of_another_room_is_a_letter_here(make: Make) -> None:
+    app = make({"one": ["yes"]})
+    async with app.run_test(size=NARROW) as pilot:
+        await ready(pilot)
+        await asked(pilot, "hi")
+        await pilot.press("d")
+        assert app.room.editor.text == "d"
+
+
 async def test_a_failure_names_the_provider_and_what_to_do(make: Make) -> None:
     app = make({"one": [ServiceUnavailableError("overloaded", status=503)]}, policy={"deadline": 0.5})
     async with app.run_test(size=NARROW) as pilot:

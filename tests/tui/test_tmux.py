@@ -76,21 +76,48 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     socket.unlink(missing_ok=True)
 
 
-def test_a_whole_session(terminal: Terminal, tmp_path: Path) -> None:
+def start(terminal: Terminal, folder: Path) -> None:
+    """Type what starts the program, with everything it writes in `folder`."""
     environment = {
-        "SANDBOX_DATA_DIR": str(tmp_path / "data"),
-        "SANDBOX_CONFIG_DIR": str(tmp_path / "config"),
+        "SANDBOX_DATA_DIR": str(folder / "data"),
+        "SANDBOX_CONFIG_DIR": str(folder / "config"),
         "SANDBOX_MOCK__PACE": "instant",
         "PYTHONPATH": str(CHECKOUT),
     }
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
-    before = terminal.tmux("display", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")
-    terminal.types(
-        f"cd {shlex.quote(str(tmp_path))} && clear && {assignments} {sys.executable} -m sandbox; echo exit=$?"
-    )
+    terminal.types(f"cd {shlex.quote(str(folder))} && clear && {assignments} {sys.executable} -m sandbox; echo exit=$?")
     terminal.keys("Enter")
 
+
+def test_the_fixtures_room(terminal: Terminal, tmp_path: Path) -> None:
+    start(terminal, tmp_path)
+    terminal.sees("MOCK · no keys needed", "● openai")
+    terminal.keys("F6")
+    terminal.sees("─ Fixtures ", "Request", "/ filter", "Enter replay")
+    terminal.keys("/")
+    terminal.sees("provider, api, status")
+    terminal.types("openai circuit-breakers-stream")
+    terminal.sees("2 of ")
+    terminal.keys("Enter")
+    terminal.sees("Enter replay")
+    terminal.keys("G")
+    terminal.sees("openai/circuit-breakers-stream.json")
+    terminal.keys("Enter")
+    terminal.sees("replayed: as recorded", "✓ the gateway made of it what was recorded")
+    terminal.tmux("resize-window", "-x", "80", "-y", "24")
+    terminal.sees("✓ the gateway made of it")
+    terminal.keys("1")
+    terminal.sees("replay of", "Picture the fuse box")
+    terminal.keys("C-q")
+    shown = terminal.sees("exit=0")
+    assert "Traceback" not in shown
+
+
+def test_a_whole_session(terminal: Terminal, tmp_path: Path) -> None:
+    before = terminal.tmux("display", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")
+    start(terminal, tmp_path)
     terminal.sees("MOCK · no keys needed · nothing leaves this machine", "Explain circuit breakers to a cook.")
+
     terminal.sees("● azure_openai", "Nothing asked yet")
     terminal.types("What is a fuse?")
     terminal.keys("Enter")
