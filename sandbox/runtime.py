@@ -19,6 +19,9 @@ from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.core.bus import Bus
 from sandbox.core.events import ComponentFailed, ExchangeRecorded
 from sandbox.core.offline import OFFLINE_MODES
+from sandbox.costs.base import Budget, BudgetStore
+from sandbox.costs.budgets import Budgets
+from sandbox.costs.sheltered import ShelteredBudgetStore
 from sandbox.gateway.configured import configured_policy
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
@@ -76,6 +79,7 @@ class Runtime:
                 self.prices = self.prices.with_hourly_rate(one.hourly_rate, one.kind or id)
         self.cache: CacheStore | None = None
         self.usage: UsageStore | None = None
+        self.budgets: Budgets
         self.gateway: Gateway
 
     @classmethod
@@ -101,6 +105,7 @@ class Runtime:
         runtime._gather(policy)
         if stores:
             runtime._open_stores()
+        runtime.budgets = runtime.budgets_of(settings.booked, shared=stores)
         runtime.gateway = runtime._build(policy)
         return runtime
 
@@ -113,6 +118,24 @@ class Runtime:
         """Answer by another preset from now on, with fresh breakers. Raises InputError for an unknown one."""
         self.gateway = self._build(configured_policy(self.settings, name))
         return self.gateway
+
+    def budgets_of(self, mode: str, *, shared: bool = True) -> Budgets:
+        """The settings' budgets over the ledgers of a mode, which all processes of this data folder share, or none."""
+        from sandbox.costs.memory import MemoryBudgetStore
+        from sandbox.costs.sqlite import SqliteBudgetStore
+
+        settings = self.settings
+        store: BudgetStore = MemoryBudgetStore(self.clock)
+        if shared:
+            file = SqliteBudgetStore(settings.data_dir / "budgets.db", mode=mode, clock=self.clock)
+            store = ShelteredBudgetStore(file, clock=self.clock, told=lambda told: self._failed("budgets", told))
+        budgets = Budgets(store, mode=mode, clock=self.clock, bus=self.bus, usage=self.usage)
+        shares = tuple(settings.budgets.thresholds)
+        if settings.budget_limit is not None:
+            budgets.set(Budget(None, settings.budget_limit, shares))
+        for tenant, limit in settings.budgets.tenants.items():
+            budgets.set(Budget(tenant, limit, shares))
+        return budgets
 
     def forget_fixtures(self) -> None:
         """Files of recordings have changed: the next request finds them as they are now."""
@@ -189,9 +212,12 @@ class Runtime:
             )
 
     def _not_recorded(self, sentence: str) -> None:
+        self._failed("recorder", sentence)
+
+    def _failed(self, component: str, sentence: str) -> None:
         logger.warning("%s", sentence)
         if self.bus.active:
-            self.bus.publish(ComponentFailed(self.clock.time_us(), "", "recorder", sentence))
+            self.bus.publish(ComponentFailed(self.clock.time_us(), "", component, sentence))
 
     def _note(self, sentence: str) -> None:
         self.notes.append(sentence)
@@ -200,6 +226,7 @@ class Runtime:
     async def _close_stores(self) -> None:
         if self.cache is not None:
             await self.cache.close()
+        await self.budgets.close()
         if self.usage is not None:
             await self.usage.close()
 
@@ -232,6 +259,7 @@ class Runtime:
             cache_ttl=settings.cache.ttl,
             record=self.usage.record if self.usage is not None else None,
             store_prompts=settings.usage.store_prompts,
+            budgets=self.budgets,
         )
         for position, (id, configured, provider) in enumerate(self._gather(policy), 1):
             gateway.register(

@@ -6,6 +6,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("ask", "sandbox.cli.ask:ask", "PROMPT|-", "Ask once; the answer on stdout, its story on stderr."),
     ("explain", "sandbox.cli.explain:explain", "REQUEST_ID", "Why a request went where it went, and what it cost."),
     ("costs", "sandbox.cli.costs:costs", "", "What was spent, by provider, model, tenant, agent or time."),
+    ("budget set", "sandbox.cli.budget:set_", "LIMIT", "Set what may be spent in a month, by a tenant or by all."),
+    ("budget show", "sandbox.cli.budget:show", "", "How the budgets stand this month."),
     ("replay", "sandbox.cli.replay:replay", "SCENARIO", "Run an outage in virtual time, and add up what it did."),
     ("scenarios list", "sandbox.cli.scenarios:list_", "", "The outages that come with the program."),
     ("scenarios show", "sandbox.cli.scenarios:show", "NAME", "The text of one, to copy and to change."),
@@ -54,6 +56,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
 """Name (with its group), where the function is, its arguments, and one sentence."""
 
 GROUPS = {
+    "budget": "What may be spent in a month.",
     "config": "The settings.",
     "data": "The local data.",
     "fixtures": "Recorded exchanges with providers.",

@@ -77,6 +77,8 @@ def _plain(value: Any, *, secret: bool) -> Any:
         return "set"
     if isinstance(value, Decimal):
         return decimal(value)
+    if isinstance(value, dict):
+        return [f"{name} = {_plain(item, secret=False)}" for name, item in value.items()]
     if isinstance(value, list):
         return [redact(str(item)) for item in value]
     return redact(str(value))

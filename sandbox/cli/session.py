@@ -14,6 +14,7 @@ from sandbox.core.offline import following
 
 if TYPE_CHECKING:
     from sandbox.cli.wiretap import OpenWiretap
+    from sandbox.costs.budgets import Budgets
     from sandbox.runtime import Runtime
     from sandbox.settings import Loaded, Settings
     from sandbox.usage.base import UsageStore
@@ -64,6 +65,16 @@ class Session:
                 yield runtime
             finally:
                 await runtime.close()
+
+    @asynccontextmanager
+    async def budgets(self) -> AsyncIterator[Budgets]:
+        """The budgets of the mode, to look at: that needs no provider."""
+        async with self.runtime(stores_only=True) as runtime:
+            budgets = runtime.budgets_of(self.settings.booked)
+            try:
+                yield budgets
+            finally:
+                await budgets.close()
 
     @asynccontextmanager
     async def usage(self) -> AsyncIterator[UsageStore]:

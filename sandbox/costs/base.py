@@ -12,12 +12,11 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from providers.errors import InputError
+from sandbox.settings.units import LARGEST_BUDGET
 
 ALL = "all"
 """The scope of the budget over all tenants."""
 _TENANT = "tenant:"
-LARGEST_LIMIT = Decimal(9_000_000)
-"""USD. Beyond it a ledger of 64-bit picodollars could overflow within a month."""
 THRESHOLDS = (Decimal("0.75"), Decimal("0.9"), Decimal(1))
 
 
@@ -48,9 +47,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         limit = self.limit_usd
-        if not limit.is_finite() or not 0 <= limit <= LARGEST_LIMIT:
+        if not limit.is_finite() or not 0 <= limit <= LARGEST_BUDGET:
             raise InputError(
-                f"the budget of {whose(self.tenant)} is {limit}; it must be from 0 to {LARGEST_LIMIT:,} USD a month"
+                f"the budget of {whose(self.tenant)} is {limit}; it must be from 0 to {LARGEST_BUDGET:,} USD a month"
             )
         if any(not share.is_finite() or not 0 < share <= 1 for share in self.thresholds):
             listed = ", ".join(map(str, self.thresholds))

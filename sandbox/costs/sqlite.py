@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -95,8 +95,10 @@ class SqliteBudgetStore:
         self, period: int, limits: Mapping[str, int], amounts: Sequence[int], *, expires_us: int
     ) -> Grant:
         def step(connection: sqlite3.Connection) -> Grant:
-            self._let_go(connection)
             have = self._read(connection, period, list(limits))
+            if not fits(have, limits, amounts[0]) and self._let_go(connection):
+                # Looked for only where they are in the way: nearly always there are none.
+                have = self._read(connection, period, list(limits))
             amount = next((one for one in amounts if fits(have, limits, one)), None)
             if amount is None:
                 return Grant(None, 0, have)
@@ -129,10 +131,10 @@ class SqliteBudgetStore:
 
     def settle(self, hold: str | None, period: int, scopes: Sequence[str], cost: int) -> Mapping[str, Balance]:
         def step(connection: sqlite3.Connection) -> Mapping[str, Balance]:
-            if hold is not None:
-                self._release(connection, self._taken(connection, "id = ?", [hold]))
+            taken = [] if hold is None else self._taken(connection, "id = ?", [hold])
+            held = sum(amount for _, _, amount in taken)
             have = self._read(connection, period, scopes)
-            now = {scope: Balance(min(one.used + cost, MAX_PICO), one.reserved) for scope, one in have.items()}
+            now = {s: Balance(min(b.used + cost, MAX_PICO), b.reserved - held) for s, b in have.items()}
             self._write(connection, period, now)
             return now
 
@@ -178,10 +180,13 @@ class SqliteBudgetStore:
                 [self._mode, period, scope, *balance],
             )
 
-    def _let_go(self, connection: sqlite3.Connection) -> None:
-        """Forget the holds whose time is over: whoever made them has died."""
-        where = "mode = ? AND expires_us <= ?"
-        self._release(connection, self._taken(connection, where, [self._mode, self._clock.time_us()]))
+    def _let_go(self, connection: sqlite3.Connection) -> bool:
+        """Forget the holds whose time is over, for whoever made them has died; whether there were any."""
+        taken = self._taken(connection, "mode = ? AND expires_us <= ?", [self._mode, self._clock.time_us()])
+        for period, scopes, amount in taken:
+            have = self._read(connection, period, json.loads(scopes))
+            self._write(connection, period, {s: Balance(b.used, b.reserved - amount) for s, b in have.items()})
+        return bool(taken)
 
     def _taken(
         self, connection: sqlite3.Connection, where: str, parameters: Sequence[object]
@@ -191,11 +196,6 @@ class SqliteBudgetStore:
         if rows:
             connection.execute(f"DELETE FROM hold WHERE {where}", parameters)  # noqa: S608 - constants
         return rows
-
-    def _release(self, connection: sqlite3.Connection, holds: Iterable[tuple[int, str, int]]) -> None:
-        for period, scopes, amount in holds:
-            have = self._read(connection, period, json.loads(scopes))
-            self._write(connection, period, {s: Balance(b.used, b.reserved - amount) for s, b in have.items()})
 
     # --- transactions ---------------------------------------------------------------------------------------------
 

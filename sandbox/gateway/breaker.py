@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from providers.clock import Clock
+from providers.errors import ProviderError
 
 State = Literal["closed", "open", "half_open", "forced_open", "forced_closed", "disabled"]
 
@@ -61,6 +62,53 @@ class Snapshot(NamedTuple):
     """Seconds to the next probe, for an open breaker."""
 
 
+OnChange = Callable[[Transition], None]
+
+
+class Breaker(Protocol):
+    """What the gateway asks of any breaker. A permit of `admit` goes back with the one result of its call."""
+
+    state: State
+    generation: int
+    """The permit that a call admitted now would have."""
+
+    def admit(self) -> int | None:
+        """A permit for one call, or None: refused."""
+        ...
+
+    def would_admit(self) -> bool:
+        """What `admit` would say, without taking a permit."""
+        ...
+
+    def retry_after(self) -> float | None:
+        """Seconds until a call may go; 0: now, or when others have ended; None: closed, or held open by hand."""
+        ...
+
+    def success(self, permit: int, seconds: float = 0.0) -> None: ...
+
+    def failed(self, permit: int, error: ProviderError, seconds: float = 0.0) -> None:
+        """The call ended in this error; what that means for the provider's health is the breaker's to judge."""
+        ...
+
+    def neutral(self, permit: int) -> None:
+        """The call was broken off, which says nothing of the provider."""
+        ...
+
+    def snapshot(self) -> Snapshot: ...
+
+    def force_open(self) -> None: ...
+
+    def force_close(self) -> None: ...
+
+    def disable(self) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+BreakerModel = Callable[[Clock, OnChange, Callable[[], int]], Breaker]
+"""Makes a breaker of one kind from a clock, who is told of changes, and how many providers there are."""
+
+
 class CircuitBreaker:
     """Ask `admit`, then report `success`, `failure` or `neutral` with the permit it gave.
 
@@ -86,9 +134,7 @@ class CircuitBreaker:
         "state",
     )
 
-    def __init__(
-        self, policy: BreakerPolicy, clock: Clock, on_change: Callable[[Transition], None] | None = None
-    ) -> None:
+    def __init__(self, policy: BreakerPolicy, clock: Clock, on_change: OnChange | None = None) -> None:
         self.policy = policy
         self._clock = clock
         self._monotonic = clock.monotonic
@@ -161,6 +207,13 @@ class CircuitBreaker:
             if self._successes >= self.policy.success_threshold:
                 self._reopens = 0
                 self._change("closed", "probe succeeded")
+
+    def failed(self, permit: int, error: ProviderError, seconds: float = 0.0) -> None:
+        """The call ended in this error: by its class a failure, or neutral."""
+        if error.recovery.breaker == "neutral":
+            self.neutral(permit)
+        else:
+            self.failure(permit, seconds, retry_after=error.retry_after)
 
     def failure(self, permit: int, seconds: float = 0.0, *, retry_after: float | None = None) -> None:
         """The call failed; `retry_after` is what the provider asked for, in seconds."""

@@ -10,7 +10,7 @@ from providers.base import BaseLLMProvider
 from providers.clock import Clock
 from providers.errors import InputError, ProviderError
 from providers.hints import did_you_mean
-from sandbox.gateway.breaker import CircuitBreaker, Snapshot
+from sandbox.gateway.breaker import Breaker, Snapshot
 from sandbox.gateway.limits import RateLimits
 from sandbox.health.metrics import ProviderMetrics
 
@@ -32,7 +32,7 @@ class Deployment:
 
     id: str
     provider: BaseLLMProvider
-    breaker: CircuitBreaker
+    breaker: Breaker
     clock: Clock
     priority: int = 100
     """1 is asked first."""

@@ -32,7 +32,7 @@ from sandbox.core.events import (
 )
 from sandbox.costs.budgets import Budgets
 from sandbox.gateway.answers import cache_key, pack, unpack
-from sandbox.gateway.breaker import CircuitBreaker, Transition
+from sandbox.gateway.breaker import Breaker, Transition
 from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions
 from sandbox.gateway.deployments import Deployment, ProviderStatus, Registry
 from sandbox.gateway.flights import Flights
@@ -101,8 +101,8 @@ class Gateway:
         tokens_per_minute: int | None = None,
     ) -> Deployment:
         """Add a provider under a unique id. Raises InputError when the id is taken."""
-        breaker = CircuitBreaker(
-            self.policy.breaker_for(id), self.clock, lambda change: self._breaker_changed(id, change)
+        breaker = self.policy.new_breaker(
+            id, self.clock, lambda change: self._breaker_changed(id, change), self.registry.__len__
         )
         limits = (
             RateLimits(requests_per_minute, tokens_per_minute, self.clock)
@@ -111,7 +111,7 @@ class Gateway:
         )
         return self.registry.add(Deployment(id, provider, breaker, self.clock, priority, weight=weight, limits=limits))
 
-    def breaker(self, id: str) -> CircuitBreaker:
+    def breaker(self, id: str) -> Breaker:
         """The breaker of a registered provider, to force or to reset by hand."""
         return self.registry.get(id).breaker
 

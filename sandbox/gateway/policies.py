@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from providers.attempts import RetryPolicy
+from providers.clock import Clock
 from providers.errors import InputError
 from providers.hints import did_you_mean
-from sandbox.gateway.breaker import BreakerPolicy
+from sandbox.gateway.breaker import Breaker, BreakerModel, BreakerPolicy, CircuitBreaker, OnChange
 
 StreamPolicy = Literal["fail", "restart", "continue", "buffer"]
 
@@ -64,6 +65,10 @@ class Policy:
     breaker: BreakerPolicy = BreakerPolicy()
     breakers: Mapping[str, BreakerPolicy] = field(default_factory=dict)
     """Breakers of single providers that differ from `breaker`."""
+    breaker_model: BreakerModel | None = None
+    """Breakers of another kind, in place of the gateway's own and of both settings above."""
+    disables: bool = True
+    """A key or a model that was refused is out of rotation until it is re-tested."""
     deadline: float = 60.0
     attempt_timeout: float = 30.0
     max_candidates: int | None = None
@@ -77,6 +82,12 @@ class Policy:
 
     def breaker_for(self, provider: str) -> BreakerPolicy:
         return self.breakers.get(provider, self.breaker)
+
+    def new_breaker(self, provider: str, clock: Clock, on_change: OnChange, providers: Callable[[], int]) -> Breaker:
+        """The breaker of one provider; `providers` says how many there are."""
+        if self.breaker_model is not None:
+            return self.breaker_model(clock, on_change, providers)
+        return CircuitBreaker(self.breaker_for(provider), clock, on_change)
 
 
 _CONSECUTIVE = BreakerPolicy("consecutive", failure_threshold=5, recovery_timeout=30.0)

@@ -276,9 +276,7 @@ class Walk:
         now = self.tools.clock.monotonic()
         self.failed(answer.candidate, answer.record, answer.attempt, error, now - answer.began)
         if not answer.probed:
-            answer.candidate.deployment.breaker.failure(
-                answer.permit, now - answer.began, retry_after=error.retry_after
-            )
+            answer.candidate.deployment.breaker.failed(answer.permit, error, now - answer.began)
             answer.probed = True
 
     def settle_cancelled(self, answer: Answer[Any], partial_text: str) -> None:

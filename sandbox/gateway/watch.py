@@ -72,11 +72,11 @@ class AttemptWatch:
         seconds = walk.tools.clock.monotonic() - self.began
         recovery = error.recovery
         walk.failed(candidate, self.record, self.attempt, error, seconds)
-        if by_deadline or recovery.breaker == "neutral":
+        if by_deadline:
             self._breaker.neutral(self.permit)
         else:
-            self._breaker.failure(self.permit, seconds, retry_after=error.retry_after)
-        if recovery.disables is not None:
+            self._breaker.failed(self.permit, error, seconds)
+        if recovery.disables is not None and walk.tools.policy.disables:
             model_id = candidate.model_id if recovery.disables == "model" else None
             candidate.deployment.disable(error, model_id)
             bus = walk.tools.bus

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sandbox.settings.model import Settings
     from sandbox.settings.sources import Entries, Origin
 
-SECTIONS = ("retry", "breaker", "streaming", "cache", "usage", "aws", "mock", "ui")
+SECTIONS = ("retry", "breaker", "streaming", "cache", "usage", "budgets", "aws", "mock", "ui")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,19 @@ def _explain(problem: ErrorDetails, entries: Entries) -> str:
         wrong = f"use {', '.join(options[:-1])} or {options[-1]}" + (f"; did you mean {near!r}?" if near else "")
     elif problem["type"].startswith("bool"):
         wrong = "use true or false"
-    value = "has a wrong value" if keys.is_secret(key) else f"is {_short(entry.value)}"
-    return f"{entry.origin}: {key} {value}: {wrong}"
+    if keys.is_secret(key):
+        return f"{entry.origin}: {key} has a wrong value: {wrong}"
+    name, given = _member(key, entry.value, [str(part) for part in problem["loc"]])
+    return f"{entry.origin}: {name} is {_short(given)}: {wrong}"
+
+
+def _member(key: str, value: Any, loc: list[str]) -> tuple[str, Any]:
+    """The key and the value within a table that was given whole, where the location leads into it."""
+    for part in loc[key.count(".") + 1 :]:
+        if not isinstance(value, Mapping) or part not in value:
+            break
+        key, value = f"{key}.{part}", value[part]
+    return key, value
 
 
 def _entry_key(loc: list[str], entries: Entries) -> str:

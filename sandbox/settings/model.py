@@ -50,6 +50,18 @@ def _region(value: str) -> str:
     return region
 
 
+def _limit(value: Decimal) -> Decimal:
+    if not 0 <= value <= units.LARGEST_BUDGET:
+        raise ValueError(f"a budget is from 0 to {units.LARGEST_BUDGET:,} USD a month")
+    return value
+
+
+def _share(value: Decimal) -> Decimal:
+    if not 0 < value <= 1:
+        raise ValueError("a threshold is a share of the limit above 0 up to 1, such as 0.75")
+    return value
+
+
 def _folder(value: Path) -> Path:
     return value.expanduser()
 
@@ -81,6 +93,8 @@ Names = Annotated[list[str], BeforeValidator(units.names)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Region = Annotated[str, AfterValidator(_region)]
 Folder = Annotated[Path, AfterValidator(_folder)]
+Limit = Annotated[Decimal, BeforeValidator(units.number), Field(allow_inf_nan=False), AfterValidator(_limit)]
+Share = Annotated[Decimal, BeforeValidator(units.number), Field(allow_inf_nan=False), AfterValidator(_share)]
 Secret = Annotated[Annotated[SecretStr, AfterValidator(_sendable)] | None, BeforeValidator(_stripped)]
 Text = Annotated[str, Field(min_length=1)]
 
@@ -226,6 +240,18 @@ class UsageSettings(Section):
     endpoint_url: Endpoint | None = Field(default=None, description="Address of an emulator of DynamoDB.")
 
 
+class BudgetSettings(Section):
+    """What may be spent in a month by single tenants, and when somebody is told. `budget_limit` is for all together."""
+
+    tenants: Annotated[dict[str, Limit], BeforeValidator(units.amounts)] = Field(
+        default={}, description="Most that each tenant may spend in a month, USD."
+    )
+    thresholds: Annotated[list[Share], BeforeValidator(units.names)] = Field(
+        default=[Decimal("0.75"), Decimal("0.9"), Decimal(1)],
+        description="Shares of a limit at which a warning is given, once a month.",
+    )
+
+
 class MockSettings(Section):
     """How the simulated providers behave."""
 
@@ -299,9 +325,10 @@ class Settings(Section):
     )
     mock: MockSettings = Field(default_factory=MockSettings, description="The simulated providers.")
     ui: UISettings = Field(default_factory=UISettings, description="The terminal UI.")
-    budget_limit: Money | None = Field(
+    budget_limit: Limit | None = Field(
         default=None, description="Most that may be spent in a month over all tenants, USD; unset: no limit."
     )
+    budgets: BudgetSettings = Field(default_factory=BudgetSettings, description="The budgets of single tenants.")
     log_level: LogLevel = Field(default="WARNING", description="What is worth a line on stderr.")
     data_dir: Folder = Field(
         default_factory=default_data_dir, description="Folder of the cache and the usage database."

@@ -55,7 +55,7 @@ def _dotted(text: str) -> str:
     return ".".join(part.strip().strip("\"'") for part in text.split("."))
 
 
-def _lines(text: str) -> dict[str, int]:
+def lines_of(text: str) -> dict[str, int]:
     """The line of each key and table, found by their look; enough to point a reader at a mistake."""
     found: dict[str, int] = {}
     table = ""
@@ -73,7 +73,7 @@ class _TomlFile:
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
-        self._lines = _lines(text)
+        self._lines = lines_of(text)
 
     def place(self, key: str) -> str:
         while key:
@@ -86,24 +86,24 @@ class _TomlFile:
         return Origin("file", self.place(key))
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A settings file's text. Raises ConfigError for what is none."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB, so it is no settings file")
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text") from None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def read_toml(path: Path) -> Entries:
-    """The settings of a TOML file. Raises ConfigError naming the file, the line if found, and the nearest valid key."""
+def parse_toml(path: Path, text: str) -> dict[str, Any]:
+    """What a TOML text holds. Raises ConfigError naming the line."""
     import tomllib
 
-    text = _read_text(path)
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).rstrip(")").partition(" (at ")
         found = re.match(r"line (\d+)", place)
@@ -111,7 +111,12 @@ def read_toml(path: Path) -> Entries:
         raise ConfigError(f"{path}, line {line}: not valid TOML: {message[:1].lower()}{message[1:]}") from None
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply to be a settings file") from None
-    file = _TomlFile(path, text)
+
+
+def read_toml(path: Path) -> Entries:
+    """The settings of a TOML file. Raises ConfigError naming the file, the line if found, and the nearest valid key."""
+    text = read_text(path)
+    data, file = parse_toml(path, text), _TomlFile(path, text)
     return {key: Entry(_located(key, value, path.parent), file.origin(key)) for key, value in _leaves(data, file)}
 
 
@@ -228,7 +233,7 @@ def read_dotenv(path: Path) -> Entries:
     from dotenv import dotenv_values
     from dotenv.parser import parse_stream
 
-    text = _read_text(path)
+    text = read_text(path)
     bindings = list(parse_stream(StringIO(text)))
     for binding in bindings:
         if binding.error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
 
 from providers.durations import QUANTITY
 
@@ -12,6 +14,10 @@ _BYTES = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
+
+
+LARGEST_BUDGET: Final = Decimal(9_000_000)
+"""USD a month: in picodollars it fits into 64 bits, with room for what is spent beyond it."""
 
 
 def size(value: Any) -> Any:
@@ -34,6 +40,16 @@ def number(value: Any) -> Any:
     """Anything but a truth value, which Python would take for 0 or 1."""
     if isinstance(value, bool):
         raise ValueError("a number is expected, not true or false")
+    return value
+
+
+def amounts(value: Any) -> Any:
+    """Numbers by name; text such as `acme = 5, zen = 10` is split."""
+    if isinstance(value, str):
+        pairs = [part.rpartition("=") for part in names(value)]
+        value = {name.strip(): amount.strip() for name, _, amount in pairs}
+    if not isinstance(value, Mapping) or not all(value):
+        raise ValueError("write NAME = NUMBER for each")
     return value
 
 

@@ -18,6 +18,7 @@ from sandbox.cli.schemas.fixtures import (
     FixturesVerify,
 )
 from sandbox.cli.schemas.reports import (
+    BudgetShow,
     ConfigShow,
     Costs,
     DataPrune,
@@ -40,6 +41,7 @@ _SHAPES: dict[str, Any] = {
     "failure": Failure,
     "explain": Explain,
     "costs": Costs,
+    "budget-show": BudgetShow,
     "models": Models,
     "health": Health,
     "config-show": ConfigShow,

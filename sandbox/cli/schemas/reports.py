@@ -53,6 +53,30 @@ class Costs(TypedDict):
 
 
 @with_config(STRICT)
+class BudgetItem(TypedDict):
+    """One budget; `tenant` is null for that of all together."""
+
+    tenant: str | None
+    limit_usd: Dollars
+    used_usd: Dollars
+    reserved_usd: Dollars
+    remaining_usd: Dollars
+    percentage_used: float
+    projected_usd: Dollars
+    alert_level: float | None
+
+
+@with_config(STRICT)
+class BudgetShow(TypedDict):
+    """What `budget show --json` prints."""
+
+    mode: Mode
+    period: str
+    resets_at: Timestamp
+    items: list[BudgetItem]
+
+
+@with_config(STRICT)
 class PriceTier(TypedDict):
     above_tokens: Tokens
     input_usd: Dollars | None

@@ -1,0 +1,121 @@
+"""`sandbox budget`: what may be spent in a month."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from providers.clock import SYSTEM_CLOCK, iso
+from providers.errors import InputError
+from sandbox.cli.output import decimal
+from sandbox.cli.session import Session
+from sandbox.core.figures import dollars
+from sandbox.costs.base import Budget, whose
+from sandbox.costs.periods import month_after, month_of
+
+if TYPE_CHECKING:
+    from sandbox.costs.status import BudgetStatus
+
+
+def set_(limit: str, /, *, tenant: str | None = None, session: Annotated[Session, Parameter(parse=False)]) -> None:
+    """Set what may be spent in a calendar month (UTC), in the settings file. It holds for whatever starts from then on.
+
+    At the limit nothing is asked that costs money or has no known price; local models and cached answers go on.
+
+    Parameters
+    ----------
+    limit
+        USD a month, such as 20; none takes the limit away.
+    tenant
+        For this tenant alone; without it for all together.
+    """
+    from sandbox.settings.editing import put
+    from sandbox.settings.folders import default_config_file
+
+    amount = _amount(limit, tenant)
+    # First, so that a settings file that is wrong elsewhere is told before it is changed.
+    loaded = session.loaded
+    file = session.options.config or default_config_file()
+    name = "budget_limit" if tenant is None else "budgets.tenants"
+    key = (name,) if tenant is None else ("budgets", "tenants", tenant)
+    changed = put(file, key, None if amount is None else _literal(amount))
+    allowed = "no budget" if amount is None else f"a budget of {dollars(amount)} a month"
+    session.output.out.line(f"{whose(tenant)}: {allowed}{'' if changed else ', as before'}")
+    session.output.note(f"in {file}", "dim")
+    origin = loaded.origin(name)
+    if origin.source in (".env", "environment"):
+        session.output.note(f"{origin} is set too, and wins over the file", "yellow")
+
+
+async def show(*, json: bool = False, session: Annotated[Session, Parameter(parse=False)]) -> None:
+    """How the budgets stand this month, in the current mode.
+
+    Parameters
+    ----------
+    json
+        Print {"items": […]}.
+    """
+    async with session.budgets() as budgets:
+        stand = await budgets.statuses()
+    mode, output = session.settings.booked, session.output
+    period = month_of(SYSTEM_CLOCK.time_us())
+    resets = iso(month_after(period))
+    if json:
+        items = [as_json(one) for one in stand]
+        output.json({"mode": mode, "period": iso(period)[:7], "resets_at": resets, "items": items})
+        return
+    if not stand:
+        output.note("no budget is set; `sandbox budget set 20` lets all tenants together spend 20 USD a month")
+        return
+    output.table(
+        [_row(one, simulated=mode != "live") for one in stand],
+        ("budget", "limit", "spent", "held", "left", "used", "month end"),
+        right=range(1, 7),
+    )
+    output.note(f"{mode} mode, {iso(period)[:7]}; begins anew on {resets[:10]} (UTC)", "dim")
+
+
+def as_json(status: BudgetStatus) -> dict[str, Any]:
+    """One budget as `budget show --json` prints it; money is USD as decimal strings."""
+    return {
+        "tenant": status.tenant,
+        "limit_usd": decimal(status.limit_usd),
+        "used_usd": decimal(status.used_usd),
+        "reserved_usd": decimal(status.reserved_usd),
+        "remaining_usd": decimal(status.remaining_usd),
+        "percentage_used": round(status.percentage_used, 3),
+        "projected_usd": decimal(status.projected_monthly_cost),
+        "alert_level": status.alert_level,
+    }
+
+
+def _row(status: BudgetStatus, *, simulated: bool) -> tuple[str, ...]:
+    money = (status.used_usd, status.reserved_usd, status.remaining_usd)
+    return (
+        whose(status.tenant),
+        dollars(status.limit_usd),
+        *(dollars(one, simulated=simulated) for one in money),
+        f"{status.percentage_used:.1f} %",
+        dollars(status.projected_monthly_cost, simulated=simulated),
+    )
+
+
+def _amount(text: str, tenant: str | None) -> Decimal | None:
+    """USD, or None for none. Raises InputError."""
+    if text.strip().lower() == "none":
+        return None
+    if tenant is not None and not tenant.strip():
+        raise InputError("--tenant is empty; name a tenant, or leave it out for all together")
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except InvalidOperation:
+        raise InputError(f"LIMIT is {text!r}; write an amount of USD a month such as 20, or none") from None
+    return Budget(tenant, amount).limit_usd
+
+
+def _literal(amount: Decimal) -> str:
+    """The amount in TOML; as text where a float would not be exactly it."""
+    text = format(amount, "f")
+    return text if Decimal(str(float(text))) == amount else f'"{text}"'
