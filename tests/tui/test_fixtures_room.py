@@ -347,7 +347,7 @@ async def test_a_replay_that_goes_another_way_says_where(make: Make, few: Shelve
         await sees(pilot, "✗ text is", "no recording matched: the synthetic writer answered")
         assert "went another way" in notice(app)
         await pilot.press("left")
-        await sees(pilot, "no recording matches", "this recording differs in", "max_completion_tokens", "absent")
+        await sees(pilot, "no recording matches", "of another request", "max_completion_tokens", "absent")
 
 
 async def test_a_provider_outside_the_chain_cannot_be_replayed_but_checked(make: Make, few: Shelves) -> None:
@@ -421,7 +421,7 @@ async def test_what_the_playground_asked_is_looked_up(make: Make, few: Shelves) 
         await asked(pilot, "Something else?")
         await pilot.press("f6")
         await chosen(pilot, "azure_openai/fuse", "match")
-        await sees(pilot, "no recording matches", "Something else?", "this recording differs in", "content")
+        await sees(pilot, "no recording matches", "Something else?", "of another request", "the last user message")
 
 
 async def test_a_cached_answer_asked_nobody(make: Make, few: Shelves) -> None:
