@@ -24,7 +24,7 @@ class Paced:
             time.sleep(wait)
 
 
-_TURN_S, _GIVE_WAY_S = 0.004, 0.001
+_TURN_S, _GIVE_WAY_S = 0.004, 0.0002
 
 
 class Stopped(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -78,11 +79,19 @@ def record(
     lab = Lab(scenario, policy_of(scenario, preset), scenario.document.seed if seed is None else seed)
     recorder = Recorder(scenario, lab.ids(), lab.tally, kept)
     lab.observers.append(recorder)
+
+    def paced(now_us: int, then_us: int) -> None:
+        assert pace is not None  # noqa: S101  else nobody calls this
+        try:
+            pace(now_us, then_us)
+        except Stopped:
+            # At once: the requests that are cut off now are no part of the run.
+            recorder.stop()
+            raise
+
     result = None
-    try:
-        result = lab.run(pace=pace)
-    except Stopped:
-        recorder.stop()
+    with suppress(Stopped):
+        result = lab.run(pace=None if pace is None else paced)
     return Take(scenario, lab.policy.name, lab.seed, recorder.finish(result), result)
 
 
@@ -159,7 +168,7 @@ class Recorder:
 
     def __call__(self, event: Event) -> None:
         if self._stopped:
-            return  # requests that are cut off with the run are no part of it
+            return
         at_us = event.t_us - EPOCH_US
         while self._edges and self._edges[-1][0] <= at_us:
             self._pass_edge()

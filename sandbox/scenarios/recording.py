@@ -175,7 +175,7 @@ class States:
         return self._names[index], self._times[index], self._changes[index]
 
     def within(self, begin_us: int, end_us: int) -> str:
-        """The state that says most of [begin, end): half_open, disabled, open or closed, whichever comes first here."""
+        """The state in [begin, end) not to be missed: half_open, disabled, open or closed, the first that occurs."""
         first = max(0, bisect_right(self._times, begin_us) - 1)
         last = max(first + 1, bisect_left(self._times, end_us))
         names = self._names[first:last]
@@ -185,6 +185,20 @@ class States:
         if outs % 2 or outs != bisect_right(self._out, begin_us):
             return "disabled"
         return "open" if "open" in names else "closed"
+
+    def mostly(self, begin_us: int, end_us: int) -> str:
+        """The state of the largest part of [begin, end)."""
+        turns = bisect_right(self._out, begin_us)
+        if turns % 2 and turns == bisect_left(self._out, end_us):
+            return "disabled"
+        first = max(0, bisect_right(self._times, begin_us) - 1)
+        last = max(first + 1, bisect_left(self._times, end_us))
+        spent: dict[str, int] = {}
+        for index in range(first, last):
+            until = self._times[index + 1] if index + 1 < last else end_us
+            name = self._names[index]
+            spent[name] = spent.get(name, 0) + until - max(begin_us, self._times[index])
+        return max(spent, key=spent.__getitem__)
 
     def out_since(self, at_us: int) -> int | None:
         """Since when it is out of rotation; None: it is not."""

@@ -24,6 +24,11 @@ def arrivals(streams: Sequence[TrafficPart], duration: float, seed: int) -> Iter
     return heapq.merge(*(_stream(index, one, duration, seed) for index, one in enumerate(streams)))
 
 
+def expected(streams: Sequence[TrafficPart], duration: float) -> float:
+    """How many requests will come, on average."""
+    return sum(((duration if one.end is None else one.end) - one.begin) * one.rate for one in streams)
+
+
 def _stream(index: int, stream: TrafficPart, duration: float, seed: int) -> Iterator[Arrival]:
     begin = round(stream.begin * 1e6)
     end = round((duration if stream.end is None else stream.end) * 1e6)

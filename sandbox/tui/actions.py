@@ -53,6 +53,7 @@ def _action(
 
 
 PLAYGROUND = "playground"
+LAB = "lab"
 FIXTURES = "fixtures"
 
 ACTIONS: tuple[Action, ...] = (
@@ -95,6 +96,51 @@ ACTIONS: tuple[Action, ...] = (
     _action("reset_breakers", "Reset every breaker", "Close all breakers, put disabled providers back.",
             "B", PLAYGROUND, needs="opened"),
     _action("clear_history", "Clear the history", "Forget every earlier question.", "", PLAYGROUND, needs="history"),
+    _action("play", "Play or pause", "Time runs on from the cursor; at the end, from the start again.",
+            "space", LAB, label="play", rank=1, needs="taken"),
+    _action("stop_run", "Stop the run", "Stop working the outage out; what there is of it stays.",
+            "escape", LAB, label="stop", rank=0, needs="replaying"),
+    _action("step", "Step to the next event", "To the next row of what is listed.",
+            "n", LAB, label="step", rank=2, needs="taken"),
+    _action("step_back", "Step back", "To the row before.", "N", LAB, needs="taken"),
+    _action("speed", "Change the speed", "1, 10 and 60 times real time, and all of it in a few seconds.",
+            "s", LAB, label="speed", rank=6, needs="taken"),
+    _action("scrub_left", "Back in time", "By a hundredth of the run; with Shift by a tenth.",
+            "left", LAB, needs="taken"),
+    _action("scrub_right", "On in time", "By a hundredth of the run; with Shift by a tenth.",
+            "right", LAB, label="scrub", rank=7, needs="taken"),
+    _action("scrub_far_left", "Far back in time", "By a tenth of the run.", "shift+left", LAB, needs="taken"),
+    _action("scrub_far_right", "Far on in time", "By a tenth of the run.", "shift+right", LAB, needs="taken"),
+    _action("scrub_home", "To the start", "Where nothing has happened yet.", "home", LAB, needs="taken"),
+    _action("scrub_end", "To the end", "What it has come to.", "end", LAB, needs="taken"),
+    _action("provoke", "Provoke a fault at the cursor", "Break or heal a provider from here on; what was before stays.",
+            "f", LAB, label="break here", rank=3, needs="taken", unless="replaying"),
+    _action("take_back", "Take back the last fault by hand", "The outage as it was before it.",
+            "F", LAB, label="take back", rank=4, needs="by_hand", unless="replaying"),
+    _action("save_scenario", "Save as a scenario of your own", "With the faults that you provoked, under a name.",
+            "w", LAB, label="save", rank=9, needs="taken"),
+    _action("scenario", "Choose a scenario", "The built-in outages and your own.", "o", LAB, label="scenarios", rank=4),
+    _action("edit_scenario", "Edit the scenario", "Its text, with what is wrong in it said as you type.",
+            "e", LAB, label="edit", rank=10),
+    _action("lab_preset", "Replay under another preset", "The same outage with another failover policy.",
+            "P alt+p", LAB, label="preset", rank=11, needs="taken"),
+    _action("beside", "Compare with another preset", "The same outage under another policy, beside it; or alone again.",
+            "b", LAB, label="compare", rank=5, needs="taken"),
+    _action("summary", "The whole run in figures", "Totals, providers, what was expected and what came of it.",
+            "a", LAB, label="figures", rank=11, needs="taken"),
+    _action("open_row", "Tell more about the row", "The story of its request, or what the change means.",
+            "enter", LAB, label="detail", rank=8, needs="taken", unless="typing"),
+    _action("export", "Export", "The report as Markdown and JSON and the screen as SVG, into the data folder.",
+            "x", LAB, label="export", rank=11, needs="result"),
+    _action("next_level", "List more or less", "Moments, also how each request ended, everything.",
+            "v", LAB, label="list", rank=10, needs="taken"),
+    _action("filter_events", "Filter the events", "List only rows that hold your words.", "slash", LAB, needs="taken"),
+    _action("run_again", "Run it again", "Read the scenario's file again and start over.",
+            "r", LAB, unless="replaying"),
+    _action("copy_detail", "Copy what is told of the row", "The detail's text.", "y", LAB, needs="taken"),
+    _action("focus_events", "Go to the events", "The list below the time line.", "i", LAB),
+    _action("focus_told", "Go to the detail of the row", "Beside the list where there is room.",
+            "t", LAB, needs="taken"),
     _action("replay", "Replay the recording", "Send the recording's own request again; the route is in room 1.",
             "enter p", FIXTURES, label="replay", rank=1, needs="fixture opened", unless="running typing"),
     _action("stop", "Stop checking or recording", "What runs here: a check of all, a replay, a wait.",
@@ -162,7 +208,10 @@ def means_something(key: str, room: str) -> bool:
 
 
 _PLAIN = {"slash": "/", "question_mark": "?"}
-_NAMED = {"escape": "Esc", "enter": "Enter"}
+_NAMED = {
+    "escape": "Esc", "enter": "Enter", "space": "Space", "left": "←", "right": "→", "shift+left": "Shift-←",
+    "shift+right": "Shift-→", "home": "Home", "end": "End",
+}  # fmt: skip
 
 
 def is_letter(key: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -50,4 +51,9 @@ def strategies(opened: Opened) -> list[Choice]:
 
 
 def presets(opened: Opened) -> list[Choice]:
-    return [Choice(name, name, _PRESETS.get(name, "")) for name in opened.presets]
+    return policies(opened.presets)
+
+
+def policies(names: Iterable[str]) -> list[Choice]:
+    """Presets by their names."""
+    return [Choice(name, name, _PRESETS.get(name, "")) for name in names]

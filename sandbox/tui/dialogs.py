@@ -99,15 +99,24 @@ class FaultDialog(ModalScreen[tuple[str, str] | None]):
         Binding("right", "side('kinds')", show=False),
     ]
 
-    def __init__(self, providers: Sequence[tuple[str, str | None]], first: str) -> None:
-        """`providers`: ids with what is provoked on each now."""
+    def __init__(
+        self,
+        providers: Sequence[tuple[str, str | None]],
+        first: str,
+        *,
+        title: str = "Break a provider",
+        commands: Sequence[tuple[str, str, str]] = COMMANDS,
+    ) -> None:
+        """`providers`: ids with what is provoked on each now; `commands`: what can be done beside provoking."""
         super().__init__()
+        self._title = title
+        self._commands = commands
         self._providers = list(providers)
         self._first = first
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide") as box:
-            box.border_title = "Break a provider"
+            box.border_title = self._title
             box.border_subtitle = "← → side · Enter do it · Esc close"
             with Horizontal(id="sides"):
                 yield Rows(id="providers", compact=True, markup=False)
@@ -124,7 +133,7 @@ class FaultDialog(ModalScreen[tuple[str, str] | None]):
         for kind in KINDS:
             label = Content.assemble(f"{kind.title:<{width}}", (f"  {kind.what}", MUTED))
             kinds.add_option(Option(label, id=kind.fault))
-        for command, title, what in COMMANDS:
+        for command, title, what in self._commands:
             kinds.add_option(Option(Content.assemble((title, "$text-accent"), (f"  {what}", MUTED)), id=command))
         ids = [id for id, _ in self._providers]
         providers.highlighted = ids.index(self._first) if self._first in ids else 0

@@ -14,22 +14,25 @@ class Hint(NamedTuple):
     text: str
     when: frozenset[str]
     """Facts that must hold."""
-    done: str
-    """The fact that shows it was understood, after which it is not shown again."""
+    done: frozenset[str]
+    """The facts of which any shows that it was understood, after which it is not shown again."""
+
+
+def _hint(name: str, text: str, when: str, done: str) -> Hint:
+    return Hint(name, text, frozenset(when.split()), frozenset(done.split()))
 
 
 HINTS: tuple[Hint, ...] = (
-    Hint("send", "Press Enter to send the suggested prompt, or type your own.", frozenset({"opened"}), "asked"),
-    Hint("break", "Press f to break the first provider and send again.", frozenset({"answered"}), "broken"),
-    Hint("again", "It is broken now: press r to send again.", frozenset({"broken"}), "failed_over"),
-    Hint(
-        "breaker", "Another provider answered. Send a few times more (r) and the breaker opens.",
-        frozenset({"failed_over"}), "breaker_opened",
-    ),
-    Hint(
-        "heal", "Its breaker is open: it is passed over until the next probe. F heals it.",
-        frozenset({"breaker_opened"}), "healed",
-    ),
+    _hint("send", "Press Enter to send the suggested prompt, or type your own.", "opened", "asked"),
+    _hint("break", "Press f to break the first provider and send again.", "answered", "broken"),
+    _hint("again", "It is broken now: press r to send again.", "broken", "failed_over"),
+    _hint("lab", "Another provider answered, at its own price. Press 3 to replay an outage.",
+          "failed_over", "lab breaker_opened"),
+    _hint("breaker", "Send a few times more (r) and the breaker of the broken one opens.",
+          "failed_over", "breaker_opened"),
+    _hint("heal", "Its breaker is open: it is passed over until the next probe. F heals it.",
+          "breaker_opened", "healed"),
+    _hint("lab again", "All is well again. Press 3 to replay a whole outage, and watch it.", "healed", "lab"),
 )  # fmt: skip
 
 
@@ -44,7 +47,7 @@ class Guide:
         """Take note of what holds now."""
         self._known.update(facts)
         for hint in HINTS:
-            if hint.done in self._known:
+            if hint.done & self._known:
                 self.seen.add(hint.name)
 
     def look(self, moment: Collection[str]) -> None:

@@ -99,6 +99,23 @@ class UIState:
     fixture_words: str = ""
     """What the list is filtered by."""
     fixture_tab: str = "request"
+    lab_scenario: str = ""
+    """The key of the scenario that is replayed; empty: the first one that a newcomer sees."""
+    lab_preset: str = ""
+    """Empty: the scenario's own."""
+    lab_beside: str = ""
+    """Another preset beside it."""
+    lab_at_us: int = 0
+    """Where in it one stands, microseconds since its start."""
+    lab_level: str = "moments"
+    lab_speed: int = 1
+    lab_text: str = ""
+    """A scenario that was changed by hand and not saved."""
+    lab_added: int = 0
+    """How many faults were added to it."""
+    lab_draft_of: str = ""
+    lab_draft: str = ""
+    """A scenario's text that was left unfinished in the editor, and which scenario's."""
     hints: bool = True
     hints_seen: list[str] = field(default_factory=list)
     history: list[Entry] = field(default_factory=list)

@@ -12,12 +12,16 @@ from sandbox.tui.application import SandboxApp
 from sandbox.tui.fixtures.listing import FixtureRows
 from sandbox.tui.fixtures.room import Fixtures
 from sandbox.tui.history import Rows
+from sandbox.tui.lab.listing import EventRows
+from sandbox.tui.lab.picker import ScenarioRows
+from sandbox.tui.lab.room import LabRoom
 from sandbox.tui.playground import Playground
 from sandbox.tui.rooms import ROOMS
 
 OWNERS = {
     actions.APP: SandboxApp,
     actions.PLAYGROUND: Playground,
+    actions.LAB: LabRoom,
     actions.FIXTURES: Fixtures,
     actions.LIST: Rows,
 }
@@ -30,7 +34,7 @@ def test_every_action_can_be_done_by_its_owner(action: actions.Action) -> None:
     assert action.help.endswith(".")
 
 
-@pytest.mark.parametrize("widget", [Rows, FixtureRows])
+@pytest.mark.parametrize("widget", [Rows, FixtureRows, EventRows, ScenarioRows])
 def test_every_list_has_the_keys_of_lists(widget: type) -> None:
     for action in actions.of(actions.LIST):
         assert callable(getattr(widget, f"action_{action.name}"))
@@ -40,7 +44,7 @@ def test_names_are_unique_so_that_an_action_is_found_by_its_name() -> None:
     assert [name for name, count in Counter(one.name for one in actions.ACTIONS).items() if count > 1] == []
 
 
-@pytest.mark.parametrize("room", [actions.PLAYGROUND, actions.FIXTURES])
+@pytest.mark.parametrize("room", [actions.PLAYGROUND, actions.LAB, actions.FIXTURES])
 def test_no_key_means_two_things_at_a_time(room: str) -> None:
     taken = [key for place in (room, actions.APP, actions.LIST) for one in actions.of(place) for key in one.keys]
     rooms = [key for room in ROOMS for key in (room.key, f"alt+{room.key}")]
@@ -82,6 +86,8 @@ def test_the_footer_shows_what_works_now() -> None:
         ("question_mark", "?"),
         ("escape", "Esc"),
         ("enter", "Enter"),
+        ("space", "Space"),
+        ("shift+left", "Shift-←"),
     ],
 )
 def test_keys_as_a_person_reads_them(key: str, text: str) -> None:

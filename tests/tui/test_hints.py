@@ -22,11 +22,16 @@ def test_the_first_minute_from_hint_to_hint() -> None:
     assert "press r" in guide.due()
     guide.learn(milestones(stories[0]))
     guide.look({"opened", "broken"})
-    assert "the breaker opens" in guide.due()
+    assert "Press 3 to replay an outage" in guide.due()
+    entered = Guide(guide.seen)
+    entered.learn({"asked", "answered", "broken", "failed_over", "lab"})
+    assert "the breaker of the broken one opens" in entered.due()
     guide.learn(milestones(stories[2]))
     guide.look({"opened", "broken"})
     assert "F heals" in guide.due()
     guide.look({"opened"})
+    assert "Press 3 to replay a whole outage" in guide.due()
+    guide.learn({"lab"})
     assert guide.due() == ""
     assert Guide(guide.seen).due() == ""
     again = Guide(guide.seen)

@@ -1,0 +1,68 @@
+"""Works an outage out in a thread of its own, as fast as it goes, while the screen goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox.core.pacing import Supervised
+from sandbox.scenarios.loader import Scenario
+from sandbox.scenarios.recorder import KEPT, Take, record
+from sandbox.scenarios.telling import short_time
+from sandbox.scenarios.traffic import expected
+from sandbox.tui.pieces import DOT, SPINNER
+
+MANY: Final = 50_000
+"""Requests from which on it is said how many they are."""
+_BAR: Final = 20
+
+
+@dataclass(slots=True)
+class Work:
+    """One run under way."""
+
+    scenario: Scenario
+    preset: str
+    began_us: int
+    """When it began, by the clock of the wall."""
+    watch: Supervised
+
+    def line(self, now_us: int, frame: int, width: int) -> str:
+        """How far it is: a bar, the virtual time, after a second the real one."""
+        length = self.scenario.duration_us
+        share = min(1.0, self.watch.now_us / length)
+        filled = round(share * _BAR)
+        facts = [
+            f"{SPINNER[frame % len(SPINNER)]} {'█' * filled}{'·' * (_BAR - filled)} {share * 100:3.0f} %",
+            f"{short_time(self.watch.now_us)} of {short_time(length)}",
+        ]
+        seconds = (now_us - self.began_us) / 1e6
+        if seconds >= 1:
+            facts.append(f"{seconds:.0f} s")
+        facts.append("Esc stops")
+        document = self.scenario.document
+        requests = expected(document.traffic, document.duration)
+        if requests >= MANY:
+            facts.append(f"about {requests:,.0f} requests")
+        text = DOT.join(facts)
+        return text if len(text) <= width else DOT.join(facts[:2])
+
+    async def run(self) -> Take:
+        """To its end, or to where it is stopped. Raises ScenarioError or InputError."""
+        try:
+            return await asyncio.to_thread(record, self.scenario, preset=self.preset or None, pace=self.watch)
+        finally:
+            # Whoever waited may have gone away: the thread is to end too.
+            self.watch.stop()
+
+
+def thinned_note(take: Take) -> str:
+    """What of a large run is not there any more; empty: everything is."""
+    recording = take.recording
+    if recording.thinned_us is None:
+        return ""
+    return (
+        f"{recording.seen:,} events are too many: from {short_time(recording.thinned_us)} on only moments are kept, "
+        f"after the first {KEPT:,}; every count is whole"
+    )

@@ -1,0 +1,347 @@
+"""Turns a recorded run into lines of styled text: lanes, faults, curves, figures. Pure.
+
+Every line has a label, a column for each stretch of time, and a note. What lies after the cursor is there, but faint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Final, NamedTuple
+
+from sandbox.core.figures import duration_ms
+from sandbox.scenarios.bins import Column
+from sandbox.scenarios.faults import TimedFault
+from sandbox.scenarios.recorder import Take
+from sandbox.scenarios.recording import Figures
+from sandbox.scenarios.results import Result
+from sandbox.scenarios.telling import COMPARED, compared, fault_text, percent, short_time, usd
+from sandbox.tui.pieces import BAD, FAILED, GOOD, MUTED, NAME, OK, PLAIN, SHAPES, WARN, Line, Piece, clip
+
+LEVELS: Final = "▁▂▃▄▅▆▇█"
+ASCII_LEVELS: Final = "_.:-=+*#"
+FULL, MIXED, IDLE = "█", "▒", "·"
+CURSOR: Final = "▼"
+_FAINT: Final = "$foreground 35%"
+_HERE: Final = " on $foreground 15%"
+_STEPS_S: Final = (
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400, 172_800, 604_800,
+)  # fmt: skip
+_TICK: Final = 10
+"""Columns that a time on the axis has for itself."""
+_STYLES: Final = {"half_open": "$warning", "open": "$error", "disabled": "$error", "closed": "$success"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How time lies on a line of `width` columns."""
+
+    width: int
+    label: int
+    note: int
+    end_us: int
+    at_us: int
+    """Where the cursor stands."""
+    levels: str = LEVELS
+    """The heights of a curve."""
+
+    @property
+    def columns(self) -> int:
+        return max(1, self.width - self.label - self.note)
+
+    def column(self, at_us: int) -> int:
+        return max(0, min(self.columns - 1, at_us * self.columns // max(1, self.end_us)))
+
+    def time(self, column: int) -> int:
+        """When a column begins."""
+        return column * self.end_us // self.columns
+
+    @property
+    def here(self) -> int:
+        return self.column(self.at_us)
+
+    def line(self, label: str, glyphs: Sequence[Piece], note: Line) -> Line:
+        """A whole line: what is after the cursor is faint, and the cursor's column is marked."""
+        here = self.here
+        styled = [
+            (glyph, (style if at <= here else _FAINT) + (_HERE if at == here else ""))
+            for at, (glyph, style) in enumerate(glyphs)
+        ]
+        merged = [("".join(glyph for glyph, _ in run), style) for style, run in groupby(styled, lambda piece: piece[1])]
+        return [(f"{clip(label, self.label - 1):<{self.label}}", PLAIN), *merged, (" ", PLAIN), *note]
+
+
+class Lane(NamedTuple):
+    """What a lane shows, column by column; the same wherever the cursor stands."""
+
+    states: list[str]
+    """Of the breaker."""
+    mostly: list[str]
+    """The state of the larger part of each column."""
+    ok: list[int]
+    bad: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a take looks like on a scale, but for the cursor."""
+
+    columns: list[Column]
+    lanes: dict[str, Lane]
+    idle: list[str]
+    """Providers that nobody asked and nothing happened to."""
+
+
+def drawn(take: Take, columns: int, end_us: int) -> Drawn:
+    """Add a take up to that many columns."""
+    recording = take.recording
+    found = recording.bins.columns(columns, end_us)
+    faulty = {timed.provider for timed in take.scenario.faults}
+    lanes, idle = {}, []
+    for place, id in enumerate(recording.ids):
+        ok, bad = [one.ok[place] for one in found], [one.bad[place] for one in found]
+        states = recording.states[id]
+        if not any(ok) and not any(bad) and not states.eventful and id not in faulty:
+            idle.append(id)
+            continue
+        edges = [at * end_us // columns for at in range(columns + 1)]
+        seen = [states.within(begin, end) for begin, end in pairwise(edges)]
+        mostly = [states.mostly(begin, end) for begin, end in pairwise(edges)]
+        # What is short is shown where it is new: a probe in every column would hide that the breaker is open.
+        shown = [
+            one if at == 0 or seen[at - 1] != one else most
+            for at, (one, most) in enumerate(zip(seen, mostly, strict=True))
+        ]
+        lanes[id] = Lane(shown, mostly, ok, bad)
+    return Drawn(found, lanes, idle)
+
+
+# --- lanes ----------------------------------------------------------------------------------------------------------
+
+
+def lane_lines(take: Take, shown: Drawn, scale: Scale, figures: Figures, *, tall: bool) -> list[Line]:
+    """One lane for each provider: breaker and attempts in one line, or with room in a line each."""
+    lines: list[Line] = []
+    recording = take.recording
+    top = max((ok + bad for lane in shown.lanes.values() for ok, bad in zip(lane.ok, lane.bad, strict=True)), default=1)
+    for id, lane in shown.lanes.items():
+        place = recording.places[id]
+        counts = _counts(figures, place)
+        if not tall:
+            glyphs = [_both(*column) for column in zip(*lane, strict=True)]
+            lines.append(scale.line(id, glyphs, counts))
+            continue
+        open_us = recording.states[id].open_us(scale.at_us)
+        opened: Line = [(f"open {_span(open_us)}", BAD)] if open_us else []
+        lines.append(scale.line(id, [(SHAPES[state], _STYLES[state]) for state in lane.states], opened))
+        ticks = [_tick(ok, bad, top, scale.levels) for ok, bad in zip(lane.ok, lane.bad, strict=True)]
+        lines.append(scale.line("", ticks, counts))
+    if shown.idle:
+        lines.append([(clip(f"never asked: {', '.join(shown.idle)}", scale.width), MUTED)])
+    return lines
+
+
+def _both(state: str, mostly: str, ok: int, bad: int) -> Piece:
+    """A column of a lane that has one line: a probe, else a breaker that refuses, else failures, else answers."""
+    if state == "half_open":
+        return SHAPES["half_open"], "$error" if bad and not ok else "$warning"
+    if mostly in ("open", "disabled"):
+        return SHAPES[mostly], "$error"
+    if bad:
+        return (MIXED, "$warning") if ok else (FAILED, "$error")
+    if state in ("open", "disabled"):
+        return SHAPES[state], "$error"
+    return (FULL, "$success") if ok else (IDLE, MUTED)
+
+
+def _tick(ok: int, bad: int, top: int, levels: str) -> Piece:
+    """A column of attempts: as high as there are many."""
+    if bad:
+        return (MIXED, "$warning") if ok else (FAILED, "$error")
+    if not ok:
+        return " ", PLAIN
+    return levels[_height(ok, top, len(levels))], "$success"
+
+
+def _height(value: float, top: float, levels: int) -> int:
+    return max(0, min(levels - 1, round(value / top * levels) - 1)) if top else 0
+
+
+def _span(time_us: int) -> str:
+    """`27.1 s`, `59:53`."""
+    return duration_ms(time_us / 1000) if time_us < 100_000_000 else short_time(time_us)
+
+
+def _counts(figures: Figures, place: int) -> Line:
+    failed, attempts = figures.failed_attempts[place], figures.attempts[place]
+    if failed:
+        return [(f"{FAILED}{failed:,}", BAD), (f" of {attempts:,}", PLAIN)]
+    answers = figures.answers[place]
+    return [(f"{answers:,} answers", PLAIN if answers else MUTED)]
+
+
+# --- time and faults ------------------------------------------------------------------------------------------------
+
+
+def axis_line(scale: Scale) -> Line:
+    """The times below which things stand, and the cursor."""
+    columns = scale.columns
+    seconds = scale.end_us / 1e6
+    step = next((one for one in _STEPS_S if one * columns >= _TICK * seconds), _STEPS_S[-1])
+    cells = [" "] * columns
+    at = 0
+    while at < seconds:
+        column = scale.column(round(at * 1e6))
+        text = short_time(at * 1_000_000)
+        if column + 1 + len(text) <= columns:
+            # The column itself is left for the cursor.
+            cells[column + 1 : column + 1 + len(text)] = text
+        at += step
+    here = scale.here
+    before, after = "".join(cells[:here]), "".join(cells[here + 1 :])
+    return [(" " * scale.label, PLAIN), (before, MUTED), (CURSOR, "bold $text-accent"), (after, MUTED)]
+
+
+def fault_lines(faults: Sequence[TimedFault], scale: Scale, most: int, *, added: int = 0) -> list[Line]:
+    """The windows of the faults, in as few lines as hold them; the last `added` of them are the user's own."""
+    rows: list[list[tuple[int, int, int]]] = []
+    shown = [timed for timed in faults if timed.fault.probability]
+    first_own = len(faults) - added
+    for timed in shown:
+        begin = scale.column(timed.begin_us)
+        end = scale.columns - 1 if timed.end_us is None else max(begin, scale.column(timed.end_us - 1))
+        number = next((index for index, one in enumerate(faults) if one is timed), 0)
+        row = next((row for row in rows if all(end < b or begin > e for b, e, _ in row)), None)
+        if row is None:
+            row = []
+            rows.append(row)
+        row.append((begin, end, number))
+    lines: list[Line] = []
+    for count, row in enumerate(rows[:most]):
+        cells: list[Piece] = [(" ", PLAIN)] * scale.columns
+        for begin, end, number in row:
+            own = number >= first_own
+            style = "$text-warning bold" if own else "$text-warning"
+            text = _window(
+                f"{fault_text(faults[number])} on {faults[number].provider}", end - begin + 1, faults[number], own
+            )
+            for at, glyph in enumerate(text):
+                cells[begin + at] = (glyph, style)
+        left = sum(map(len, rows[most:]))
+        note: Line = [(f"{left} more", MUTED)] if left and count == most - 1 else []
+        lines.append(scale.line("faults" if not count else "", cells, note))
+    return lines
+
+
+def _window(text: str, width: int, timed: TimedFault, own: bool) -> str:
+    """A window with what it is about written into it, as far as that fits."""
+    if width == 1:
+        return "│"
+    if own:
+        text = f"by hand: {text}"
+    inner = width - 2
+    told = f" {text} " if len(text) + 2 <= inner else clip(text, inner) if inner >= 3 else ""
+    lead = (inner - len(told)) // 2
+    close = "▶" if timed.end_us is None else "┤"
+    return "├" + "─" * lead + told + "─" * (inner - lead - len(told)) + close
+
+
+# --- curves ---------------------------------------------------------------------------------------------------------
+
+
+def rate_line(shown: Drawn, scale: Scale) -> Line:
+    """Requests that came; where some got no answer, that is what is drawn."""
+    top = max((one.arrived for one in shown.columns), default=0)
+    glyphs: list[Piece] = []
+    for one in shown.columns:
+        if one.failed:
+            glyphs.append((FAILED, "$error"))
+        else:
+            glyphs.append(_curve(one.arrived, top, scale.levels, "$primary"))
+    seconds = scale.end_us / scale.columns / 1e6
+    here = shown.columns[scale.here]
+    note: Line = [(f"{here.arrived / seconds:.3g}/s" if seconds else "", PLAIN)]
+    if here.failed:
+        note.append((f" {FAILED}{here.failed:,}", BAD))
+    return scale.line("req/s", glyphs, note)
+
+
+def latency_line(shown: Drawn, scale: Scale) -> Line:
+    """The 99th percentile of what was answered."""
+    top = max((one.p99_ms or 0.0 for one in shown.columns), default=0.0)
+    glyphs = [_curve(one.p99_ms or 0.0, top, scale.levels, "$secondary") for one in shown.columns]
+    here = shown.columns[scale.here].p99_ms
+    return scale.line("p99", glyphs, [("–", MUTED) if here is None else (f"~{duration_ms(here)}", PLAIN)])
+
+
+def _curve(value: float, top: float, levels: str, style: str) -> Piece:
+    return (levels[_height(value, top, len(levels))], style) if value else (" ", PLAIN)
+
+
+# --- figures --------------------------------------------------------------------------------------------------------
+
+
+def figure_lines(take: Take, figures: Figures, at_us: int, width: int) -> list[Line]:
+    """What it comes to at the cursor, and whether what was expected holds in the end."""
+    premium, waste = figures.premium, figures.waste
+    available = figures.availability
+    open_us = take.recording.open_us(at_us)
+    pairs: list[Line] = [
+        [("availability ", MUTED), (percent(available), GOOD if available == 1 else BAD)],
+        [("failed over ", MUTED), (f"{figures.failovers:,}", NAME)],
+        [("premium ", MUTED), (usd(premium), WARN if premium is None or premium > 0 else PLAIN)],
+        [("waste ", MUTED), (usd(waste), WARN if waste else PLAIN)],
+        [("breaker open ", MUTED), (_span(open_us) if open_us else "0 s", BAD if open_us else PLAIN)],
+    ]
+    if take.result is not None and take.result.expectations:
+        pairs.append(expectation_mark(take.result))
+    return _flowed(pairs, width)
+
+
+def expectation_mark(result: Result) -> Line:
+    """How many of the expectations hold, in the end."""
+    held, of = sum(one["ok"] for one in result.expectations), len(result.expectations)
+    mark, style = (OK, GOOD) if held == of else (FAILED, BAD)
+    return [(f"{mark} ", style), (f"{held} of {of}", style), (" expectations hold", MUTED)]
+
+
+def _flowed(pairs: Sequence[Line], width: int) -> list[Line]:
+    """Pieces side by side, in as few lines as hold them."""
+    lines: list[Line] = []
+    used = width
+    for pair in pairs:
+        needed = sum(len(text) for text, _ in pair)
+        if used + 3 + needed > width:
+            lines.append([*pair])
+            used = needed
+        else:
+            lines[-1] += [("   ", PLAIN), *pair]
+            used += 3 + needed
+    return lines
+
+
+def comparison_lines(takes: Sequence[Take], width: int) -> list[Line]:
+    """The takes side by side over the whole run; where it is narrow, the columns that matter least are left out."""
+    rows = [
+        compared(take.scenario, take.result) if take.result is not None else (take.preset, *("–" for _ in COMPARED[1:]))
+        for take in takes
+    ]
+    keep = list(range(len(COMPARED)))
+    for drop in (7, 6, 8):
+        if _table_width(rows, keep) <= width:
+            break
+        keep.remove(drop)
+    names = ["policy", "availability", "p99", "on the sick", *COMPARED[4:]]
+    widths = [max(len(names[at]), *(len(row[at]) for row in rows)) for at in keep]
+    align: list[Callable[[str, int], str]] = [str.ljust, *([str.rjust] * (len(keep) - 1))]
+
+    def line(cells: Sequence[str], style: str) -> Line:
+        placed = (fit(cells[at], wide) for at, wide, fit in zip(keep, widths, align, strict=True))
+        return [(clip("  ".join(placed), width), style)]
+
+    return [line(names, MUTED), *(line(row, PLAIN) for row in rows)]
+
+
+def _table_width(rows: Sequence[Sequence[str]], keep: Sequence[int]) -> int:
+    return sum(max(len(COMPARED[at]) if at != 3 else 11, *(len(row[at]) for row in rows)) + 2 for at in keep) - 2

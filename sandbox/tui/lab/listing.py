@@ -1,0 +1,137 @@
+"""The events of a run, with the filter above them. The row that is chosen and the cursor in time move together."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Input
+
+from sandbox.scenarios.recorder import Take
+from sandbox.scenarios.recording import Level
+from sandbox.tui.cursor import CursorPane
+from sandbox.tui.lab.events import row_line
+from sandbox.tui.pieces import Line
+
+HELP = (
+    "What happened, one row each: when, to whom, what. Moments are faults that begin and end, attempts that fail, "
+    "breakers that change, requests that fail; Requests has each answer too; Everything is every event of the run.\n"
+    "j k move from row to row and the time with them; Enter tells more: the story of the request, or what a breaker's "
+    "change means. `v` chooses what is listed, `/` filters by any words."
+)
+TABS: dict[Level, str] = {"moments": "Moments", "requests": "Requests", "all": "Everything"}
+
+
+class EventRows(CursorPane):
+    TOPIC = "Events"
+    HELP = HELP
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "app.perform('scrub_left')", show=False),
+        Binding("right", "app.perform('scrub_right')", show=False),
+        Binding("home", "app.perform('scrub_home')", show=False),
+        Binding("end", "app.perform('scrub_end')", show=False),
+    ]
+
+    @dataclass
+    class Moved(Message):
+        """The cursor stands on another row."""
+
+        number: int
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, EventRows.Moved)
+
+    def __init__(self) -> None:
+        super().__init__(id="lab-rows")
+        self.take: Take | None = None
+        self.empty = "The outage is being worked out; then Space plays it."
+        self.rows: Sequence[int] = array("i")
+        """Positions in the recording."""
+        self._names = 0
+
+    def show(self, take: Take | None, rows: Sequence[int], empty: str) -> None:
+        self.take, self.rows, self.empty = take, rows, empty
+        self._names = min(12, max(map(len, take.recording.ids))) if take is not None else 0
+        self.cursor = -1
+        self.rebuild()
+
+    @property
+    def selected(self) -> int | None:
+        """The position of the row that is chosen."""
+        return self.rows[self.cursor] if 0 <= self.cursor < len(self.rows) else None
+
+    def row_count(self) -> int:
+        return len(self.rows)
+
+    def row_line(self, number: int, width: int) -> Line:
+        assert self.take is not None  # noqa: S101  there are rows
+        return row_line(self.take.recording, self.rows[number], self.take.scenario.faults, self._names, width)
+
+    def moved(self) -> None:
+        self.post_message(self.Moved(self.cursor))
+
+
+class EventList(Vertical):
+    TOPIC = EventRows.TOPIC
+    HELP = HELP
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave_filter", "Leave the filter", show=False)]
+
+    @dataclass
+    class Filtered(Message):
+        """Only rows with these words are wanted."""
+
+        words: str
+
+    def __init__(self) -> None:
+        super().__init__(id="lab-events")
+        self.box = Input(id="lab-filter", placeholder="provider, breaker, 503, request 12 …", compact=True)
+        self.rows = EventRows()
+
+    def compose(self) -> ComposeResult:
+        yield self.box
+        yield self.rows
+
+    def on_mount(self) -> None:
+        self.box.display = bool(self.box.value)
+
+    @property
+    def words(self) -> str:
+        return self.box.value.strip().lower()
+
+    def name_level(self, level: Level) -> None:
+        """Say in the title what is listed."""
+        self.border_title = " │ ".join(
+            f"[bold $text-primary on $primary-muted] {title} [/]"
+            if key == level
+            else f"[not bold @click=app.in_room('list_level',{key!r})]{title}[/]"
+            for key, title in TABS.items()
+        )
+
+    def start_filter(self) -> None:
+        """Open the filter and put the cursor there."""
+        self.box.display = True
+        self.box.focus()
+
+    def action_leave_filter(self) -> None:
+        self.box.value = ""
+        self.box.display = False
+        self.rows.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "leave_filter" or bool(self.box.display)
+
+    @on(Input.Changed, "#lab-filter")
+    def _filtered(self, event: Input.Changed) -> None:
+        self.post_message(self.Filtered(event.value))
+
+    @on(Input.Submitted, "#lab-filter")
+    def _to_rows(self) -> None:
+        self.box.display = bool(self.box.value)
+        self.rows.focus()

@@ -1,0 +1,243 @@
+"""Room 3: an outage worked out in virtual time and then watched: played, stepped through, scrubbed, compared, changed.
+
+The gateway's run takes place in a thread and is recorded; what the keys do is to move a cursor over the recording.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from sandbox.scenarios.recorder import Take
+from sandbox.scenarios.telling import clock_time
+from sandbox.tui import actions
+from sandbox.tui.lab import explaining
+from sandbox.tui.lab.bench import thinned_note
+from sandbox.tui.lab.commands import LabCommands
+from sandbox.tui.lab.detail import LabDetail, Writer
+from sandbox.tui.lab.drawing import ASCII_LEVELS, LEVELS
+from sandbox.tui.lab.header import LabHeader
+from sandbox.tui.lab.listing import EventList, EventRows
+from sandbox.tui.lab.timeline import Timeline, View
+from sandbox.tui.pieces import DOT, GOOD, WARN, Line
+from sandbox.tui.rooms import Target
+from sandbox.tui.state import UIState
+
+PAINT_US = 80_000
+"""How often what moves by itself is drawn."""
+LEAST_LIST = 5
+"""Lines that are left for the list of events, with its border."""
+TALL = 34
+"""Lines of the room from which on a lane has two."""
+
+
+class LabRoom(LabCommands):
+    TOPIC = "Lab"
+    HELP = (
+        "An outage in virtual time: the real gateway with its breakers, retries and budgets over simulated providers. "
+        "Space plays it, n steps from event to event, ← → move through time, f breaks a provider at the cursor, "
+        "b puts another policy beside it.\n"
+        "A lane for each provider: █ attempts answered, ▒ some failed, ✗ all failed, · nobody asked it, ○ its breaker "
+        "is open, ◐ a probe, ⊘ out of rotation. With room the breaker has a line of its own, with ● for closed, and "
+        "the height of the attempts says how many there were. Below: the windows of the faults, requests a second "
+        "(✗ some got no answer), the 99th percentile of the latency, and what it comes to up to the cursor. "
+        "What is after the cursor is faint. A click on the time line goes there."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.LAB)]
+    SCOPED_CSS = False
+    # Read when the room is entered for the first time, so that the start need not.
+    DEFAULT_CSS = """
+    #lab {
+        height: 1fr;
+        layout: grid;
+        grid-size: 2 3;
+        grid-columns: 6fr 5fr;
+        grid-rows: 1 auto 1fr;
+    }
+    #lab-header, #lab-timeline {
+        column-span: 2;
+    }
+    #lab-events, #lab-detail {
+        border: round $foreground 30%;
+        border-title-color: $foreground;
+        border-subtitle-color: $foreground 70%;
+        padding: 0 1;
+        background: $background;
+        scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
+    }
+    #lab-detail {
+        border-title-style: bold;
+    }
+    #lab-events:focus-within, #lab-detail:focus {
+        border: round $primary;
+        border-title-color: $text-primary;
+    }
+    #lab-rows {
+        height: 1fr;
+        background: $background;
+        scrollbar-size-vertical: 1;
+    }
+    #lab-filter {
+        background: $surface;
+        border: none;
+        height: 1;
+    }
+    Screen.-narrow #lab-events {
+        column-span: 2;
+    }
+    Screen.-narrow #lab-detail {
+        display: none;
+    }
+    """
+
+    def __init__(self, state: UIState) -> None:
+        super().__init__(state)
+        self.header = LabHeader(self.player)
+        self.timeline = Timeline()
+        self.pane = EventList()
+        self.rows = self.pane.rows
+        self.detail = LabDetail()
+        self._last_us = self._painted_us = 0
+        self._told: tuple[int, int | None] = (0, None)
+        """For which take and which row the detail was written."""
+
+    def compose(self) -> ComposeResult:
+        yield self.header
+        yield self.timeline
+        yield self.pane
+        yield self.detail
+
+    def on_mount(self) -> None:
+        self.begin()
+
+    def enter(self) -> None:
+        self.ui.guide.learn({"lab"})
+        self.rows.focus()
+
+    def facts(self) -> set[str]:
+        facts = set()
+        if self.take is not None:
+            facts.add("taken")
+            if self.take.result is not None:
+                facts.add("result")
+        if self.work is not None:
+            facts.add("replaying")
+        if self.before:
+            facts.add("by_hand")
+        return facts
+
+    def targets(self) -> list[Target]:
+        return [
+            Target("s", self.header, "app.perform('scenario')", 1),
+            Target("c", self.timeline, "app.perform('play')", 0),
+            Target("e", self.pane, "app.perform('focus_events')", 0),
+            Target("f", self.pane, "app.perform('filter_events')", 36),
+            Target("d", self.detail if not self.ui.is_narrow else self.pane, "app.perform('focus_told')", 46),
+        ]
+
+    # --- drawing --------------------------------------------------------------------------------------------------
+
+    def tick(self, now_us: int) -> None:
+        elapsed, self._last_us = now_us - self._last_us, now_us
+        if self.player.playing and 0 < elapsed < 1_000_000:
+            self.player.advance(elapsed)
+            self.follow_time()
+        busy = self.work is not None or self.player.playing
+        if self.stale or (busy and now_us - self._painted_us >= PAINT_US):
+            self._painted_us = now_us
+            self.draw(now_us)
+
+    def draw(self, now_us: int) -> None:
+        """Show the moment on which the cursor stands, everywhere."""
+        self.stale = False
+        header = self.header
+        shown = self.work.scenario if self.work is not None else self.scenario
+        if shown is not None:
+            header.scenario, header.seed = shown.name, shown.document.seed
+            header.preset = self.preset or shown.document.preset
+        header.beside, header.changed = self.beside_preset, self.changed
+        header.redraw()
+        self._draw_timeline(now_us)
+        self.rows.put_cursor(self.row)
+        self.pane.border_subtitle = self._count()
+        self._draw_detail()
+
+    def _draw_timeline(self, now_us: int) -> None:
+        told: Line = []
+        width = self.size.width - 2
+        if self.work is not None:
+            told = [(self.work.line(now_us, now_us // PAINT_US, width), "$text-accent")]
+        elif self.take is None:
+            told = [(self.problem or "o chooses a scenario", WARN)]
+        elif not self.player.at_us and not self.player.playing:
+            told = [("Space plays: ", f"bold {GOOD}"), (self.take.scenario.document.description, GOOD)]
+        height = self.size.height
+        takes = [take for take in (self.take, self.beside) if take is not None]
+        self.timeline.show(
+            View(
+                takes,
+                self.player.at_us,
+                self.added,
+                told,
+                tall=height >= TALL,
+                most=max(6, height - 1 - LEAST_LIST),
+                levels=ASCII_LEVELS if self.ui.settings.ui.ascii else LEVELS,
+            )
+        )
+
+    def _count(self) -> str:
+        """Which row of how many, and what of a large run is not there."""
+        take = self.take
+        if take is None:
+            return ""
+        count = f"{self.row + 1:,} of {len(self.rows.rows):,}"
+        told = [count, f"only {self.pane.words!r}" if self.pane.words else "/ filter"]
+        if take.recording.thinned_us is not None:
+            told.insert(1, "thinned out")
+        return DOT.join(told)
+
+    def _draw_detail(self) -> None:
+        take = self.take
+        if take is None or self.ui.is_narrow:
+            return
+        told = id(take), self.rows.selected
+        if told != self._told:
+            self._told = told
+            self.detail.show(*self.telling(take, self.rows.selected))
+
+    def telling(self, take: Take, position: int | None) -> tuple[str, Writer]:
+        """The title and the text for a row; for none, what the outage is about."""
+        if position is None:
+            return take.scenario.name, lambda width: explaining.opening_lines(take)
+        note = thinned_note(take)
+        extra: list[Line] = [[], [(note, WARN)]] if note else []
+        at = clock_time(take.recording.times[position])
+        return at, lambda width: explaining.row_lines(take, position, width) + extra
+
+    # --- moving ---------------------------------------------------------------------------------------------------
+
+    @on(EventRows.Moved)
+    def _row_chosen(self, message: EventRows.Moved) -> None:
+        self.stand_on(message.number)
+
+    @on(EventList.Filtered)
+    def _filtered(self) -> None:
+        self.list_rows()
+
+    @on(Timeline.Pointed)
+    def _pointed(self, message: Timeline.Pointed) -> None:
+        self.go(message.at_us)
+
+    def lay_out(self) -> None:
+        self._told = (0, None)
+        self.stale = True
+
+    def on_key(self, event: events.Key) -> None:
+        """Escape goes back to the list."""
+        if event.key == "escape" and not self.ui.is_typing and self.work is None:
+            event.stop()
+            self.rows.focus()

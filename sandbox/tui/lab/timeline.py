@@ -1,0 +1,153 @@
+"""The run as a picture over time: who answered, whose breaker was open, what failed, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from sandbox.scenarios.narration import narrate
+from sandbox.scenarios.recorder import Take
+from sandbox.tui.lab.drawing import (
+    LEVELS,
+    Drawn,
+    Scale,
+    axis_line,
+    comparison_lines,
+    drawn,
+    fault_lines,
+    figure_lines,
+    lane_lines,
+    latency_line,
+    rate_line,
+)
+from sandbox.tui.pieces import BAD, GOOD, MUTED, NAME, PLAIN, WARN, Line, clip
+
+LONGEST_LABEL = 13
+NOTE = 16
+"""Columns at the right for what a line comes to."""
+MOODS = {"plain": PLAIN, "good": GOOD, "warn": WARN, "bad": BAD}
+
+
+@dataclass(slots=True)
+class View:
+    """What is to be seen."""
+
+    takes: Sequence[Take] = ()
+    """The run, and perhaps the same outage under another preset."""
+    at_us: int = 0
+    added: int = 0
+    """How many of the faults, the last ones, the user has added."""
+    told: Line = field(default_factory=list)
+    """In place of the sentence about the moment: what is going on in the program."""
+    tall: bool = False
+    """There is room for two lines to a lane."""
+    most: int = 99
+    """Lines that there is room for."""
+    levels: str = LEVELS
+
+
+class Timeline(Widget):
+    """Every line of it stands on one scale, so that what happened at one time is in one column."""
+
+    DEFAULT_CSS = """
+    Timeline {
+        height: 1;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
+        width: 1fr;
+        padding: 0 1;
+    }
+    """
+
+    @dataclass
+    class Pointed(Message):
+        """A time was clicked at."""
+
+        at_us: int
+
+    def __init__(self) -> None:
+        super().__init__(id="lab-timeline")
+        self.view = View()
+        self._kept: dict[tuple[int, int, int], tuple[Take, Drawn]] = {}
+        self._height = 1
+        self._scale: Scale | None = None
+
+    def show(self, view: View) -> None:
+        self.view = view
+        self.refresh()
+
+    def render(self) -> Content:
+        lines = self.lines_for(self.content_size.width)
+        if len(lines) != self._height:
+            # Not while it is being painted.
+            self.call_later(self._grow, len(lines))
+        return Content("\n").join(Content.assemble(*line) for line in lines)
+
+    def _grow(self, height: int) -> None:
+        self._height = height
+        self.styles.height = height
+
+    # --- lines ----------------------------------------------------------------------------------------------------
+
+    def _scale_for(self, width: int) -> Scale:
+        view = self.view
+        ids = [id for take in view.takes for id in take.recording.ids]
+        label = min(LONGEST_LABEL, max(map(len, [*ids, "faults"])) + 1)
+        note = min(NOTE, max(0, width - label - 20))
+        end_us = max(1, *(take.recording.ended_us for take in view.takes))
+        return Scale(width, label, note, end_us, view.at_us, view.levels)
+
+    def _drawn(self, take: Take, scale: Scale) -> Drawn:
+        key = id(take), scale.columns, scale.end_us
+        if key not in self._kept:
+            if len(self._kept) > 4:
+                self._kept.clear()
+            # The take is kept with it, so that its identity stays its own.
+            self._kept[key] = take, drawn(take, scale.columns, scale.end_us)
+        return self._kept[key][1]
+
+    def lines_for(self, width: int) -> list[Line]:
+        view = self.view
+        if not view.takes:
+            return [view.told]
+        scale = self._scale = self._scale_for(width)
+        first = view.takes[0]
+        shown = self._drawn(first, scale)
+        figures = first.recording.figures(view.at_us)
+        told = view.told
+        if not told:
+            moment = narrate(first, view.at_us)
+            told = [(clip(moment.within(width), width), MOODS[moment.mood])]
+        lines = [told, axis_line(scale)]
+        lines += self._lanes(scale)
+        lines += fault_lines(first.scenario.faults, scale, 4 if view.tall else 2, added=view.added)
+        if len(view.takes) > 1:
+            last = comparison_lines(view.takes, width)
+        else:
+            last = figure_lines(first, figures, view.at_us, width)
+        curves = [rate_line(shown, scale), latency_line(shown, scale)]
+        if len(view.takes) == 1 or view.tall:
+            lines += curves[: max(0, view.most - len(lines) - len(last))]
+        return [*lines, *last][: max(3, view.most)]
+
+    def _lanes(self, scale: Scale) -> list[Line]:
+        view = self.view
+        lines: list[Line] = []
+        for take in view.takes:
+            figures = take.recording.figures(view.at_us)
+            if len(view.takes) > 1:
+                lines.append([(f"preset {take.preset}", NAME), ("", MUTED)])
+            lines += lane_lines(take, self._drawn(take, scale), scale, figures, tall=view.tall)
+        return lines
+
+    def on_click(self, event: events.Click) -> None:
+        scale, offset = self._scale, event.get_content_offset(self)
+        if scale is not None and offset is not None and self.view.takes:
+            column = offset.x - scale.label
+            if 0 <= column < scale.columns:
+                self.post_message(self.Pointed(scale.time(column)))
