@@ -129,7 +129,14 @@ class Runtime:
         if shared:
             file = SqliteBudgetStore(settings.data_dir / "budgets.db", mode=mode, clock=self.clock)
             store = ShelteredBudgetStore(file, clock=self.clock, told=lambda told: self._failed("budgets", told))
-        budgets = Budgets(store, mode=mode, clock=self.clock, bus=self.bus, usage=self.usage)
+        budgets = Budgets(
+            store,
+            mode=mode,
+            clock=self.clock,
+            bus=self.bus,
+            usage=self.usage,
+            told=lambda sentence: logger.warning("%s", sentence),
+        )
         shares = tuple(settings.budgets.thresholds)
         if settings.budget_limit is not None:
             budgets.set(Budget(None, settings.budget_limit, shares))

@@ -102,7 +102,7 @@ def _pace(speed: Speed) -> Any:
 
 def _teller(output: Output) -> Observer:
     """Says on stderr what a person would want to see while it happens."""
-    from sandbox.core.events import BreakerChanged, BreakerForced, Event, RequestFailed
+    from sandbox.core.events import BreakerChanged, BreakerForced, BudgetThresholdCrossed, Event, RequestFailed
     from sandbox.core.virtual import EPOCH_US
     from sandbox.scenarios.results import STATES
     from sandbox.scenarios.telling import clock_time
@@ -112,6 +112,8 @@ def _teller(output: Output) -> Observer:
         if isinstance(event, BreakerChanged):
             state = event.state if isinstance(event, BreakerForced) else STATES[type(event)]
             output.note(f"{at}  {event.provider}  breaker {event.from_state} → {state}  {event.reason}")
+        elif isinstance(event, BudgetThresholdCrossed):
+            output.note(f"{at}  {event.scope}: {event.threshold * 100:g} % of the budget is spent", "yellow")
         elif isinstance(event, RequestFailed):
             output.note(f"{at}  request {event.request_id} failed: {event.error_type}", "red")
 

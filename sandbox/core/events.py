@@ -237,7 +237,9 @@ class ComponentFailed(Event):
 @dataclass(frozen=True, slots=True)
 class BudgetThresholdCrossed(Event):
     scope: str
+    """`all tenants`, or `tenant NAME`."""
     threshold: float
+    """Share of the limit."""
     used_usd: Decimal
     limit_usd: Decimal
 

@@ -67,12 +67,15 @@ class Budgets:
         bus: Bus | None = None,
         usage: UsageStore | None = None,
         budgets: Iterable[Budget] = (),
+        told: Callable[[str], None] | None = None,
     ) -> None:
+        """`told` hears of each threshold in a sentence."""
         self.mode = mode
         self._store = store
         self._clock = clock
         self._bus = bus or Bus()
         self._usage = usage
+        self._told = told
         self._limits: dict[str, _Limit] = {}
         self._callbacks: list[AlertCallback] = []
         self._reached: dict[str, tuple[int, int, int]] = {}
@@ -232,18 +235,21 @@ class Budgets:
 
     def _tell(self, request_id: str, budget: Budget, share: Decimal, used: Decimal) -> None:
         simulated = self.mode != "live"
-        logger.warning(
-            "the budget of %s has reached %g %%: %s of %s are spent this month%s",
-            whose(budget.tenant),
-            share * 100,
-            dollars(used, simulated=simulated),
-            dollars(budget.limit_usd, simulated=simulated),
-            "; only free and cached answers go on" if share == 1 else "",
-        )
+        if self._told is not None:
+            spent, limit = dollars(used, simulated=simulated), dollars(budget.limit_usd)
+            self._told(
+                f"the budget of {whose(budget.tenant)} has reached {share * 100:g} %: {spent} of {limit} are spent "
+                f"this month{'; only free and cached answers go on' if share == 1 else ''}"
+            )
         if self._bus.active:
             self._bus.publish(
                 BudgetThresholdCrossed(
-                    self._clock.time_us(), request_id, budget.scope, float(share), used, budget.limit_usd
+                    self._clock.time_us(),
+                    request_id,
+                    whose(budget.tenant),
+                    float(share),
+                    used,
+                    budget.limit_usd,
                 )
             )
         for callback in self._callbacks:

@@ -145,6 +145,7 @@ def _siblings(place: Place) -> list[str]:
     owner: Any = schema.Document
     parts: dict[str, Any] = {
         "providers": schema.ProviderPart, "traffic": schema.TrafficPart, "policy": schema.PolicyPart,
+        "budgets": schema.BudgetPart,
         "retry": schema.RetryPart, "breaker": schema.BreakerPart, "streaming": schema.StreamingPart,
         "expect": schema.Expectation, "latency": schema.Spread,
     }  # fmt: skip
@@ -183,6 +184,7 @@ def _check_names(source: Source, document: Document, faults: Sequence[TimedFault
         if one.key in seen:
             raise source.error(f"is {one.key!r}, which is taken: give each its own id", "providers", index, "id")
         seen.add(one.key)
+    _check_budgets(source, document)
     chain = chain_of(document, policy)
     for index, fault in enumerate(faults):
         _check_id(source, fault.provider, chain, "faults", index, "provider")
@@ -199,6 +201,23 @@ def _check_names(source: Source, document: Document, faults: Sequence[TimedFault
                 raise source.error(
                     f"is {expectation.metric!r}; {hint}use {', '.join(METRICS)}", "expect", index, "metric"
                 )
+
+
+def _check_budgets(source: Source, document: Document) -> None:
+    tenants = {stream.tenant for stream in document.traffic}
+    seen: set[str | None] = set()
+    for index, budget in enumerate(document.budgets):
+        name = budget.tenant
+        if name in seen:
+            whose = "of all together" if name is None else f"of {name!r}"
+            raise source.error(f"is a second budget {whose}", "budgets", index)
+        if name is not None and name not in tenants:
+            hint = did_you_mean(name, tenants)
+            raise source.error(
+                f"is {name!r}, which sends no traffic; {hint}there are {', '.join(sorted(tenants))}",
+                "budgets", index, "tenant",
+            )  # fmt: skip
+        seen.add(name)
 
 
 def _check_id(source: Source, id: str, chain: Iterable[str], *place: str | int) -> None:

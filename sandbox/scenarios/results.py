@@ -29,7 +29,7 @@ from sandbox.scenarios.schema import Expectation
 from sandbox.usage.base import UsageRecord
 
 METRICS: Final = (
-    "availability", "requests", "succeeded", "failed", "attempts", "failovers", "retries", "cached",
+    "availability", "requests", "succeeded", "failed", "attempts", "failovers", "retries", "cached", "blocked",
     "p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "max_latency_ms",
     "cost_usd", "baseline_cost_usd", "failover_cost_usd", "waste_usd",
 )  # fmt: skip
@@ -182,6 +182,7 @@ class Tally:
             "failovers": self.failovers,
             "retries": self.retries,
             "cached": self.cached,
+            "blocked": self.errors["BudgetExceededError"],
             "p50_latency_ms": p50,
             "p95_latency_ms": p95,
             "p99_latency_ms": p99,

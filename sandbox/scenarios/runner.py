@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,9 @@ from providers.types import GenerationRequest
 from sandbox.core.bus import Bus, Observer
 from sandbox.core.trace import encode, header
 from sandbox.core.virtual import EPOCH_US, VirtualClock, VirtualTimeLoop
+from sandbox.costs.base import Budget
+from sandbox.costs.budgets import Budgets
+from sandbox.costs.memory import MemoryBudgetStore
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy, preset
 from sandbox.gateway.strategies import RoutingStrategy
@@ -105,6 +109,7 @@ class Lab:
         self.observers = list(observers)
         self._hash = sha256()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._budgets: Budgets | None = None
         self._ended_us = 0
 
     # --- the run --------------------------------------------------------------------------------------------------
@@ -196,6 +201,7 @@ class Lab:
             prices=self.prices,
             cache=MemoryCacheStore(clock) if self.policy.cache else None,
             record=self.tally.record,
+            budgets=self._kept_budgets(clock),
         )
         for position, part in enumerate(self._parts(), 1):
             provider = _player(self.fidelity)(part, seed=self.seed, schedule=schedule, clock=clock, prices=self.prices)
@@ -209,6 +215,22 @@ class Lab:
                 tokens_per_minute=part.tokens_per_minute,
             )
         return gateway
+
+    def _kept_budgets(self, clock: VirtualClock) -> Budgets | None:
+        """The scenario's budgets over one set of ledgers, whoever asks; None where it has none."""
+        parts = self.scenario.document.budgets
+        if self._budgets is None and parts:
+            self._budgets = Budgets(
+                MemoryBudgetStore(clock),
+                mode="mock",
+                clock=clock,
+                bus=self.bus,
+                budgets=[
+                    Budget(part.tenant, Decimal(str(part.limit)), tuple(Decimal(str(one)) for one in part.thresholds))
+                    for part in parts
+                ],
+            )
+        return self._budgets
 
     def _parts(self) -> Sequence[ProviderPart]:
         """The scenario's providers, or the preset's chain with each provider's own model."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from providers.durations import seconds
+from sandbox.settings.units import number
 
 VERSION: Final = 1
 MAX_DURATION: Final = 31 * 86_400.0
@@ -118,6 +119,16 @@ class TrafficPart(Part):
     agent: Name = "default"
     stream: bool = False
     max_tokens: OneOrMore | None = None
+
+
+class BudgetPart(Part):
+    """What may be spent in a calendar month; a run begins with one."""
+
+    tenant: Name | None = Field(None, description="For this tenant alone; all together where it is left out.")
+    limit: Annotated[float, BeforeValidator(number), Field(ge=0, le=9_000_000)] = Field(description="USD.")
+    thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (0.75, 0.9, 1.0), description="Shares of the limit at which somebody is told."
+    )
 
 
 class RetryPart(Part):
@@ -230,5 +241,6 @@ class Document(Part):
     policy: PolicyPart = PolicyPart()
     providers: tuple[ProviderPart, ...] = Field((), description="The chain, in order, in place of the preset's.")
     traffic: tuple[TrafficPart, ...] = Field(min_length=1)
+    budgets: tuple[BudgetPart, ...] = ()
     faults: tuple[Any, ...] = ()
     expect: tuple[Expectation, ...] = ()
