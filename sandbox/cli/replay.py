@@ -38,6 +38,7 @@ def replay(
     """Run a scenario through the gateway in virtual time: the same file and seed give the same bytes every time.
 
     --preset puts a failover policy in place of the scenario's; given several times, they are compared on one outage.
+    Here it takes two more than elsewhere, the breakers of others: resilience4j, and litellm for its cooldown.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from providers.clock import SYSTEM_CLOCK, Clock, Randomness
 from providers.pricing import seed_prices
 from providers.types import GenerationRequest, LLMResponse, StreamEvent
 from sandbox.core.bus import Bus
-from sandbox.gateway.breaker import BreakerPolicy, CircuitBreaker
+from sandbox.gateway.breaker import Breaker, BreakerPolicy
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import preset
 from sandbox.gateway.strategies import RoutingStrategy
@@ -60,7 +60,7 @@ class LLMRouter:
         """Add a provider; priority 1 is the highest. Raises InputError when the name is taken."""
         self.gateway.register(name, provider, priority=priority)
 
-    def circuit_breaker(self, name: str) -> CircuitBreaker:
+    def circuit_breaker(self, name: str) -> Breaker:
         """The breaker of a provider, to force or to reset by hand."""
         return self.gateway.breaker(name)
 

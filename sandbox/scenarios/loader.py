@@ -12,8 +12,9 @@ from providers.clock import Clock
 from providers.errors import InputError, ScenarioError
 from providers.factory import KINDS
 from providers.hints import did_you_mean
-from sandbox.gateway.policies import Policy, preset
+from sandbox.gateway.policies import Policy
 from sandbox.scenarios.faults import Schedule, TimedFault, faults_of
+from sandbox.scenarios.peers import policy_named
 from sandbox.scenarios.source import Place, Source, read
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _shown(value: Any) -> str:
 
 def _check_names(source: Source, document: Document, faults: Sequence[TimedFault]) -> None:
     try:
-        policy = preset(document.preset)
+        policy = policy_named(document.preset)
     except InputError as error:
         raise source.error(f"cannot be used: {error}", "preset") from None
     seen: set[str] = set()
@@ -229,8 +230,9 @@ def _check_id(source: Source, id: str, chain: Iterable[str], *place: str | int) 
 
 def _check_times(source: Source, document: Document, faults: Sequence[TimedFault]) -> None:
     from sandbox.scenarios.schema import MAX_REQUESTS
+    from sandbox.scenarios.traffic import expected
 
-    duration, total = document.duration, 0.0
+    duration = document.duration
     for index, stream in enumerate(document.traffic):
         end = duration if stream.end is None else stream.end
         if stream.begin >= duration:
@@ -239,7 +241,7 @@ def _check_times(source: Source, document: Document, faults: Sequence[TimedFault
             raise source.error(f"is {end:g} s, after the scenario's end ({duration:g} s)", "traffic", index, "to")
         if end <= stream.begin:
             raise source.error(f"is {end:g} s, which is not after from ({stream.begin:g} s)", "traffic", index, "to")
-        total += (end - stream.begin) * stream.rate
+    total = expected(document.traffic, duration)
     if total > MAX_REQUESTS:
         raise source.error(f"makes {total:,.0f} requests; the limit is {MAX_REQUESTS:,}", "traffic")
     for index, fault in enumerate(faults):

@@ -23,12 +23,13 @@ from sandbox.costs.base import Budget
 from sandbox.costs.budgets import Budgets
 from sandbox.costs.memory import MemoryBudgetStore
 from sandbox.gateway.gateway import Gateway
-from sandbox.gateway.policies import Policy, preset
+from sandbox.gateway.policies import Policy
 from sandbox.gateway.strategies import RoutingStrategy
 from sandbox.scenarios.draws import SeededDraws
 from sandbox.scenarios.faults import Schedule
 from sandbox.scenarios.loader import Scenario
 from sandbox.scenarios.parts import TURN, PartProvider, Turn
+from sandbox.scenarios.peers import policy_named
 from sandbox.scenarios.results import Result, Tally
 from sandbox.scenarios.schema import MAX_DRAIN, PolicyPart, ProviderPart
 from sandbox.scenarios.traffic import Arrival, arrivals
@@ -65,7 +66,7 @@ def policy_of(scenario: Scenario, name: str | None = None) -> Policy:
     """The preset with what the scenario sets on top. Raises InputError for an unknown preset."""
     document = scenario.document
     part: PolicyPart = document.policy
-    policy = preset(name or document.preset)
+    policy = policy_named(name or document.preset)
     chain = tuple(one.key for one in document.providers) or policy.chain
     breaker = part.breaker.model_dump(exclude_none=True)
     limits = {
