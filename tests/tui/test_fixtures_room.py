@@ -424,6 +424,19 @@ async def test_what_the_playground_asked_is_looked_up(make: Make, few: Shelves) 
         await sees(pilot, "no recording matches", "Something else?", "of another request", "the last user message")
 
 
+async def test_a_new_recording_is_looked_up_at_once(make: Make, few: Shelves) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        await ready(pilot)
+        await asked(pilot, "Fresh?")
+        await entered(pilot, 4)
+        await chosen(pilot, "openai/plain", "match")
+        await sees(pilot, "there is none of this provider")
+        few.stream("azure_openai/fresh", chat("Fresh?"), match="last_user_message")
+        await pilot.press("u")
+        await sees(pilot, "answered by azure_openai/fresh.json")
+
+
 async def test_a_cached_answer_asked_nobody(make: Make, few: Shelves) -> None:
     app = make()
     async with app.run_test(size=WIDE) as pilot:
