@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger(__name__)
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_METHOD: Final = re.compile(r"[A-Z]+")
+_TARGET: Final = re.compile(r"/[!-~]*")
+"""What is put behind this server's address; anything else, such as `@example.org/`, would lead to another one."""
 _NOT_FORWARDED: Final = frozenset({"host", "connection", "content-length", "expect", "te", "transfer-encoding"})
 _NOT_RETURNED: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "upgrade"})
 
@@ -29,16 +33,28 @@ _NOT_RETURNED: Final = frozenset({"connection", "keep-alive", "transfer-encoding
 class Front(asyncio.Protocol):
     """Waits for the first bytes of a connection, and hands it to who speaks its language."""
 
-    def __init__(self, http1: Callable[[], asyncio.Protocol], url: Callable[[], str], max_body: int) -> None:
+    def __init__(
+        self,
+        http1: Callable[[], asyncio.Protocol],
+        url: Callable[[], str],
+        max_body: int,
+        transports: set[asyncio.Transport],
+    ) -> None:
+        """`transports` are the connections that do not speak HTTP/1, or do not speak yet."""
         self._http1 = http1
         self._url = url
         self._max_body = max_body
+        self._transports = transports
         self._begun = b""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  a listening socket gives no other
         self._transport = transport
+        self._transports.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transports.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._begun += data
@@ -46,8 +62,9 @@ class Front(asyncio.Protocol):
             return
         speaker: asyncio.Protocol
         if self._begun.startswith(PREFACE):
-            speaker = Session(self._url(), self._max_body)
+            speaker = Session(self._url(), self._max_body, self._transports)
         else:
+            self._transports.discard(self._transport)
             speaker = self._http1()
         self._transport.set_protocol(speaker)
         speaker.connection_made(self._transport)
@@ -63,16 +80,19 @@ class _Stream:
         self.headers = headers
         self.body = bytearray()
         self.room = asyncio.Event()
-        """Set when the client lets more be sent."""
+        """Set when there may be room for more."""
         self.task: asyncio.Task[None] | None = None
 
 
 class Session(asyncio.Protocol):
     """One HTTP/2 connection."""
 
-    def __init__(self, url: str, max_body: int) -> None:
+    def __init__(self, url: str, max_body: int, transports: set[asyncio.Transport]) -> None:
         self._url = url
         self._max_body = max_body
+        self._transports = transports
+        self._full = False
+        """The client does not read what is sent to it."""
         self._streams: dict[int, _Stream] = {}
         self._client: aiohttp.ClientSession | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -92,12 +112,20 @@ class Session(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for stream in self._streams.values():
-            if stream.task is not None:
-                stream.task.cancel()
-        self._streams.clear()
+        self._transports.discard(self._transport)
+        self._leave()
         if self._client is not None:
             self._closing = asyncio.get_running_loop().create_task(self._client.close())
+
+    def pause_writing(self) -> None:
+        # Nor is it listened to: whatever it says may have to be answered.
+        self._full = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._transport.resume_reading()
+        self._make_room()
 
     def data_received(self, data: bytes) -> None:
         from h2.exceptions import ProtocolError
@@ -107,7 +135,7 @@ class Session(asyncio.Protocol):
         except (ProtocolError, UnicodeDecodeError):
             # What has gone wrong is told to the client by what the library wants to send now.
             self._flush()
-            self._transport.close()
+            self._leave()
             return
         for event in events:
             self._take(event)
@@ -127,22 +155,44 @@ class Session(asyncio.Protocol):
         elif isinstance(event, h2.StreamEnded):
             stream = self._streams.get(event.stream_id)
             if stream is not None:
-                stream.task = asyncio.get_running_loop().create_task(self._answer(event.stream_id, stream))
+                self._begin(event.stream_id, stream)
         elif isinstance(event, h2.StreamReset):
             stream = self._streams.pop(event.stream_id, None)
             if stream is not None and stream.task is not None:
                 stream.task.cancel()
         elif isinstance(event, (h2.WindowUpdated, h2.RemoteSettingsChanged)):
-            for stream in self._streams.values():
-                stream.room.set()
+            self._make_room()
         elif isinstance(event, h2.ConnectionTerminated):
-            self._transport.close()
+            # The library sends nothing after a farewell, not even what is under way.
+            self._leave()
+
+    def _make_room(self) -> None:
+        for stream in self._streams.values():
+            stream.room.set()
+
+    def _leave(self) -> None:
+        """Give up what is under way, and close."""
+        for stream in self._streams.values():
+            if stream.task is not None:
+                stream.task.cancel()
+        self._streams.clear()
+        self._transport.close()
 
     def _flush(self) -> None:
         if not self._transport.is_closing():
             self._transport.write(self._h2.data_to_send())
 
     # --- one stream ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, number: int, stream: _Stream) -> None:
+        from h2.errors import ErrorCodes
+
+        asked = dict(stream.headers)
+        if _METHOD.fullmatch(asked.get(":method", "")) and _TARGET.fullmatch(asked.get(":path", "")):
+            stream.task = asyncio.get_running_loop().create_task(self._answer(number, stream))
+        else:
+            del self._streams[number]
+            self._reset(number, ErrorCodes.PROTOCOL_ERROR)
 
     async def _answer(self, number: int, stream: _Stream) -> None:
         from h2.errors import ErrorCodes
@@ -177,18 +227,16 @@ class Session(asyncio.Protocol):
             )
         pseudo = {k: v for k, v in stream.headers if k.startswith(":")}
         headers = [(k, v) for k, v in stream.headers if not k.startswith(":") and k not in _NOT_FORWARDED]
-        url = URL(self._url + pseudo.get(":path", "/"), encoded=True)
+        url = URL(self._url + pseudo[":path"], encoded=True)
         # A file object, because aiohttp sends it in slices that leave the loop free in between.
         body = BytesIO(stream.body) if stream.body else None
-        return self._client.request(
-            pseudo.get(":method", "GET"), url, headers=headers, data=body, allow_redirects=False
-        )
+        return self._client.request(pseudo[":method"], url, headers=headers, data=body, allow_redirects=False)
 
     async def _send(self, number: int, stream: _Stream, data: bytes) -> None:
         """All of it, as fast as the client allows."""
         while data:
             room = min(self._h2.local_flow_control_window(number), self._h2.max_outbound_frame_size)
-            if room <= 0:
+            if room <= 0 or self._full:
                 stream.room.clear()
                 await stream.room.wait()
                 continue

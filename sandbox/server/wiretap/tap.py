@@ -92,6 +92,8 @@ class Wiretap:
         self.faults = FaultBoard(clock)
         self.fixtures = 0
         """Recordings that can answer."""
+        self.connections: set[asyncio.Transport] = set()
+        """Those that speak HTTP/2, or nothing yet; the web framework keeps the others."""
         self._host = host
         self._port = port
         self._schedule = schedule
@@ -148,7 +150,10 @@ class Wiretap:
             logger=_http_logger,
         )
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Front(server, lambda: self.url, self._max_body), self._host, self._port, backlog=BACKLOG
+            lambda: Front(server, lambda: self.url, self._max_body, self.connections),
+            self._host,
+            self._port,
+            backlog=BACKLOG,
         )
         self._server = server
         if self._schedule is not None:
@@ -164,6 +169,8 @@ class Wiretap:
             if task is not None:
                 task.cancel()
         await self._server.shutdown(ENDING)
+        for transport in list(self.connections):
+            transport.close()
 
     async def __aenter__(self) -> Wiretap:
         await self.start()

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx2
+import orjson
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, Event, PingAckReceived, StreamEnded, StreamReset
+from h2.settings import SettingCodes
 
 from sandbox.server.wiretap import Wiretap
+from tests.sandbox.server.support import put, tapped
 
 CHAT = "/openai/v1/chat/completions"
 ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name three sorts of fuse, please."}]}
@@ -98,3 +106,140 @@ async def test_other_first_bytes_are_answered_or_hung_up_on(tap: Wiretap, pieces
     writer.close()
     async with httpx2.AsyncClient(base_url=tap.url) as client:
         assert (await client.post(CHAT, json=ASKED)).status_code == 200
+
+
+# --- frame by frame -------------------------------------------------------------------------------------------------
+
+
+class Speaker:
+    """A client that says what no library would."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        config = H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
+        self.h2 = H2Connection(config)
+
+    @classmethod
+    async def of(cls, tap: Wiretap, **settings: int) -> Speaker:
+        speaker = cls(*await asyncio.open_connection("127.0.0.1", tap.port))
+        speaker.h2.initiate_connection()
+        speaker.h2.update_settings({SettingCodes[name.upper()]: value for name, value in settings.items()})
+        speaker.flush()
+        await speaker.hear()
+        return speaker
+
+    def flush(self) -> None:
+        self.writer.write(self.h2.data_to_send())
+
+    def ask(self, path: str = "/openai/v1/models", method: str = "GET", body: bytes = b"", **more: str) -> int:
+        number = self.h2.get_next_available_stream_id()
+        pseudo = {":method": method, ":path": path, ":scheme": "http", ":authority": "127.0.0.1"}
+        headers = [*pseudo.items(), *((name.replace("_", "-"), value) for name, value in more.items())]
+        self.h2.send_headers(number, headers, end_stream=not body)
+        if body:
+            self.h2.send_data(number, body, end_stream=True)
+        self.flush()
+        return number
+
+    async def hear(self) -> list[Event]:
+        """What comes next; nothing at the end of the connection."""
+        async with asyncio.timeout(5):
+            data = await self.reader.read(1 << 16)
+        events = self.h2.receive_data(data) if data else []
+        for event in events:
+            if isinstance(event, DataReceived):
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        self.flush()
+        return events
+
+
+async def test_a_path_is_of_this_server_and_of_no_other(tap: Wiretap) -> None:
+    """`@host/path` behind an address is a path on another host."""
+    asked = asyncio.Event()
+
+    async def called(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        writer.close()
+
+    async with await asyncio.start_server(called, "127.0.0.1", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        speaker = await Speaker.of(tap)
+        speaker.ask(f"@127.0.0.1:{port}/openai/v1/models")
+        heard = await speaker.hear()
+        assert [event.error_code for event in heard if isinstance(event, StreamReset)] == [1]
+        speaker.writer.close()
+    assert not asked.is_set()
+
+
+@pytest.mark.parametrize("path", ["*", "80/x", "openai/v1/models", "http://127.0.0.1/openai/v1/models", "/a b", "/ä"])
+@pytest.mark.parametrize("method", ["POST", "G T"])
+async def test_what_is_no_request_ends_its_stream_alone(
+    tap: Wiretap, caplog: pytest.LogCaptureFixture, path: str, method: str
+) -> None:
+    speaker = await Speaker.of(tap)
+    number = speaker.ask(path, method)
+    (reset,) = [event for event in await speaker.hear() if isinstance(event, StreamReset)]
+    assert (reset.stream_id, reset.error_code) == (number, 1)
+    number = speaker.ask()
+    heard: list[Event] = []
+    while not any(isinstance(event, StreamEnded) for event in heard):
+        heard += await speaker.hear()
+    speaker.writer.close()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_its_end_is_that_of_every_connection(tap: Wiretap) -> None:
+    silent, writer = await asyncio.open_connection("127.0.0.1", tap.port)
+    speaker = await Speaker.of(tap)
+    speaker.ask("/openai/v1/chat/completions", "POST", b'{"messages": []}', x_wiretap_fault="hang")
+    await asyncio.sleep(0.05)
+    await tap.close()
+    async with asyncio.timeout(2):
+        assert await silent.read() == b""
+        while await speaker.hear():
+            pass
+    writer.close()
+    speaker.writer.close()
+
+
+async def test_a_client_that_does_not_read_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """However much it lets be sent to it."""
+    put(
+        tmp_path, "openai/big", api="chat.completions", request={"path": "/v1", "body": ASKED | {"stream": True}},
+        response={"status": 200, "headers": {}, "chunks": [{"data": f"data: {'x' * (1 << 16)}\n\n"}] * 400},
+    )  # fmt: skip
+    async with tapped(tmp_path) as rig:
+        speaker = await Speaker.of(rig.tap, initial_window_size=2**31 - 1)
+        speaker.h2.increment_flow_control_window(2**31 - 1 - 65535)
+        speaker.ask(CHAT, "POST", orjson.dumps(ASKED | {"stream": True}))
+        speaker.writer.transport.pause_reading()
+        await asyncio.sleep(0.5)
+        waiting = [transport.get_write_buffer_size() for transport in rig.tap.connections]
+        assert 0 < max(waiting) < 1 << 20
+        speaker.writer.transport.resume_reading()
+        got, heard = 0, list[Event]()
+        while not any(isinstance(event, StreamEnded) for event in heard):
+            heard = await speaker.hear()
+            got += sum(len(event.data) for event in heard if isinstance(event, DataReceived))
+        assert got > 399 << 16
+        speaker.writer.close()
+
+
+async def test_a_client_that_reads_nothing_is_not_listened_to(tap: Wiretap) -> None:
+    """Whoever has a server say something for everything that it hears."""
+    speaker = await Speaker.of(tap)
+    speaker.writer.transport.pause_reading()
+    (transport,) = tap.connections
+    ping = b"\0\0\x08\6\0\0\0\0\0" + b"8 bytes!"
+    transport.get_protocol().pause_writing()
+    speaker.writer.write(ping * 10_000)
+    await asyncio.sleep(0.3)
+    assert not transport.is_reading()
+    assert transport.get_write_buffer_size() < 1 << 16
+    transport.get_protocol().resume_writing()
+    speaker.writer.transport.resume_reading()
+    got = 0
+    while got < 10_000:
+        got += sum(isinstance(event, PingAckReceived) for event in await speaker.hear())
+    speaker.writer.close()
