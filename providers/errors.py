@@ -186,6 +186,9 @@ class AllProvidersFailedError(ProviderError):
 class InputError(Exception):
     """Something the user wrote is wrong; the message names the place, the value and what would be right."""
 
+    without_quotes: str | None = None
+    """The message where it is kept, if it quotes a prompt: prompts are stored by opt-in alone."""
+
 
 class ConfigError(InputError):
     pass

@@ -186,15 +186,21 @@ class FixtureLibrary:
         """As `find`, but raises FixtureError naming the nearest recording and its first differing field."""
         match = self.find(query, counts)
         if match is None:
-            raise FixtureError(self.explain(query))
+            error = FixtureError(self.explain(query))
+            error.without_quotes = self.explain(query, quote=False)
+            raise error
         return match
 
-    def explain(self, query: Query) -> str:
-        """One sentence on why no recording matches, naming the nearest and files that cannot be read."""
+    def explain(self, query: Query, *, quote: bool = True) -> str:
+        """One sentence on why no recording matches, naming the nearest and files that cannot be read.
+
+        `quote`: with the two values that differ first, which may be of a prompt.
+        """
         wanted = f"no recording of {query.provider} {query.api} matches this request"
         nearest = self.nearest(query)
         if nearest is not None:
-            why = f"; the nearest is {nearest.exchange.name}, which differs first at {nearest.difference}"
+            where = nearest.difference if quote else nearest.difference.path or "the body"
+            why = f"; the nearest is {nearest.exchange.name}, which differs first at {where}"
         elif apis := sorted(self._shelf(query.provider)):
             why = f": there are only recordings of {', '.join(apis)}"
         else:

@@ -93,7 +93,8 @@ class AttemptWatch:
         record = self.record
         record.outcome = "failed"
         if isinstance(error, InputError):
-            record.error_type, record.error_message = type(error).__name__, redact(str(error))
+            record.error_type = type(error).__name__
+            record.error_message = redact(error.without_quotes or str(error))
         else:
             record.error_type = "Cancelled"
         self.record.latency_ms = (self._walk.tools.clock.monotonic() - self.began) * 1000.0
