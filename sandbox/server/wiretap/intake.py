@@ -33,7 +33,8 @@ async def body_of(request: web.BaseRequest, reply: Reply) -> bytes:
         raise _too_large(request, reply) from None
     except (web.RequestPayloadError, http_exceptions.HttpProcessingError) as error:
         reply.close_after()
-        raise InvalidRequestError(f"The body of the request cannot be read: {error}", status=400) from None
+        why = str(error).rpartition("\n")[2].strip()
+        raise InvalidRequestError(f"The body of the request cannot be read: {why}", status=400) from None
 
 
 async def take_in(request: web.BaseRequest, reply: Reply, wire: TappedRequest) -> None:

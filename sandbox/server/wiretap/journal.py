@@ -12,7 +12,7 @@ from providers.redaction import redact
 
 KEPT: Final = 1000
 """Requests that are remembered."""
-_SHOWN: Final = 300
+_NAMED: Final = 300
 """Characters of a path or a model's name, which callers may make as long as they like."""
 
 
@@ -41,10 +41,10 @@ class Entry:
         return {
             "at": iso(self.at_us),
             "method": self.method or None,
-            "path": redact(self.path[:_SHOWN]),
+            "path": redact(self.path),
             "provider": self.provider,
             "api": self.api,
-            "model": None if self.model is None else redact(self.model[:_SHOWN]),
+            "model": None if self.model is None else redact(self.model),
             "status": self.status,
             "answered_by": self.answered_by,
             "fault": self.fault,
@@ -65,6 +65,8 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         self.count += 1
+        entry.path = entry.path[:_NAMED]
+        entry.model = entry.model and entry.model[:_NAMED]
         self._entries.append(entry)
 
     def problem(self, entry: Entry) -> None:

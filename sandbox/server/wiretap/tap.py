@@ -48,9 +48,10 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger(__name__)
 _http_logger: Final = logging.getLogger(f"{__name__}.http")
+_CLIENTS_FAULT: Final = (http_exceptions.HttpProcessingError, web.RequestPayloadError)
 _http_logger.addFilter(
     # What is no HTTP at all has been answered with a 400; it is no trouble of this program's.
-    lambda record: not (record.exc_info and isinstance(record.exc_info[1], http_exceptions.HttpProcessingError))
+    lambda record: not (record.exc_info and isinstance(record.exc_info[1], _CLIENTS_FAULT))
 )
 
 MAX_BODY: Final = 32 << 20

@@ -148,12 +148,14 @@ async def test_an_announced_giant_is_refused_before_it_comes():
         writer.close()
 
 
-async def test_compressed_bodies_are_read_and_broken_ones_refused():
+async def test_compressed_bodies_are_read_and_broken_ones_refused(caplog):
     async with tapped() as rig:
         good = await rig.ask(CHAT, gzip.compress(orjson.dumps(chat())), headers={"content-encoding": "gzip"})
         bad = await rig.ask(CHAT, b"no gzip at all", headers={"content-encoding": "gzip"})
     assert good.status == 200
-    assert bad.status == 400
+    told = "The body of the request cannot be read: Can not decode content-encoding: gzip"
+    assert (bad.status, bad.json["error"]["message"]) == (400, told)
+    assert caplog.records == []
 
 
 async def test_a_body_that_breaks_off_is_no_request():

@@ -58,7 +58,10 @@ async def test_long_names_are_cut_short():
     async with tapped() as rig:
         await rig.ask(CHAT, chat(model="m" * 5000))
         (item,) = await rig.journal()
+        (entry,) = rig.tap.journal.entries()
     assert len(item["model"]) == 300
+    # What is kept, and not only what is shown: a thousand names of a megabyte are a gigabyte.
+    assert len(entry.model) == 300
 
 
 async def test_reset_forgets_requests_and_faults():
