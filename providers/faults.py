@@ -18,6 +18,13 @@ TERMINAL: Final = (
 )  # fmt: skip
 PACE: Final = ("slow_stream", "trickle", "latency")
 KINDS: Final = TERMINAL + PACE
+INSTEAD: Final = frozenset(
+    {
+        "http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body",
+        "connection_reset", "timeout", "hang",
+    }
+)  # fmt: skip
+"""Kinds that answer in the provider's place; the others meet its answer."""
 
 Reader = Callable[[Any], Any]
 """Takes what was written and gives the field's value; raises ValueError saying what would be right."""

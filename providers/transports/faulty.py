@@ -23,7 +23,7 @@ from providers.errors import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from providers.faults import TERMINAL, Fault, FaultSource
+from providers.faults import INSTEAD, TERMINAL, Fault, FaultSource
 from providers.transports.base import Transport, WireRequest, WireResponse
 from providers.transports.canned import PiecewiseResponse, WholeResponse
 from providers.transports.damage import FOREVER, Body, Decoder, broken, paced, trickled
@@ -31,13 +31,6 @@ from providers.types import TextDelta
 
 RESET_AFTER: Final = 0.010
 """Seconds until a provoked connection reset."""
-_BEFORE_THE_ANSWER: Final = frozenset(
-    {
-        "http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body",
-        "connection_reset", "timeout", "hang",
-    }
-)  # fmt: skip
-"""Kinds that answer in the provider's place; the others meet its answer."""
 
 _STATUS_ERRORS: Final[Mapping[int, type[ProviderError]]] = {
     400: InvalidRequestError,
@@ -108,7 +101,7 @@ class FaultyTransport:
             return await self._inner.send(request)
         chosen = [f for f in listed if f.probability >= 1.0 or self._draws.random() < f.probability]
         terminal, wait = self._terminal(chosen)
-        if terminal is not None and terminal.kind in _BEFORE_THE_ANSWER:
+        if terminal is not None and terminal.kind in INSTEAD:
             return await self._fail(terminal, wait, request)
         pace = min((f.tokens_per_second for f in chosen if f.kind == "slow_stream"), default=None)
         response = await self._delayed(replace(request, tokens_per_second=pace) if pace else request, chosen)

@@ -7,15 +7,11 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from providers.clock import Randomness
-from providers.faults import Fault, FaultSource, parse_fault
+from providers.faults import INSTEAD, TERMINAL, Fault, FaultSource, parse_fault
 
 HEADER: Final = "x-wiretap-fault"
 MAX_LISTED: Final = 50
 """Faults of one request or one provider; more are a mistake."""
-_ANSWERLESS: Final = frozenset({"timeout", "hang", "connection_reset"})
-_INSTEAD: Final = frozenset(
-    {"http_error", "rate_limit", "quota", "auth", "content_filter", "malformed_body", "empty_body", *_ANSWERLESS}
-)
 
 
 class Own:
@@ -61,13 +57,21 @@ class Chosen:
     @property
     def reach_the_vendor(self) -> bool:
         """Whether the vendor still answers, however late or badly."""
-        return not any(fault.kind in _INSTEAD for fault, _, _ in self._drawn)
+        return not any(fault.kind in INSTEAD for fault, _, _ in self._drawn)
 
     @property
     def told(self) -> str | None:
-        """As the journal names them."""
-        met = [spelled(fault) for fault, _, _ in self._drawn if not any(fault is kept for kept in self._kept)]
-        return ", ".join(met) or None
+        """As the journal names them: those that had a part in the answer, and none that another one forestalled."""
+        met: list[Fault] = []
+        ended = False
+        for fault, _, _ in self._drawn:
+            if any(fault is kept for kept in self._kept) or (ended and fault.kind in TERMINAL):
+                continue
+            if fault.kind in INSTEAD:
+                return spelled(fault)
+            ended = ended or fault.kind in TERMINAL
+            met.append(fault)
+        return ", ".join(map(spelled, met)) or None
 
 
 _DEFAULTS: Final = {field.name: field.default for field in fields(Fault) if field.name != "kind"}

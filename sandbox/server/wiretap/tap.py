@@ -99,7 +99,8 @@ class Wiretap:
         self._port = port
         self._schedule = schedule
         self._clock = clock
-        self._draws = draws or seeded(self.simulation.seed)
+        self._seeded = seeded(self.simulation.seed)
+        self._draws = draws or self._seeded
         self._max_body = max_body
         self._vendors: dict[str, Vendor] = {}
         self._standing: tuple[FaultSource, ...] = (self.faults, *([schedule] if schedule is not None else []))
@@ -181,9 +182,10 @@ class Wiretap:
         await self.close()
 
     def reset(self) -> None:
-        """As after the start: no journal, no faults set by hand, sequences and the scenario from their beginning."""
+        """As after the start: no journal, no faults set by hand; sequences, draws and the scenario begin anew."""
         self.journal.clear()
         self.faults.clear()
+        self._seeded.seed(self.simulation.seed)
         for vendor in self._vendors.values():
             vendor.restart()
         if self._schedule is not None:

@@ -256,7 +256,17 @@ async def test_a_request_brings_several_and_its_own_count_first():
         entry = (await rig.journal())[-1]
         assert (await rig.ask(CHAT, chat())).status == 503
     assert (answer.status, answer.headers["retry-after"]) == (429, "2")
-    assert entry["fault"] == "latency add=3.0, rate_limit retry_after=2.0, http_error status=503"
+    # Neither the delay nor the other failure had a part in it.
+    assert entry["fault"] == "rate_limit retry_after=2.0"
+
+
+async def test_the_journal_names_what_had_a_part_in_an_answer():
+    clock = FakeClock()
+    async with tapped(clock=clock) as rig:
+        await rig.provoke("openai", "truncated_body:10", {"kind": "quota", "requests": 9}, "trickle:1000", "503")
+        await rig.ask(CHAT, chat(), headers={"x-wiretap-fault": "latency:1"})
+        (entry,) = await rig.journal()
+    assert entry["fault"] == "latency add=1.0, truncated_body after_bytes=10, trickle bytes_per_second=1000.0"
 
 
 async def test_delays_add_up_even_equal_ones():
@@ -293,6 +303,17 @@ async def test_a_probability_is_drawn_from_the_seed():
     one, same, other = [await statuses(seed) for seed in (1, 1, 2)]
     assert one == same != other
     assert set(one) == {200, 500}
+
+
+async def test_a_reset_begins_the_draws_anew():
+    async with tapped() as rig:
+
+        async def statuses() -> list[int]:
+            await rig.ask("/__wiretap/reset", b"", method="POST")
+            await rig.provoke("openai", {"kind": "http_error", "status": 500, "probability": 0.5})
+            return [(await rig.ask(CHAT, chat())).status for _ in range(30)]
+
+        assert await statuses() == await statuses()
 
 
 async def test_a_scenario_breaks_vendors_in_its_windows(tmp_path: Path):
