@@ -66,7 +66,8 @@ GROUPS = {
 GLOBAL_OPTIONS = """\
 Options of every command, before or after it:
   --mode MODE    who answers: mock (no key, no network), replay, record, live
-  --preset NAME  failover policy: sandbox, happyos, unified, greenlang, aiworld
+  --preset NAME  failover policy: sandbox, happyos, unified, greenlang, aiworld;
+                 `replay` takes several, also the breakers of others: resilience4j, litellm
   --config FILE  settings from this file
   --debug        show tracebacks and all log lines
 """

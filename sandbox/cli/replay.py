@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Speed = Literal["virtual", "1", "10"]
 Fidelity = Literal["provider", "wire"]
+Breakers = Literal["local", "shared"]
 
 
 def replay(
@@ -29,6 +30,8 @@ def replay(
     seed: int | None = None,
     speed: Speed = "virtual",
     fidelity: Fidelity = "provider",
+    replicas: int | None = None,
+    breakers: Breakers = "local",
     trace: Path | None = None,
     report: Path | None = None,
     check: bool = False,
@@ -38,7 +41,6 @@ def replay(
     """Run a scenario through the gateway in virtual time: the same file and seed give the same bytes every time.
 
     --preset puts a failover policy in place of the scenario's; given several times, they are compared on one outage.
-    Here it takes two more than elsewhere, the breakers of others: resilience4j, and litellm for its cooldown.
 
     Parameters
     ----------
@@ -50,6 +52,10 @@ def replay(
         virtual: as fast as it goes; 1 or 10: that many times real time, telling what happens. The result is the same.
     fidelity
         provider: fast; wire: the vendors' own classes read and write their real formats, faults are made of bytes.
+    replicas
+        So many gateways, 1 to 100, take turns at the requests; adds how the fleet turns away and comes back.
+    breakers
+        local: each replica has its own; shared: they all have the same.
     trace
         Write every event to this file, one JSON object a line.
     report
@@ -78,6 +84,8 @@ def replay(
             trace=trace,
             pace=_pace(speed),
             fidelity=fidelity,
+            replicas=replicas,
+            breakers=breakers,
             observers=[] if speed == "virtual" else [_teller(output)],
         )
         for name in (presets or (None,))
@@ -122,7 +130,7 @@ def _teller(output: Output) -> Observer:
 
 
 def _tell(output: Output, scenario: Scenario, result: Result) -> None:
-    from sandbox.scenarios.telling import clock_time, milliseconds, percent, usd
+    from sandbox.scenarios.telling import clock_time, fleet_text, milliseconds, percent, usd
 
     m = result.metrics
     out = output.out
@@ -148,6 +156,8 @@ def _tell(output: Output, scenario: Scenario, result: Result) -> None:
     )
     for name, count in result.errors_by_type.items():
         out.line(f"errors        {count:,} × {name}")
+    if result.fleet is not None:
+        out.line(f"fleet         {fleet_text(result.fleet)}")
     if result.transitions:
         out.line()
         for one in result.transitions:
@@ -180,3 +190,6 @@ def _compare(output: Output, scenario: Scenario, results: Sequence[Result]) -> N
     output.out.line(f"{scenario.name} · seed {results[0].seed}", "bold")
     rows = [telling.compared(scenario, result) for result in results]
     output.table(rows, telling.COMPARED, right=range(1, len(telling.COMPARED)))
+    for result in results:
+        if result.fleet is not None:
+            output.out.line(f"{result.preset}: {telling.fleet_text(result.fleet)}")

@@ -99,9 +99,13 @@ class Gateway:
         weight: float = 1.0,
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
+        breaker: Breaker | None = None,
     ) -> Deployment:
-        """Add a provider under a unique id. Raises InputError when the id is taken."""
-        breaker = self.policy.new_breaker(
+        """Add a provider under a unique id. Raises InputError when the id is taken.
+
+        `breaker`: one that another gateway has too, in place of one of its own.
+        """
+        breaker = breaker or self.policy.new_breaker(
             id, self.clock, lambda change: self._breaker_changed(id, change), self.registry.__len__
         )
         limits = (

@@ -19,6 +19,7 @@ from sandbox.scenarios.telling import (
     compared,
     expected_text,
     fault_text,
+    fleet_text,
     fulfilled,
     milliseconds,
     percent,
@@ -111,6 +112,8 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
     yield "cost without the outage", usd(numbers["baseline_cost_usd"])
     yield "for failing over", usd(numbers["failover_cost_usd"])
     yield "wasted", usd(numbers["waste_usd"])
+    if result.fleet is not None:
+        yield "fleet", fleet_text(result.fleet)
     if result.cut:
         yield "cut off long after the end", f"{result.cut:,}"
 

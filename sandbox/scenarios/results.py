@@ -25,6 +25,7 @@ from sandbox.core.events import (
     Event,
     RouteChosen,
 )
+from sandbox.scenarios.fleet import Fleet
 from sandbox.scenarios.schema import Expectation
 from sandbox.usage.base import UsageRecord
 
@@ -236,6 +237,8 @@ class Result:
     """Requests that were still under way at the bound after the end, and were cut off."""
     fidelity: str = "provider"
     """provider or wire."""
+    fleet: Fleet | None = None
+    """What it was like for several gateways, where there were."""
 
     @property
     def ok(self) -> bool:
@@ -281,5 +284,6 @@ class Result:
             },
             "errors_by_type": self.errors_by_type,
             "expectations": list(self.expectations),
+            "fleet": None if self.fleet is None else self.fleet.as_dict(),
             "trace_sha256": self.trace_sha256,
         }

@@ -22,11 +22,13 @@ from sandbox.core.virtual import EPOCH_US, VirtualClock, VirtualTimeLoop
 from sandbox.costs.base import Budget
 from sandbox.costs.budgets import Budgets
 from sandbox.costs.memory import MemoryBudgetStore
+from sandbox.gateway.breaker import Breaker
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
 from sandbox.gateway.strategies import RoutingStrategy
 from sandbox.scenarios.draws import SeededDraws
 from sandbox.scenarios.faults import Schedule
+from sandbox.scenarios.fleet import MAX_REPLICAS, Breakers, FleetTally
 from sandbox.scenarios.loader import Scenario
 from sandbox.scenarios.parts import TURN, PartProvider, Turn
 from sandbox.scenarios.peers import policy_named
@@ -52,13 +54,22 @@ def run(
     observers: Sequence[Observer] = (),
     pace: Pace | None = None,
     fidelity: Fidelity = "provider",
+    replicas: int | None = None,
+    breakers: Breakers = "local",
 ) -> Result:
     """Run to the end and add up. `preset` and `seed` stand in for the scenario's own; `trace` writes the events.
+
+    `replicas`: so many gateways take turns at the requests, with breakers of their own or the same ones.
 
     Raises ScenarioError or InputError for what cannot run, before anything has.
     """
     chosen = scenario.document.seed if seed is None else seed
-    lab = Lab(scenario, policy_of(scenario, preset), chosen, observers, fidelity=fidelity)
+    fleet = None
+    if replicas is not None:
+        if not 1 <= replicas <= MAX_REPLICAS:
+            raise InputError(f"replicas is {replicas}; it must be 1 to {MAX_REPLICAS}")
+        fleet = FleetTally(replicas, breakers, scenario.faults, EPOCH_US)
+    lab = Lab(scenario, policy_of(scenario, preset), chosen, observers, fidelity=fidelity, fleet=fleet)
     return lab.run(trace, pace)
 
 
@@ -98,11 +109,13 @@ class Lab:
         observers: Sequence[Observer] = (),
         *,
         fidelity: Fidelity = "provider",
+        fleet: FleetTally | None = None,
     ) -> None:
         self.scenario = scenario
         self.policy = policy
         self.seed = seed
         self.fidelity = fidelity
+        self.fleet = fleet
         self.prices: Catalogue = catalogue(scenario.document.prices)
         self.bus = Bus()
         self.tally = Tally(self.prices, EPOCH_US, scenario.document.expect)
@@ -128,7 +141,7 @@ class Lab:
     async def main(self, loop: VirtualTimeLoop, trace: Path | None) -> None:
         clock = VirtualClock(loop)
         schedule = Schedule(self.scenario.faults, clock)
-        gateway = self._gateway(clock, schedule)
+        gateways = self._gateways(clock, schedule)
         head = header(
             scenario=self.scenario.sha256, seed=self.seed, preset=self.policy.name, catalogue=self.prices.version
         )
@@ -139,18 +152,19 @@ class Lab:
             self.bus.subscribe(lambda event: lines.write(encode(event)))
             for observer in self.observers:
                 self.bus.subscribe(observer)
-            await self._traffic(loop, clock, gateway)
+            await self._traffic(loop, clock, gateways)
             await self._drain(loop)
-            await gateway.close()
+            for gateway in gateways:
+                await gateway.close()
         self._ended_us = loop.now_us
 
-    async def _traffic(self, loop: VirtualTimeLoop, clock: VirtualClock, gateway: Gateway) -> None:
+    async def _traffic(self, loop: VirtualTimeLoop, clock: VirtualClock, gateways: Sequence[Gateway]) -> None:
         document = self.scenario.document
         for index, arrival in enumerate(arrivals(document.traffic, document.duration, self.seed)):
             wait = arrival.at_us - loop.now_us
             if wait > 0:
                 await clock.sleep(wait / 1e6)
-            task = loop.create_task(self._ask(gateway, index, arrival))
+            task = loop.create_task(self._ask(gateways[index % len(gateways)], index, arrival))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         rest = self.scenario.duration_us - loop.now_us
@@ -189,33 +203,45 @@ class Lab:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    def _gateway(self, clock: VirtualClock, schedule: Schedule) -> Gateway:
+    def _gateways(self, clock: VirtualClock, schedule: Schedule) -> list[Gateway]:
+        """One gateway, or a fleet of them before the same providers, caches and budgets."""
         from sandbox.cache.memory import MemoryCacheStore
 
-        gateway = Gateway(
-            self.policy,
-            mode="mock",
-            clock=clock,
-            draws=SeededDraws(self.seed),
-            ids=sequential_ids(),
-            bus=self.bus,
-            prices=self.prices,
-            cache=MemoryCacheStore(clock) if self.policy.cache else None,
-            record=self.tally.record,
-            budgets=self._kept_budgets(clock),
-        )
+        fleet, draws, ids = self.fleet, SeededDraws(self.seed), sequential_ids()
+        cache = MemoryCacheStore(clock) if self.policy.cache else None
+        budgets = self._kept_budgets(clock)
+        gateways = [
+            Gateway(
+                self.policy,
+                mode="mock",
+                clock=clock,
+                draws=draws,
+                ids=ids,
+                bus=self.bus if fleet is None else fleet.bus(replica, self.bus),
+                prices=self.prices,
+                cache=cache,
+                record=self.tally.record,
+                budgets=budgets,
+            )
+            for replica in range(1 if fleet is None else fleet.replicas)
+        ]
         for position, part in enumerate(self._parts(), 1):
             provider = _player(self.fidelity)(part, seed=self.seed, schedule=schedule, clock=clock, prices=self.prices)
             self.tally.know(part.key, provider.kind, provider.model_id)
-            gateway.register(
-                part.key,
-                provider,
-                priority=position,
-                weight=1.0 if part.weight is None else part.weight,
-                requests_per_minute=part.requests_per_minute,
-                tokens_per_minute=part.tokens_per_minute,
-            )
-        return gateway
+            shared: Breaker | None = None
+            for gateway in gateways:
+                deployment = gateway.register(
+                    part.key,
+                    provider,
+                    priority=position,
+                    weight=1.0 if part.weight is None else part.weight,
+                    requests_per_minute=part.requests_per_minute,
+                    tokens_per_minute=part.tokens_per_minute,
+                    breaker=shared,
+                )
+                if fleet is not None and fleet.breakers == "shared":
+                    shared = deployment.breaker
+        return gateways
 
     def _kept_budgets(self, clock: VirtualClock) -> Budgets | None:
         """The scenario's budgets over one set of ledgers, whoever asks; None where it has none."""
@@ -264,6 +290,7 @@ class Lab:
             trace_sha256=self._hash.hexdigest(),
             cut=self.cut,
             fidelity=self.fidelity,
+            fleet=None if self.fleet is None else self.fleet.result(),
         )
 
     def ids(self) -> list[str]:

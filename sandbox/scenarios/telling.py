@@ -8,6 +8,7 @@ from typing import Any, Final
 from providers.faults import Fault
 from sandbox.core.figures import dollars, duration_ms
 from sandbox.scenarios.faults import TimedFault
+from sandbox.scenarios.fleet import Fleet
 from sandbox.scenarios.loader import Scenario
 from sandbox.scenarios.results import Result
 
@@ -98,6 +99,16 @@ def expected_text(one: dict[str, Any]) -> str:
 def actual_text(value: Any) -> str:
     """What came of an expectation."""
     return "never" if value is None else f"{value:g}"
+
+
+def fleet_text(fleet: Fleet) -> str:
+    """`9 replicas, shared breakers: openai turned away in 2 s, 3 attempts wasted, …` on one line."""
+    text = f"{fleet.replicas} replica{'s' * (fleet.replicas != 1)}, {fleet.breakers} breakers"
+    if fleet.provider is None:
+        return f"{text}: no fault"
+    away = "never all turned away" if fleet.turned_away_s is None else f"turned away in {fleet.turned_away_s:g} s"
+    herd = "never asked again" if fleet.herd is None else f"{fleet.herd:,} in the first second of recovery"
+    return f"{text}: {fleet.provider} {away}, {fleet.wasted_attempts:,} attempts wasted, {herd}"
 
 
 def percent(share: Any) -> str:

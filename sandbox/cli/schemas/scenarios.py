@@ -24,6 +24,18 @@ class Latencies(TypedDict):
 
 
 @with_config(STRICT)
+class FleetFigures(TypedDict):
+    """What `replay --replicas N` adds: how many gateways fared with the first provider to fail."""
+
+    replicas: Tokens
+    breakers: Literal["local", "shared"]
+    provider: str | None
+    turned_away_s: float | None
+    wasted_attempts: Tokens
+    herd: Tokens | None
+
+
+@with_config(STRICT)
 class Replay(TypedDict):
     """What `replay --json` prints for one policy."""
 
@@ -52,6 +64,7 @@ class Replay(TypedDict):
     waste_usd: Dollars
     errors_by_type: dict[str, int]
     expectations: list[dict[str, Any]]
+    fleet: FleetFigures | None
     trace_sha256: str
 
 

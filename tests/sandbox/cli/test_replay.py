@@ -70,6 +70,36 @@ def test_another_process_gives_the_same_bytes(cli: Cli, outage: str, tmp_path: P
     assert (tmp_path / "here.jsonl").read_bytes() == (tmp_path / "there.jsonl").read_bytes()
 
 
+def test_the_wire_tells_the_same_story(cli: Cli, outage: str) -> None:
+    fast, true = cli("replay", outage, "--json").json, cli("replay", outage, "--fidelity", "wire", "--json").json
+    check("replay", true)
+    assert true["fidelity"] == "wire"
+    assert true["breaker_transitions"] == fast["breaker_transitions"]
+    assert true["cost_usd"] == fast["cost_usd"]
+    assert "preset sandbox · on the wire" in cli("replay", outage, "--fidelity", "wire").out
+
+
+def test_a_fleet_of_gateways(cli: Cli, outage: str) -> None:
+    ran = cli("replay", outage, "--replicas", "4", "--breakers", "shared", "--json").json
+    check("replay", ran)
+    assert ran["fleet"]["replicas"] == 4
+    assert ran["fleet"]["provider"] == "anthropic"
+    told = cli("replay", outage, "--replicas", "4").out
+    assert "fleet         4 replicas, local breakers: anthropic turned away in " in told
+    compared = cli("replay", outage, "--replicas", "4", "--preset", "sandbox", "--preset", "litellm").out
+    assert "litellm: 4 replicas, local breakers: anthropic" in compared
+    wrong = cli("replay", outage, "--replicas", "101")
+    assert (wrong.code, "replicas is 101; it must be 1 to 100" in wrong.err) == (2, True)
+
+
+def test_the_breakers_of_others_are_listed_and_compared(cli: Cli, outage: str) -> None:
+    printed = subprocess.run([sys.executable, "-m", "sandbox", "replay", "--help"], capture_output=True, check=True)
+    assert "the breakers of others: resilience4j, litellm" in " ".join(printed.stdout.decode().split())
+    runs = cli("replay", outage, "--preset", "resilience4j", "--preset", "litellm", "--json").json
+    check("replay-comparison", runs)
+    assert [run["preset"] for run in runs["runs"]] == ["resilience4j", "litellm"]
+
+
 def test_a_report_is_written_in_the_form_of_its_ending(cli: Cli, outage: str, tmp_path: Path) -> None:
     path = tmp_path / "r.md"
     assert cli("replay", outage, "--report", str(path)).code == 0
