@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 PREFIXES: Final = {
     "openai": "openai",
@@ -116,7 +117,7 @@ ROUTES: Final = tuple(_table())
 class Found(NamedTuple):
     route: Route
     model: str | None
-    """As the path names it, where it does."""
+    """The one that the path names, where it does, by its plain name."""
     path: str
     """What the vendor would see: the path without its first part."""
 
@@ -172,7 +173,8 @@ def _look(method: str, path: str) -> Found | tuple[str, ...]:
         match = pattern.fullmatch(path)
         if match is not None:
             if route.method == method:
-                return Found(route, match.groupdict().get("model"), f"/{rest}")
+                model = match.groupdict().get("model")
+                return Found(route, model and unquote(model), f"/{rest}")
             allowed[route.method] = None
     return tuple(allowed)
 
