@@ -34,6 +34,7 @@ class AnthropicProvider(WireProvider):
     default_model: ClassVar[str] = "claude-haiku-4-5"
     default_base_url: ClassVar[str] = "https://api.anthropic.com"
     key_variable: ClassVar[str | None] = "ANTHROPIC_API_KEY"
+    url_variable: ClassVar[str | None] = "ANTHROPIC_BASE_URL"
     prefills: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {
         "claude-2": "claude-2.1",

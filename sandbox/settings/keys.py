@@ -24,6 +24,7 @@ FOREIGN_VARIABLES = {
     "OPENAI_ORG_ID": "providers.openai.organization",
     "OPENAI_BASE_URL": "providers.openai.base_url",
     "ANTHROPIC_API_KEY": "providers.anthropic.api_key",
+    "ANTHROPIC_BASE_URL": "providers.anthropic.base_url",
     "AZURE_OPENAI_API_KEY": "providers.azure_openai.api_key",
     "AZURE_OPENAI_ENDPOINT": "providers.azure_openai.base_url",
     "AZURE_OPENAI_DEPLOYMENT": "providers.azure_openai.deployment",

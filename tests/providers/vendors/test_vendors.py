@@ -296,6 +296,7 @@ def test_a_class_by_itself_reads_its_documented_variables(monkeypatch):
         "OPENAI_ORG_ID": "org-7",
         "OPENAI_BASE_URL": "https://o.example/v1",
         "ANTHROPIC_API_KEY": "sk-a",
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:4010/anthropic",
         "AZURE_OPENAI_API_KEY": "az",
         "AZURE_OPENAI_ENDPOINT": "https://az.example",
         "AZURE_OPENAI_DEPLOYMENT": "prod",
@@ -309,7 +310,8 @@ def test_a_class_by_itself_reads_its_documented_variables(monkeypatch):
     openai = OpenAIProvider()
     assert (openai.api_key, openai.organization, openai.base_url) == ("sk-o", "org-7", "https://o.example/v1")
     assert openai.auth_headers("k") == {"authorization": "Bearer k", "openai-organization": "org-7"}
-    assert AnthropicProvider(model_id="claude-3-sonnet-20240229").api_key == "sk-a"
+    anthropic = AnthropicProvider(model_id="claude-3-sonnet-20240229")
+    assert (anthropic.api_key, anthropic.base_url) == ("sk-a", "http://127.0.0.1:4010/anthropic")
     azure = AzureOpenAIProvider()
     assert (azure.api_key, azure.base_url, azure.deployment) == ("az", "https://az.example", "prod")
     assert DeepSeekProvider().api_key == "sk-d"

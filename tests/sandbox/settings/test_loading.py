@@ -69,6 +69,7 @@ def test_every_variable_that_other_programs_share(place: Place) -> None:
             "OPENAI_ORG_ID": "org",
             "OPENAI_BASE_URL": "https://o.example/v1/",
             "ANTHROPIC_API_KEY": "k-anthropic",
+            "ANTHROPIC_BASE_URL": "http://127.0.0.1:4010/anthropic",
             "AZURE_OPENAI_API_KEY": "k-azure",
             "AZURE_OPENAI_ENDPOINT": "https://a.example",
             "AZURE_OPENAI_DEPLOYMENT": "dep",
@@ -90,6 +91,7 @@ def test_every_variable_that_other_programs_share(place: Place) -> None:
     assert p["openai"].api_key.get_secret_value() == "k-openai"
     assert (p["openai"].organization, p["openai"].base_url) == ("org", "https://o.example/v1")
     assert p["anthropic"].api_key.get_secret_value() == "k-anthropic"
+    assert p["anthropic"].base_url == "http://127.0.0.1:4010/anthropic"
     assert p["azure_openai"].api_key.get_secret_value() == "k-azure"
     assert (p["azure_openai"].base_url, p["azure_openai"].deployment) == ("https://a.example", "dep")
     assert p["deepseek"].api_key.get_secret_value() == "k-deepseek"
