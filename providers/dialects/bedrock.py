@@ -6,7 +6,7 @@ Reference: docs.aws.amazon.com/bedrock/latest/APIReference (operations of Amazon
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import orjson
@@ -64,6 +64,27 @@ def takes_schemas(model: str) -> bool:
 def takes_cache_points(model: str) -> bool:
     """Whether the model caches prompts up to a mark."""
     return _among(model, _CACHES) and not _among(model, _WITHOUT_CACHE)
+
+
+class Takes(NamedTuple):
+    """What a model takes of a conversation beside texts, images and calls."""
+
+    marks: bool
+    """It caches prompts up to a mark."""
+    tool_marks: bool
+    """A mark may stand among tools too, and may say how long it lasts: Nova refuses the first and has one span."""
+    thoughts: bool
+    """Reasoning may be sent back. Others than Claude refuse a conversation that holds any."""
+
+
+def takes(model: str) -> Takes:
+    claude, marks = "claude" in model, takes_cache_points(model)
+    return Takes(marks, marks and claude, claude or is_opaque(model))
+
+
+def is_opaque(model: str) -> bool:
+    """Whether it is the ARN of a profile or a deployment, which does not say which model that is."""
+    return model.startswith("arn:") and "." not in model.rpartition("/")[2]
 
 
 def takes_system(model: str) -> bool:

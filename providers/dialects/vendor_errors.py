@@ -154,7 +154,7 @@ _FILTERED: Final = (
 )
 _BAD_KEY: Final = (
     r"api key (?:is )?(?:not valid|invalid|expired)|invalid (?:x-)?api[- ]key|organization has been disabled"
-    r"|api key was reported as leaked|unregistered callers"
+    r"|api key was reported as leaked|unregistered callers|make sure your api key is valid"
 )
 _NO_MODEL: Final = (
     r"model not exist|is not a valid model|\bmodel\b[^.]{0,120}(?:not found|does not exist)|no such model"

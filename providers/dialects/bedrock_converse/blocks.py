@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from providers.dialects import forms
+from providers.dialects.bedrock import Takes
 from providers.errors import InvalidRequestError
 from providers.types import Message
 
@@ -33,23 +34,26 @@ CACHE_CONTROL: Final = "cache_control"
 # --- out ------------------------------------------------------------------------------------------------------------
 
 
-def from_message(message: Message, index: int, turns: list[Message], *, caches: bool) -> None:
+def from_message(message: Message, index: int, turns: list[Message], takes: Takes) -> None:
     """Append a message in OpenAI's form. Turns must alternate, so one in the role of the last turn joins it."""
     role = message.get("role")
     if role == "tool":
         role, blocks = "user", [_tool_result(message, index)]
     elif role == "assistant":
-        blocks = _assistant(message, index, caches)
+        blocks = _assistant(message, index, takes)
     else:
-        role, blocks = "user", content_blocks(message.get("content"), index, caches=caches)
+        role, blocks = "user", content_blocks(message.get("content"), index, takes)
     if turns and turns[-1]["role"] == role:
         turns[-1]["content"] += blocks
     elif blocks:
         turns.append({"role": role, "content": blocks})
 
 
-def content_blocks(content: Any, index: int, *, caches: bool) -> list[dict[str, Any]]:
-    """Content as blocks; the API refuses blank texts, so there are none. Raises InvalidRequestError."""
+def content_blocks(content: Any, index: int, takes: Takes | None = None) -> list[dict[str, Any]]:
+    """Content as blocks, without marks unless the model takes them; the API refuses blank texts, so there are none.
+
+    Raises InvalidRequestError.
+    """
     blocks: list[dict[str, Any]] = []
     for part in [content] if isinstance(content, str) else content or ():
         if isinstance(part, str):
@@ -68,14 +72,14 @@ def content_blocks(content: Any, index: int, *, caches: bool) -> list[dict[str, 
             raise InvalidRequestError(
                 f"messages[{index}] has a part of type {kind!r}; Converse takes text, image_url and file"
             )
-        if caches and blocks and part.get(CACHE_CONTROL):
-            blocks.append(cache_point(part[CACHE_CONTROL]))
+        if takes is not None and takes.marks and blocks and part.get(CACHE_CONTROL):
+            blocks.append(cache_point(part[CACHE_CONTROL], takes))
     return blocks
 
 
-def cache_point(control: object) -> dict[str, Any]:
+def cache_point(control: object, takes: Takes) -> dict[str, Any]:
     """The block that ends what is cached."""
-    ttl = control.get("ttl") if isinstance(control, Mapping) else None
+    ttl = control.get("ttl") if isinstance(control, Mapping) and takes.tool_marks else None
     return {"cachePoint": {"type": "default"} if ttl is None else {"type": "default", "ttl": ttl}}
 
 
@@ -107,9 +111,10 @@ def _document(file: object, index: int) -> dict[str, Any]:
     return {"format": kind, "name": name, "source": {"bytes": data[1]}}
 
 
-def _assistant(message: Message, index: int, caches: bool) -> list[dict[str, Any]]:
-    blocks = [block for thought in message.get(forms.THINKING_BLOCKS) or () for block in _reasoning(thought)]
-    blocks += content_blocks(message.get("content"), index, caches=caches)
+def _assistant(message: Message, index: int, takes: Takes) -> list[dict[str, Any]]:
+    thoughts = message.get(forms.THINKING_BLOCKS) or () if takes.thoughts else ()
+    blocks = [block for thought in thoughts for block in _reasoning(thought)]
+    blocks += content_blocks(message.get("content"), index, takes)
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         arguments = forms.arguments_object(function.get("arguments"))
@@ -123,7 +128,7 @@ def _assistant(message: Message, index: int, caches: bool) -> list[dict[str, Any
 
 
 def _reasoning(thought: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A thought to be sent back. Only Claude's are, and those are signed or redacted; others are refused or unread."""
+    """A thought to be sent back: Claude's own are signed or redacted, and it refuses any other."""
     if thought.get("type") == "redacted_thinking":
         return [{"reasoningContent": {"redactedContent": thought.get("data")}}]
     if not thought.get("signature"):
@@ -135,7 +140,7 @@ def _reasoning(thought: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _tool_result(message: Message, index: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "toolUseId": message.get("tool_call_id") or "",
-        "content": content_blocks(message.get("content"), index, caches=False),
+        "content": content_blocks(message.get("content"), index),
     }
     if message.get("is_error") is True:
         result["status"] = "error"

@@ -9,7 +9,7 @@ import orjson
 
 from providers.dialects import forms
 from providers.dialects.base import DecodedRequest, Quirks
-from providers.dialects.bedrock import read_path, takes_cache_points, takes_schemas, takes_system
+from providers.dialects.bedrock import Takes, read_path, takes, takes_schemas, takes_system
 from providers.dialects.bedrock_converse.blocks import (
     CACHE_CONTROL,
     cache_point,
@@ -40,16 +40,16 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
 
 
 def request_body(request: GenerationRequest, *, model: str, quirks: Quirks) -> dict[str, Any]:
-    caches = takes_cache_points(model)
+    taken = takes(model)
     system: list[dict[str, Any]] = []
     turns: list[Message] = []
     chat = request.chat()
     forms.check_messages(chat)
     for index, message in enumerate(chat):
         if message.get("role") in ("system", "developer"):
-            system += content_blocks(message.get("content"), index, caches=caches)
+            system += content_blocks(message.get("content"), index, taken)
         else:
-            from_message(message, index, turns, caches=caches)
+            from_message(message, index, turns, taken)
     _trim_prefill(turns)
     body: dict[str, Any] = {"messages": turns}
     extras = request.metadata.get(NAME) or {}
@@ -69,7 +69,7 @@ def request_body(request: GenerationRequest, *, model: str, quirks: Quirks) -> d
     sampling = _sampling(request, quirks)
     if sampling:
         body["inferenceConfig"] = sampling
-    tools = _tools(request, chat, caches)
+    tools = _tools(request, chat, taken)
     if tools:
         body["toolConfig"] = tools
     body.update(quirks.extra_body)
@@ -102,7 +102,7 @@ def _sampling(request: GenerationRequest, quirks: Quirks) -> dict[str, Any]:
     return config
 
 
-def _tools(request: GenerationRequest, chat: Sequence[Message], caches: bool) -> dict[str, Any]:
+def _tools(request: GenerationRequest, chat: Sequence[Message], taken: Takes) -> dict[str, Any]:
     """The tools to offer. There is no choice `none`: it leaves them out.
 
     But a conversation in which tools were used is refused without any, so then those that were used are named.
@@ -116,8 +116,8 @@ def _tools(request: GenerationRequest, chat: Sequence[Message], caches: bool) ->
         view = forms.tool_view(tool)
         tools.append(tool if view is None else _spec(tool["function"], strict=view.strict))
         extras = tool.get(forms.ANTHROPIC_EXTRAS)
-        if caches and isinstance(extras, Mapping) and extras.get(CACHE_CONTROL):
-            tools.append(cache_point(extras[CACHE_CONTROL]))
+        if taken.tool_marks and isinstance(extras, Mapping) and extras.get(CACHE_CONTROL):
+            tools.append(cache_point(extras[CACHE_CONTROL], taken))
     config: dict[str, Any] = {"tools": tools}
     if name is not None:
         config["toolChoice"] = {"tool": {"name": name}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from providers.dialects import forms
+from providers.dialects.bedrock import is_opaque
 from providers.dialects.bedrock_invoke import templates
 from providers.dialects.bedrock_invoke.chat import Chat, Claude, Nova
 from providers.dialects.bedrock_invoke.family import Family
@@ -174,7 +175,7 @@ def of_model(model: str) -> Family:
     found = _named(model)
     if found is not None:
         return found
-    if model.startswith("arn:") and "." not in model.rpartition("/")[2]:
+    if is_opaque(model):
         raise InvalidRequestError(
             f"model is {model!r}, which does not say in whose format its body is; "
             "use Converse, or the id of a model such as 'anthropic.claude-3-haiku-20240307-v1:0'"

@@ -271,6 +271,32 @@ def test_cache_marks_become_cache_points_where_the_model_has_them() -> None:
         assert b"cachePoint" not in orjson.dumps(converse(request, model=model))
 
 
+def test_nova_takes_marks_of_one_span_and_none_among_tools() -> None:
+    tool = {**TIME, "anthropic": {"cache_control": {"type": "ephemeral"}}}
+    request = GenerationRequest(messages=[{"role": "user", "content": [MARKED, "Hi"]}], tools=[tool])
+    body = converse(request, model=NOVA)
+    assert body["messages"][0]["content"] == [{"text": "Long"}, {"cachePoint": {"type": "default"}}, {"text": "Hi"}]
+    assert [list(one) for one in body["toolConfig"]["tools"]] == [["toolSpec"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        (OPUS, True),
+        ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123", True),
+        (NOVA, False),
+        ("meta.llama3-3-70b-instruct-v1:0", False),
+        ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.deepseek.r1-v1:0", False),
+    ],
+)
+def test_thoughts_go_to_the_house_that_signed_them_and_to_no_other(model: str, kept: bool) -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    answer = {"role": "assistant", "content": "Hi", "thinking_blocks": [thought]}
+    body = converse(GenerationRequest(messages=[*HI, answer, *HI]), model=model)
+    assert (b"reasoningContent" in orjson.dumps(body)) is kept
+    assert body["messages"][1]["content"][-1] == {"text": "Hi"}
+
+
 def test_converse_sends_back_only_signed_thinking() -> None:
     signed = {"type": "thinking", "thinking": "hm", "signature": "s"}
     redacted = {"type": "redacted_thinking", "data": "eA=="}

@@ -247,6 +247,12 @@ VENDORS: list[tuple[str, int, object, type[e.ProviderError]]] = [
             ("The model is overloaded. Please try again later.", 503, "UNAVAILABLE", e.ServiceUnavailableError),
         ]
     ),
+    (
+        "bedrock api key",
+        403,
+        {"Message": "Authentication failed: Please make sure your API Key is valid."},
+        e.AuthenticationError,
+    ),
     # Groq
     (
         "groq window",
