@@ -14,8 +14,9 @@ import orjson
 from providers.errors import FixtureError
 from providers.hints import did_you_mean
 
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What may be part of a file's name."""
+NAME_RULE: Final = "at most 100 letters, digits, dots, dashes and underscores"
 MAX_FILE: Final = 64 << 20
 """Bytes of a file that is read whole; no exchange comes near it."""
 

@@ -56,6 +56,13 @@ class Recordings:
                 )
             exchange = replace(exchange, sequence=turn)
         shelf = self.folder / exchange.provider
+        try:
+            return self._put(exchange, shelf, request, turn, case)
+        except OSError as error:
+            raise FixtureError(f"cannot write a fixture to {shelf}: {error.strerror}") from None
+
+    def _put(self, exchange: Exchange, shelf: Path, request: bytes, turn: int, case: str | None) -> Path:
+        """Write it, and take away what it takes the place of."""
         old = {path: file for path, file in self._look(shelf).items() if _gives_way(file, request, exchange, turn)}
         if case is not None:
             if shelf / f"{case}.json" not in old:

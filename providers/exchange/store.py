@@ -10,7 +10,7 @@ import orjson
 
 from providers.errors import FixtureError
 from providers.exchange.cleaning import redacted
-from providers.exchange.document import NAME
+from providers.exchange.document import NAME, NAME_RULE
 from providers.exchange.format import Exchange, document_of
 from providers.exchange.library import packaged_folder
 
@@ -23,7 +23,9 @@ def save(exchange: Exchange, folder: Path, *, case: str | None = None, secrets: 
     """
     for what, name in (("provider", exchange.provider), ("case", case)):
         if name is not None and not NAME.fullmatch(name):
-            raise FixtureError(f"{what} is {name!r}; it must be a name such as 'openai' or 'greeting-stream'")
+            raise FixtureError(
+                f"{what} is {name[:60]!r}; it must be a name such as 'openai' or 'greeting-stream', of {NAME_RULE}"
+            )
     document = document_of(redacted(exchange, secrets))
     shelf = folder / exchange.provider
     try:

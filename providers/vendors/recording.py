@@ -92,10 +92,12 @@ class Recorder:
         if count < 1 or (case is not None and count > 1):
             raise InputError(f"{count} exchanges cannot be kept{f' as {case!r}' if case else ''}; give 1 or more")
         if case is not None:
-            from providers.exchange.document import NAME
+            from providers.exchange.document import NAME, NAME_RULE
 
             if not NAME.fullmatch(case):
-                raise InputError(f"the name of a fixture is {case!r}; it must be one such as 'greeting-stream'")
+                raise InputError(
+                    f"the name of a fixture is {case[:60]!r}; it must be such as 'greeting-stream', of {NAME_RULE}"
+                )
         self._armed.extend([case] * count)
 
     def disarm(self) -> None:

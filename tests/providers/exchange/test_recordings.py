@@ -143,6 +143,20 @@ def test_a_name_is_given_once_and_is_taken_again_by_the_same_request_only(tmp_pa
     assert names(tmp_path) == ["greeting.json"]
 
 
+def test_a_folder_that_refuses_to_be_looked_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_dir = Path.is_dir
+
+    def refuse(path: Path) -> bool:
+        if path.parent == tmp_path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_dir(path)
+
+    recordings = Recordings(tmp_path)
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(FixtureError, match=f"cannot write a fixture to {tmp_path}/openai: Permission denied"):
+        recordings.keep(exchange())
+
+
 def test_the_packaged_library_is_neither_written_nor_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = sorted((packaged_folder() / "openai").glob("*.json"))
     with pytest.raises(FixtureError, match="is the packaged library; recordings go to a folder of their own"):

@@ -211,6 +211,7 @@ def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     [
         ({"case": "../mine"}, r"case is '\.\./mine'; it must be a name"),
         ({"case": ""}, "case is ''"),
+        ({"case": "a" * 101}, f"case is '{'a' * 60}'; .* at most 100"),
         ({"provider": "../x"}, r"provider is '\.\./x'"),
     ],
 )

@@ -240,6 +240,7 @@ async def test_what_comes_to_nothing_is_owed(vendor: FakeVendor, tmp_path: Path)
         (2, "x", "2 exchanges cannot be kept as 'x'"),
         (1, "../x", r"the name of a fixture is '\.\./x'"),
         (1, "", "the name of a fixture is ''"),
+        (1, "a" * 101, f"the name of a fixture is '{'a' * 60}'; .* at most 100"),
     ],
 )
 def test_arming_for_nonsense_is_refused(tmp_path: Path, count: int, case: str | None, says: str) -> None:

@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_read_is_listed_with_the_reason(cli: Cli, home: Pa
             "cannot write to no/such/folder.json: No such",
         ),
         (["import"], "name at least one file"),
-        (["record", "hi", "--as", "../x"], "the name of a fixture is '../x'; it must be one such as 'greeting-stream'"),
+        (["record", "hi", "--as", "../x"], "the name of a fixture is '../x'; it must be such as 'greeting-stream'"),
         (["record", "hi", "--provider", "opnai"], "unknown provider 'opnai': did you mean 'openai'?"),
         (["record", "hi", "--fail", "openai=timeuot"], "unknown fault 'timeuot': did you mean 'timeout'?"),
         (["record", ""], "the prompt is empty"),

@@ -168,6 +168,11 @@ def test_one_question_of_the_simulated_side(cli: Cli, home: Path) -> None:
     assert "there is already a fixture anthropic/breakers; choose another name" in other.json["error"]["message"]
 
 
+def test_a_file_may_be_named_whole(cli: Cli, home: Path) -> None:
+    ran = cli("fixtures", "record", "Explain fuses.", "--provider", "anthropic", "--as", "fuses.json")
+    assert (ran.code, ran.out) == (0, f"{home}/data/fixtures/anthropic/fuses.json\n")
+
+
 def test_one_question_of_the_real_side(cli: Cli, home: Path, live: FakeVendor) -> None:
     ran = cli(
         "--mode",
@@ -266,6 +271,13 @@ def test_another_file_of_the_same_name_does_not_replace_the_first(cli: Cli, home
     items = cli("fixtures", "import", "tape.json", "other/tape.json", "--json").json["items"]
     assert [item["name"] for item in items] == ["openai/tape-001", "openai/tape-2-001"]
     assert cli("ask", "Well, hello!", "--provider", "openai", "--json").json["text"] == "one"
+
+
+def test_a_long_name_is_cut_short(cli: Cli, home: Path) -> None:
+    name = "a" * 240
+    (home / f"{name}.json").write_text('{"fixtures": [{"match": {}, "response": {"content": "always"}}]}')
+    (item,) = cli("fixtures", "import", f"{name}.json", "--json").json["items"]
+    assert item["name"] == f"openai/{'a' * 60}-001"
 
 
 def test_the_provider_can_be_chosen(cli: Cli, home: Path) -> None:
