@@ -95,10 +95,11 @@ class CursorPane(LinesPane):
         if to == self.cursor:
             return
         for number in (self.cursor, to):
-            self._strips.pop(number, None)
+            if number >= 0:
+                self._strips.pop(number, None)
+                self.refresh_line(number)
         self.cursor = to
         self.follow()
-        self.refresh()
 
     def follow(self) -> None:
         """Keep the cursor in sight, and what is around it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual.binding import BindingType
 from textual.content import Content
 from textual.events import Resize
@@ -105,6 +106,8 @@ class LinesPane(ScrollView, can_focus=True):
         if number < 0:
             return Strip.blank(width, self.rich_style)
         content = harmless(self.content(number))
+        if not self.ALLOW_SELECT:
+            return self._quick_strip(content, width)
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(number)) is not None:
             start, end = span
@@ -112,6 +115,15 @@ class LinesPane(ScrollView, can_focus=True):
             content = content.stylize(style, start, len(content) if end == -1 else end)
         drawn = Visual.to_strips(self, content, width, 1, self.visual_style, apply_selection=False, pad=True)
         return (drawn[0] if drawn else Strip.blank(width, self.rich_style)).crop(0, width).apply_offsets(0, number)
+
+    def _quick_strip(self, content: Content, width: int) -> Strip:
+        """A line of which nothing can be marked: no piece of it has to know where it stands, half of the work."""
+        base, variables = self.visual_style, self.app.theme_variables
+        pieces = content.render(
+            base, "", lambda style: style if isinstance(style, Style) else Style.parse(style, variables)
+        )
+        segments = [Segment(text, (base + style).rich_style) for text, style in pieces]
+        return Strip(segments, content.cell_length).adjust_cell_length(width, base.rich_style)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         return selection.extract("\n".join(line.plain.rstrip() for line in self._lines)), "\n"

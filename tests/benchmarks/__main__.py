@@ -1,6 +1,6 @@
 """Measures this program beside its floors in one run.
 
-    python -m tests.benchmarks [engine] [parts] [scale] [wiretap] [start] [--full]
+    python -m tests.benchmarks [engine] [parts] [scale] [wiretap] [start] [lab] [--full]
 
 
 Ratios carry over between machines, absolute times only orient. Figures of peers were measured elsewhere.
@@ -14,7 +14,7 @@ import sys
 from tests.benchmarks.report import Row, table
 from tests.benchmarks.upstream import pin
 
-GROUPS = ("engine", "parts", "scale", "wiretap", "start")
+GROUPS = ("engine", "parts", "scale", "wiretap", "start", "lab")
 
 
 def main(arguments: list[str]) -> int:
@@ -51,6 +51,10 @@ def _measure(group: str, full: bool) -> list[Row]:
         from tests.benchmarks import wiretap
 
         return asyncio.run(wiretap.measure())
+    if group == "lab":
+        from tests.benchmarks import lab
+
+        return lab.measure()
     from tests.benchmarks import start
 
     return start.measure()

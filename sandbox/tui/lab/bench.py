@@ -15,7 +15,7 @@ from sandbox.tui.pieces import DOT, SPINNER
 
 MANY: Final = 50_000
 """Requests from which on it is said how many they are."""
-_BAR: Final = 20
+_BAR: Final = 16
 
 
 @dataclass(slots=True)
@@ -29,24 +29,26 @@ class Work:
     watch: Supervised
 
     def line(self, now_us: int, frame: int, width: int) -> str:
-        """How far it is: a bar, the virtual time, after a second the real one."""
+        """How far it is: what, a bar, how much there is, the virtual time, after a second the real one."""
+        document = self.scenario.document
         length = self.scenario.duration_us
         share = min(1.0, self.watch.now_us / length)
         filled = round(share * _BAR)
-        facts = [
-            f"{SPINNER[frame % len(SPINNER)]} {'█' * filled}{'·' * (_BAR - filled)} {share * 100:3.0f} %",
-            f"{short_time(self.watch.now_us)} of {short_time(length)}",
-        ]
-        seconds = (now_us - self.began_us) / 1e6
-        if seconds >= 1:
-            facts.append(f"{seconds:.0f} s")
-        facts.append("Esc stops")
-        document = self.scenario.document
+        bar = f"{SPINNER[frame % len(SPINNER)]} {'█' * filled}{'·' * (_BAR - filled)} {share * 100:.0f} %"
         requests = expected(document.traffic, document.duration)
-        if requests >= MANY:
-            facts.append(f"about {requests:,.0f} requests")
-        text = DOT.join(facts)
-        return text if len(text) <= width else DOT.join(facts[:2])
+        seconds = (now_us - self.began_us) / 1e6
+        facts = [
+            "Esc stops",
+            f"about {requests:,.0f} requests" if requests >= MANY else "",
+            self.scenario.name,
+            f"{short_time(self.watch.now_us)} of {short_time(length)}",
+            f"{seconds:.0f} s" if seconds >= 1 else "",
+        ]
+        text = bar
+        for fact in filter(None, facts):
+            if len(text) + len(DOT) + len(fact) <= width:
+                text += DOT + fact
+        return text
 
     async def run(self) -> Take:
         """To its end, or to where it is stopped. Raises ScenarioError or InputError."""

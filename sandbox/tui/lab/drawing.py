@@ -178,7 +178,7 @@ def _counts(figures: Figures, place: int) -> Line:
     if failed:
         return [(f"{FAILED}{failed:,}", BAD), (f" of {attempts:,}", PLAIN)]
     answers = figures.answers[place]
-    return [(f"{answers:,} answers", PLAIN if answers else MUTED)]
+    return [(f"{answers:,} answer{'s' * (answers != 1)}", PLAIN if answers else MUTED)]
 
 
 # --- time and faults ------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ class LabMoving(LabReplaying):
         """Stand on the last row up to the time."""
         if self.take is not None:
             self.row = self.take.recording.row_at(self.rows.rows, self.player.at_us)
-        self.stale = True
+        self.touch()
 
     def go(self, at_us: int) -> None:
         """To a time, paused."""
@@ -26,7 +26,7 @@ class LabMoving(LabReplaying):
             return
         self.row = max(-1, min(row, len(rows) - 1))
         self.player.go(0 if self.row < 0 else self.take.recording.times[rows[self.row]])
-        self.stale = True
+        self.touch()
 
     def action_play(self) -> None:
         self.player.toggle()
@@ -34,7 +34,7 @@ class LabMoving(LabReplaying):
 
     def action_speed(self) -> None:
         self.player.faster()
-        self.stale = True
+        self.touch()
 
     def action_step(self) -> None:
         if self.row + 1 < len(self.rows.rows):

@@ -128,6 +128,9 @@ class ScenarioPicker(ModalScreen[tuple[str, str] | None]):
     def _show(self, key: str) -> None:
         words = self.box.value.strip()
         found = [row for row in self._all if row.holds(words)]
+        # Who types a name means it, even where a text has the word too.
+        named = next((row for row in found if words and row.name.startswith(words.lower())), None)
+        key = named.key if named is not None else key
         self.rows.show(found, key, f"No scenario has {words!r} in it: Escape shows all {len(self._all)}.")
 
     @on(Input.Changed)

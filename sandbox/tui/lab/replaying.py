@@ -62,11 +62,23 @@ class LabReplaying(Room):
         self.problem = ""
         self.draft: tuple[str, str] | None = (state.lab_draft_of, state.lab_draft) if state.lab_draft else None
         """Of which scenario a text was left unfinished, and the text."""
-        self.stale = True
+        self.stale = False
 
     if TYPE_CHECKING:
 
         def follow_time(self) -> None: ...
+
+        def draw(self) -> None: ...
+
+    def touch(self) -> None:
+        """What is on the screen is no longer so: draw it as soon as what is being done is done."""
+        if not self.stale:
+            self.stale = True
+            self.call_next(self._draw_stale)
+
+    def _draw_stale(self) -> None:
+        if self.stale:
+            self.draw()
 
     def remember(self, state: UIState) -> None:
         state.lab_scenario, state.lab_preset, state.lab_beside = self.key, self.preset, self.beside_preset
@@ -165,7 +177,8 @@ class LabReplaying(Room):
             self.ui.flash(self.problem, "error")
             return
         finally:
-            self.work, self.stale = None, True
+            self.work = None
+            self.touch()
         self.scenario, self.take = scenario, takes[0]
         self.preset, self.beside_preset = preset, beside
         self.beside = takes[1] if len(takes) > 1 else None
@@ -179,7 +192,7 @@ class LabReplaying(Room):
 
     async def _worked(self, scenario: Scenario, preset: str) -> Take:
         self.work = Work(scenario, preset, self.ui.clock.time_us(), Supervised())
-        self.stale = True
+        self.touch()
         return await self.work.run()
 
     def action_stop_run(self) -> None:

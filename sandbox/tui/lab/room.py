@@ -28,6 +28,10 @@ from sandbox.tui.state import UIState
 
 PAINT_US = 80_000
 """How often what moves by itself is drawn."""
+DETAIL_US = 400_000
+"""How often the detail changes while a run plays: nobody reads faster."""
+LONGEST_TICK_US = 1_000_000
+"""After a longer silence (another room was shown, the machine slept) time goes on from where it stood."""
 LEAST_LIST = 5
 """Lines that are left for the list of events, with its border."""
 TALL = 34
@@ -101,7 +105,7 @@ class LabRoom(LabCommands):
         self.pane = EventList()
         self.rows = self.pane.rows
         self.detail = LabDetail()
-        self._last_us = self._painted_us = 0
+        self._last_us = self._painted_us = self._told_us = 0
         self._told: tuple[int, int | None] = (0, None)
         """For which take and which row the detail was written."""
 
@@ -143,28 +147,30 @@ class LabRoom(LabCommands):
 
     def tick(self, now_us: int) -> None:
         elapsed, self._last_us = now_us - self._last_us, now_us
-        if self.player.playing and 0 < elapsed < 1_000_000:
+        playing = self.player.playing
+        if playing and 0 < elapsed < LONGEST_TICK_US:
             self.player.advance(elapsed)
-            self.follow_time()
-        busy = self.work is not None or self.player.playing
-        if self.stale or (busy and now_us - self._painted_us >= PAINT_US):
+        if (playing or self.work is not None) and now_us - self._painted_us >= PAINT_US:
             self._painted_us = now_us
-            self.draw(now_us)
+            if playing:
+                self.follow_time()
+            self.draw()
 
-    def draw(self, now_us: int) -> None:
+    def draw(self) -> None:
         """Show the moment on which the cursor stands, everywhere."""
+        now_us = self.ui.clock.time_us()
         self.stale = False
         header = self.header
-        shown = self.work.scenario if self.work is not None else self.scenario
-        if shown is not None:
-            header.scenario, header.seed = shown.name, shown.document.seed
-            header.preset = self.preset or shown.document.preset
+        scenario = self.scenario if self.scenario is not None else self.work.scenario if self.work is not None else None
+        if scenario is not None:
+            header.scenario, header.seed = scenario.name, scenario.document.seed
+            header.preset = self.preset or scenario.document.preset
         header.beside, header.changed = self.beside_preset, self.changed
         header.redraw()
         self._draw_timeline(now_us)
         self.rows.put_cursor(self.row)
         self.pane.border_subtitle = self._count()
-        self._draw_detail()
+        self._draw_detail(now_us)
 
     def _draw_timeline(self, now_us: int) -> None:
         told: Line = []
@@ -200,13 +206,14 @@ class LabRoom(LabCommands):
             told.insert(1, "thinned out")
         return DOT.join(told)
 
-    def _draw_detail(self) -> None:
+    def _draw_detail(self, now_us: int) -> None:
         take = self.take
         if take is None or self.ui.is_narrow:
             return
         told = id(take), self.rows.selected
-        if told != self._told:
-            self._told = told
+        hurried = self.player.playing and now_us - self._told_us < DETAIL_US
+        if told != self._told and not hurried:
+            self._told, self._told_us = told, now_us
             self.detail.show(*self.telling(take, self.rows.selected))
 
     def telling(self, take: Take, position: int | None) -> tuple[str, Writer]:
@@ -234,7 +241,7 @@ class LabRoom(LabCommands):
 
     def lay_out(self) -> None:
         self._told = (0, None)
-        self.stale = True
+        self.touch()
 
     def on_key(self, event: events.Key) -> None:
         """Escape goes back to the list."""

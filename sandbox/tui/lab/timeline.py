@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from textual import events
 from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
 
 from sandbox.scenarios.narration import narrate
 from sandbox.scenarios.recorder import Take
@@ -25,6 +24,7 @@ from sandbox.tui.lab.drawing import (
     latency_line,
     rate_line,
 )
+from sandbox.tui.lines import LinesPane
 from sandbox.tui.pieces import BAD, GOOD, MUTED, NAME, PLAIN, WARN, Line, clip
 
 LONGEST_LABEL = 13
@@ -51,16 +51,21 @@ class View:
     levels: str = LEVELS
 
 
-class Timeline(Widget):
-    """Every line of it stands on one scale, so that what happened at one time is in one column."""
+class Timeline(LinesPane, can_focus=False):
+    """Every line of it stands on one scale, so that what happened at one time is in one column.
 
+    Only lines that have changed are painted again: while a run plays, most of them stay.
+    """
+
+    ALLOW_SELECT = False
     DEFAULT_CSS = """
     Timeline {
         height: 1;
-        text-wrap: nowrap;
-        text-overflow: ellipsis;
         width: 1fr;
         padding: 0 1;
+        overflow: hidden;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
     }
     """
 
@@ -74,23 +79,29 @@ class Timeline(Widget):
         super().__init__(id="lab-timeline")
         self.view = View()
         self._kept: dict[tuple[int, int, int], tuple[Take, Drawn]] = {}
-        self._height = 1
+        self._written: list[Line] = []
         self._scale: Scale | None = None
 
     def show(self, view: View) -> None:
         self.view = view
-        self.refresh()
+        width = self.columns
+        if not width:
+            return
+        lines, before = self.lines_for(width), self._written
+        self._written = lines
+        if len(lines) != len(before) or not self._lines:
+            self.styles.height = len(lines)
+            self.put([Content.assemble(*line) for line in lines])
+            return
+        for number, (line, old) in enumerate(zip(lines, before, strict=True)):
+            if line != old:
+                self._lines[number] = Content.assemble(*line)
+                self._strips.pop(number, None)
+                self.refresh_line(number)
 
-    def render(self) -> Content:
-        lines = self.lines_for(self.content_size.width)
-        if len(lines) != self._height:
-            # Not while it is being painted.
-            self.call_later(self._grow, len(lines))
-        return Content("\n").join(Content.assemble(*line) for line in lines)
-
-    def _grow(self, height: int) -> None:
-        self._height = height
-        self.styles.height = height
+    def rebuild(self) -> None:
+        self._written = []
+        self.show(self.view)
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
