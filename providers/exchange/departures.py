@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-from providers.exchange.canonical import Difference, canonical, differences, last_user_text
+from providers.exchange.canonical import Difference, canonical, differences, key, last_user_text
+from providers.exchange.cleaning import redacted_value
 from providers.exchange.format import Exchange
 from providers.exchange.library import Query, parsed
+from providers.redaction import MASK, redact
 
 
 def departures(exchange: Exchange, query: Query) -> list[Difference]:
@@ -19,6 +21,8 @@ def departures(exchange: Exchange, query: Query) -> list[Difference]:
         return []
     if exchange.match == "exact":
         there = canonical(request.body, exchange.api, request.path, exchange.ignore)
+        if MASK.encode() in key(there):
+            body = redacted_value(body)
         return list(differences(there, canonical(body, query.api, query.path, exchange.ignore)))
     recorded, asked = last_user_text(request.body), last_user_text(body)
     if exchange.match == "regex":
@@ -26,4 +30,5 @@ def departures(exchange: Exchange, query: Query) -> list[Difference]:
         if asked and re.search(pattern, asked) is not None:
             return []
         return [Difference("the pattern is not in the last user message", pattern, asked)]
-    return [] if asked and asked == recorded else [Difference("the last user message", recorded, asked)]
+    same = asked and recorded in (asked, redact(asked))
+    return [] if same else [Difference("the last user message", recorded, asked)]

@@ -216,11 +216,12 @@ class FixtureLibrary:
         best: tuple[float, Nearest] | None = None
         shelf = self._shelf(query.provider).get(query.api)
         for entry in () if shelf is None else shelf.entries:
-            found = list(differences(entry.body, asked.canonical(entry.exchange.ignore)))
+            request = asked.clean if _MASK in entry.key else asked
+            found = list(differences(entry.body, request.canonical(entry.exchange.ignore)))
             if not found:
                 # It matches in its body but answers another turn of a sequence, or by another rule.
                 found = [Difference("", "equal", "equal")]
-            likeness = SequenceMatcher(None, entry.user_text[:200], asked.user_text[:200]).quick_ratio()
+            likeness = SequenceMatcher(None, entry.user_text[:200], request.user_text[:200]).quick_ratio()
             # A recording is known by its question, so that weighs as much as a few other fields.
             score = len(found) - 4 * likeness
             if best is None or score < best[0]:

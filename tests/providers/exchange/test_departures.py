@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from providers.exchange import Exchange, FixtureLibrary, Query, RecordedRequest, RecordedResponse
 from providers.exchange.departures import departures
 from providers.exchange.store import save
+from providers.redaction import MASK
 
 
 def chat(text: str, **fields: Any) -> dict[str, Any]:
@@ -47,8 +49,8 @@ def test_what_departs_by_each_rule(rules: dict[str, Any], query: Query, paths: l
 
 
 @given(
-    recorded=st.sampled_from(["a fuse", "a bulb", ""]),
-    text=st.sampled_from(["a fuse", "a bulb", "bulbs", ""]),
+    recorded=st.sampled_from(["a fuse", "a bulb", f"my key is {MASK}", ""]),
+    text=st.sampled_from(["a fuse", "a bulb", "bulbs", "my key is sk-proj-abcdefghijkl", f"my key is {MASK}", ""]),
     rule=st.sampled_from(["exact", "last_user_message", "regex", "any"]),
     temperature=st.sampled_from([None, 0.5]),
 )
@@ -56,7 +58,7 @@ def test_nothing_departs_exactly_where_the_library_finds_it(
     tmp_path_factory: pytest.TempPathFactory, recorded: str, text: str, rule: Any, temperature: float | None
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("shelf")
-    exchange = recording(recorded, match=rule)
+    exchange = recording(recorded, match=rule, pattern=re.escape(recorded) if rule == "regex" else None)
     save(exchange, folder)
     query = asked(text, temperature=temperature)
     found = FixtureLibrary([folder]).find(query) is not None

@@ -268,6 +268,14 @@ def test_the_nearest_recording_and_its_first_difference_are_named(shelf: Shelf) 
     )
 
 
+def test_a_credential_that_was_taken_out_is_no_difference(shelf: Shelf) -> None:
+    shelf.put("other", chat("My key is what?"))
+    shelf.put("same", chat(f"My key is {MASK}, and what is a fuse?"))
+    asked = chat("My key is sk-proj-abcdefghijkl, and what is a fuse?", temperature=0)
+    text = shelf.library.explain(Query("openai", "chat.completions", orjson.dumps(asked)))
+    assert text.endswith("openai/same.json, which differs first at temperature: absent there, 0 here")
+
+
 @pytest.mark.parametrize(
     ("asked", "difference"),
     [
