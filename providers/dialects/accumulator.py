@@ -28,13 +28,14 @@ class Accumulator:
     """
 
     __slots__ = (
-        "_arguments", "calls", "finish_reason", "metadata", "model", "raw_usage", "reasoning", "response_id", "stop",
-        "text", "usage",
+        "_arguments", "calls", "finish_reason", "metadata", "model", "raw_usage", "reasoning", "refusal", "response_id",
+        "stop", "text", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.text: list[str] = []
         self.reasoning: list[str] = []
+        self.refusal: list[str] = []
         self.calls: list[ToolCall] = []
         self._arguments: list[list[str]] = []
         self.usage: TokenUsage | None = None
@@ -88,6 +89,8 @@ class Accumulator:
         """Everything so far as one answer."""
         for call, pieces in zip(self.calls, self._arguments, strict=True):
             call.arguments = "".join(pieces)
+        if self.refusal:
+            self.metadata["refusal"] = "".join(self.refusal)
         return Completion(
             "".join(self.text) if self.text else None,
             "".join(self.reasoning) if self.reasoning else None,
@@ -100,6 +103,26 @@ class Accumulator:
             self.response_id,
             self.metadata,
         )
+
+
+class Growing:
+    """An object whose texts come in pieces; joined once, because at every piece a long text would be copied."""
+
+    __slots__ = ("_pieces", "whole")
+
+    def __init__(self, whole: dict[str, Any]) -> None:
+        self.whole = whole
+        self._pieces: dict[str, list[str]] = {}
+
+    def add(self, name: str, piece: Any) -> None:
+        """Raises TypeError for a piece that is no text."""
+        if type(piece) is not str:
+            raise TypeError(f"a piece of {name} is not a string")
+        self._pieces.setdefault(name, [self.whole.get(name) or ""]).append(piece)
+
+    def join(self) -> None:
+        for name, pieces in self._pieces.items():
+            self.whole[name] = "".join(pieces)
 
 
 def _whole(text: str) -> Iterable[str]:

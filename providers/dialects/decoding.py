@@ -150,8 +150,8 @@ class EventDecoder(Generic[P]):
             self._out.append(ReasoningDelta(text))
 
     def _finish(self) -> None:
-        self.finished = True
         self._out.append(StreamFinished(self.answer.completion()))
+        self.finished = True
 
     def _read_foreign(self) -> None:
         """Make what can be made of a body that was no event stream."""

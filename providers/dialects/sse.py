@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from providers.dialects.lines import PieceSplitter
+from providers.dialects.lines import MAX_PIECE, PieceSplitter
+from providers.errors import MalformedResponseError
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -17,7 +18,7 @@ class SseSplitter:
         self._blocks = PieceSplitter(b"\n\n")
         self._begun = False
         self._seen = False
-        self._foreign: list[bytes] = []
+        self._foreign = bytearray()
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events completed by these bytes. Raises MalformedResponseError for one beyond the size limit."""
@@ -52,7 +53,7 @@ class SseSplitter:
 
     def foreign(self) -> bytes:
         """The whole text when it was no event stream at all, such as a JSON error or a proxy's page; else empty."""
-        return b"" if self._seen else b"\n\n".join(self._foreign)
+        return b"" if self._seen else bytes(self._foreign)
 
     def _read(self, block: bytes, events: list[SseEvent]) -> None:
         name = b""
@@ -69,7 +70,9 @@ class SseSplitter:
         if name:
             self._seen = True
         elif strange and not (data or self._seen):
-            self._foreign.append(block)
+            self._foreign += b"\n\n" + block if self._foreign else block
+            if len(self._foreign) > MAX_PIECE:
+                raise MalformedResponseError(f"not an event stream, but more than {MAX_PIECE >> 20} MiB of other text")
         if data:
             self._seen = True
             events.append((name, data[0] if len(data) == 1 else b"\n".join(data)))

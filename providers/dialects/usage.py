@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from providers.types import RawUsage, TokenUsage
+
+MAX_COUNT: Final = 2**53
+"""No count reaches it; sums of smaller ones can be written as JSON and read exactly by everyone."""
 
 
 def count(source: Mapping[str, Any] | None, name: str) -> int | None:
@@ -14,8 +17,8 @@ def count(source: Mapping[str, Any] | None, name: str) -> int | None:
         return None
     value = source.get(name)
     if type(value) is int:
-        return value if value >= 0 else None
-    if type(value) is float and value.is_integer() and 0 <= value < 2**53:
+        return value if 0 <= value < MAX_COUNT else None
+    if type(value) is float and value.is_integer() and 0 <= value < MAX_COUNT:
         return int(value)
     return None
 

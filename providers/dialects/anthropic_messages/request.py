@@ -240,6 +240,6 @@ def _read_choice(choice: Mapping[str, Any]) -> str | Mapping[str, Any] | None:
     if kind == "tool" and isinstance(choice.get("name"), str):
         return forms.named_tool(choice["name"])
     words = {"auto": "auto", "any": "required", "none": "none"}
-    if kind not in words:
+    if not isinstance(kind, str) or kind not in words:
         raise InvalidRequestError(f"tool_choice.type is {kind!r}; use 'auto', 'any', 'none' or 'tool' with a name")
     return words[kind]

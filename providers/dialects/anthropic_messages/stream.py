@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from providers.dialects.accumulator import Growing
 from providers.dialects.anthropic_messages.errors import error_body
 from providers.dialects.anthropic_messages.response import (
     decode_completion,
@@ -26,12 +27,13 @@ from providers.types import Completion, ReasoningDelta, StreamEvent, TextDelta, 
 class MessageDecoder(EventDecoder[SseEvent]):
     """Finishes at `message_stop`, or at the end of the bytes after a stop reason."""
 
-    __slots__ = ("_blocks",)
+    __slots__ = ("_calls", "_thoughts")
 
     def __init__(self) -> None:
         super().__init__(SseSplitter())
-        # By block index: ("tool", number of the call, its whole input) or ("thinking", the block, None).
-        self._blocks: dict[int, tuple[str, Any, Any]] = {}
+        # By block index: the number of the call and its whole input; a block of thinking.
+        self._calls: dict[int, tuple[int, Any]] = {}
+        self._thoughts: dict[int, Growing] = {}
 
     def _whole(self, body: bytes) -> Completion:
         return decode_completion(body)
@@ -83,12 +85,14 @@ class MessageDecoder(EventDecoder[SseEvent]):
         elif kind == "tool_use":
             number = len(self.answer.calls)
             ident, name = block.get("id") or None, block["name"]
-            self._blocks[index] = ("tool", number, block.get("input"))
+            if type(name) is not str:
+                raise TypeError("tool_use.name is not a string")
+            self._calls[index] = number, block.get("input")
             self.answer.tool(number, ident, name, "")
             self._out.append(ToolCallDelta(number, ident, name))
         elif kind in ("thinking", "redacted_thinking"):
             kept = dict(block)
-            self._blocks[index] = ("thinking", kept, None)
+            self._thoughts[index] = Growing(kept)
             self.answer.metadata.setdefault(THINKING_BLOCKS, []).append(kept)
             if kind == "thinking":
                 self._reasoning(block.get("thinking") or "")
@@ -98,28 +102,33 @@ class MessageDecoder(EventDecoder[SseEvent]):
         if kind == "text_delta":
             self._text(delta["text"])
         elif kind == "input_json_delta":
-            block = self._blocks.get(index)
+            call = self._calls.get(index)
             piece = delta["partial_json"]
-            if block is not None and block[0] == "tool" and piece:
-                self.answer.tool(block[1], None, None, piece)
-                self._out.append(ToolCallDelta(block[1], arguments=piece))
+            if call is not None and piece:
+                self._arguments(call[0], piece)
         elif kind == "thinking_delta":
             self._reasoning(delta["thinking"])
-            block = self._blocks.get(index)
-            if block is not None and block[0] == "thinking":
-                block[1]["thinking"] = block[1].get("thinking", "") + delta["thinking"]
-        elif kind == "signature_delta":
-            block = self._blocks.get(index)
-            if block is not None and block[0] == "thinking":
-                block[1]["signature"] = block[1].get("signature", "") + delta["signature"]
+            if index in self._thoughts:
+                self._thoughts[index].add("thinking", delta["thinking"])
+        elif kind == "signature_delta" and index in self._thoughts:
+            self._thoughts[index].add("signature", delta["signature"])
+
+    def _arguments(self, number: int, piece: Any) -> None:
+        if type(piece) is not str:
+            raise TypeError("a piece of tool_use.input is not a string")
+        self.answer.tool(number, None, None, piece)
+        self._out.append(ToolCallDelta(number, arguments=piece))
 
     def _block_end(self, index: int) -> None:
-        block = self._blocks.get(index)
-        if block is not None and block[0] == "tool" and not self.answer.has_arguments(block[1]):
+        call = self._calls.get(index)
+        if call is not None and not self.answer.has_arguments(call[0]):
             # A call without arguments streams no piece of them, or had them whole in its first event.
-            text = arguments_text(block[2])
-            self.answer.tool(block[1], None, None, text)
-            self._out.append(ToolCallDelta(block[1], arguments=text))
+            self._arguments(call[0], arguments_text(call[1]))
+
+    def _finish(self) -> None:
+        for thought in self._thoughts.values():
+            thought.join()
+        super()._finish()
 
     def _usage(self, usage: Any) -> None:
         if not usage:

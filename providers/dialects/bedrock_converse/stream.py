@@ -6,6 +6,7 @@ from typing import Any, Generic
 
 import orjson
 
+from providers.dialects.accumulator import Growing
 from providers.dialects.bedrock import read_event, write_event, write_exception
 from providers.dialects.bedrock_converse.response import (
     GUARDRAIL,
@@ -33,9 +34,9 @@ class BlockDecoder(EventDecoder[P], Generic[P]):
     def __init__(self, splitter: Splitter[P]) -> None:
         super().__init__(splitter)
         self._measured = False
-        # By block index: the number of the call; a thought with its pieces of text.
+        # By block index: the number of the call; a thought.
         self._calls: dict[int, int] = {}
-        self._thoughts: dict[int, tuple[dict[str, Any], list[str]]] = {}
+        self._thoughts: dict[int, Growing] = {}
 
     def _event(self, name: str, event: dict[str, Any]) -> None:
         if name == "contentBlockDelta":
@@ -88,17 +89,17 @@ class BlockDecoder(EventDecoder[P], Generic[P]):
 
     def _thought(self, index: int, delta: dict[str, Any]) -> None:
         if index not in self._thoughts:
-            kept: dict[str, Any] = {"type": "redacted_thinking" if "redactedContent" in delta else "thinking"}
+            kept = {"type": "redacted_thinking"} if "redactedContent" in delta else {"type": "thinking", "thinking": ""}
             self.answer.metadata.setdefault(THINKING_BLOCKS, []).append(kept)
-            self._thoughts[index] = (kept, [])
-        thought, pieces = self._thoughts[index]
+            self._thoughts[index] = Growing(kept)
+        thought = self._thoughts[index]
         if "text" in delta:
             self._reasoning(delta["text"])
-            pieces.append(delta["text"])
+            thought.add("thinking", delta["text"])
         elif "signature" in delta:
-            thought["signature"] = thought.get("signature", "") + delta["signature"]
+            thought.add("signature", delta["signature"])
         elif "redactedContent" in delta:
-            thought["data"] = thought.get("data", "") + delta["redactedContent"]
+            thought.add("data", delta["redactedContent"])
 
     def _block_end(self, index: int) -> None:
         number = self._calls.get(index)
@@ -114,9 +115,8 @@ class BlockDecoder(EventDecoder[P], Generic[P]):
             self._out.append(UsageReported(usage, raw))
 
     def _finish(self) -> None:
-        for thought, pieces in self._thoughts.values():
-            if thought["type"] == "thinking":
-                thought["thinking"] = "".join(pieces)
+        for thought in self._thoughts.values():
+            thought.join()
         super()._finish()
 
 

@@ -101,11 +101,12 @@ def write_usage(usage: TokenUsage) -> dict[str, Any]:
 class Folder:
     """Folds answers of one form, a stream's chunks or a single whole one, into an Accumulator."""
 
-    __slots__ = ("_usage", "answer")
+    __slots__ = ("_signed", "_usage", "answer")
 
     def __init__(self, answer: Accumulator) -> None:
         self.answer = answer
         self._usage: dict[str, Any] = {}
+        self._signed: dict[str, str] | None = None
 
     def take(self, chunk: Mapping[str, Any], out: list[StreamEvent]) -> bool:
         """Read one answer and append its events; whether it holds a candidate.
@@ -197,8 +198,11 @@ class Folder:
         if number is not None:
             kept.append({"call": number, "signature": signature})
             return
+        if self._signed is None:
+            self._signed = {}
+            kept.append(self._signed)
         # One text comes in many parts, of which at most the last that is signed counts.
-        kept[:] = [one for one in kept if "call" in one] + [{"signature": signature}]
+        self._signed["signature"] = signature
 
 
 def decode_completion(body: bytes) -> Completion:

@@ -134,8 +134,9 @@ def _read(data: Any) -> Completion:
     refusal = message.get("refusal")
     if refusal:
         completion.metadata["refusal"] = refusal
-    if message.get("annotations"):
-        completion.metadata["annotations"] = message["annotations"]
+    notes = message.get("annotations")
+    if notes:
+        completion.metadata["annotations"] = [note for note in notes if type(note.get("type")) is str]
     return completion
 
 

@@ -21,11 +21,12 @@ from providers.types import Completion, ReasoningDelta, StreamEvent, TextDelta, 
 class ChatDecoder(EventDecoder[SseEvent]):
     """Finishes at `[DONE]`, at the usage chunk that follows the finish reason, or at the end of the bytes after one."""
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_ids", "_slots")
 
     def __init__(self) -> None:
         super().__init__(SseSplitter())
         self._slots: dict[int, int] = {}
+        self._ids: set[str] = set()
 
     def _whole(self, body: bytes) -> Completion:
         return decode_completion(body)
@@ -110,7 +111,6 @@ class ChatDecoder(EventDecoder[SseEvent]):
                 self._rest_of_delta(delta)
 
     def _rest_of_delta(self, delta: Mapping[str, Any]) -> None:
-        answer = self.answer
         reasoning = delta.get("reasoning_content")
         if reasoning is None:
             reasoning = delta.get("reasoning")
@@ -119,17 +119,24 @@ class ChatDecoder(EventDecoder[SseEvent]):
         calls = delta.get("tool_calls")
         if calls:
             self._calls(calls)
-        if delta.get("refusal"):
-            answer.metadata["refusal"] = answer.metadata.get("refusal", "") + delta["refusal"]
+        refusal = delta.get("refusal")
+        if refusal:
+            if type(refusal) is not str:
+                raise TypeError("a piece of refusal is not a string")
+            self.answer.refusal.append(refusal)
 
     def _calls(self, deltas: Sequence[Mapping[str, Any]]) -> None:
         for delta in deltas:
             function = delta.get("function") or {}
             ident, name = delta.get("id") or None, function.get("name") or None
+            if name is not None and type(name) is not str:
+                raise TypeError("function.name is not a string")
             arguments = function.get("arguments")
             slot, new = self._slot(delta.get("index"), ident, name)
             if new and ident is None:
                 ident = call_id(self.answer.response_id, slot, name)
+            if ident is not None:
+                self._ids.add(ident)
             text = "" if arguments is None else arguments_text(arguments)
             self.answer.tool(slot, ident, name, text)
             self._out.append(ToolCallDelta(slot, ident, name, text))
@@ -147,7 +154,7 @@ class ChatDecoder(EventDecoder[SseEvent]):
                 slot = self._slots[index] = len(calls)
                 return slot, True
             return slot, False
-        if not calls or (name and (ident is None or all(call.id != ident for call in calls))):
+        if not calls or (name and (ident is None or ident not in self._ids)):
             return len(calls), True
         return len(calls) - 1, False
 

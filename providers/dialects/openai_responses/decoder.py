@@ -16,7 +16,6 @@ from providers.dialects.openai_responses.response import (
     read_call,
     read_counts,
     read_finish,
-    refuse,
     stop_of,
 )
 from providers.dialects.sse import SseEvent, SseSplitter
@@ -81,10 +80,12 @@ class ResponseDecoder(EventDecoder[SseEvent]):
         if phase == "delta":
             if what in _GROWING:
                 self._grow(what, event.get("output_index", 0), _place(event), event["delta"])
-        elif what in _GROWING:
+        elif what in _GROWING and phase == "done":
             self._whole_of(what, event.get("output_index", 0), _place(event), event[_GROWING[what]])
-        elif what == "output_item":
-            (self._item if phase == "added" else self._item_end)(event["output_index"], event["item"])
+        elif what == "output_item" and phase == "added":
+            self._item(event["output_index"], event["item"])
+        elif what == "output_item" and phase == "done":
+            self._item_end(event["output_index"], event["item"])
         elif what == "content_part" and phase == "added":
             self._part(event["output_index"], _place(event), event["part"])
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
@@ -111,7 +112,9 @@ class ResponseDecoder(EventDecoder[SseEvent]):
         elif what == "function_call_arguments":
             self._arguments(item, piece)
         elif what == "refusal":
-            refuse(self.answer.metadata, piece)
+            if type(piece) is not str:
+                raise TypeError("a piece of refusal is not a string")
+            self.answer.refusal.append(piece)
         else:
             self._reasoning(piece)
 
