@@ -38,7 +38,10 @@ _APIS: Final = (
 
 def provider_of(url: str) -> str | None:
     """The provider at an address; None for a host that is nobody's in particular."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     host = (parts.hostname or "").lower()
     try:
         port = parts.port
@@ -49,5 +52,8 @@ def provider_of(url: str) -> str | None:
 
 def api_of(url: str) -> str | None:
     """The API that an address calls, by the name that recordings carry; None for any other call."""
-    path = urlsplit(url).path
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return None
     return next((name for pattern, name in _APIS if pattern.search(path)), None)

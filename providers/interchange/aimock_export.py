@@ -42,6 +42,9 @@ async def entry_of(exchange: Exchange, note: Callable[[str], None]) -> dict[str,
     if row["error_class"] is not None and not cut:
         note(f"an answer that turns into a failure ({row['error_class']}) has no equivalent; left out")
         return None
+    if not (row["text"] or row["tool_calls"]):
+        note("an answer with neither text nor tool calls has no equivalent; left out")
+        return None
     entry["response"] = _answer(row, exchange.api)
     entry.update(recorded(response.after_ms, response.chunks))
     if cut:
@@ -92,8 +95,8 @@ def _asked(exchange: Exchange) -> GenerationRequest:
 
 def _answer(row: Mapping[str, Any], api: str) -> dict[str, Any]:
     answer: dict[str, Any] = {}
-    if row["text"] is not None or not row["tool_calls"]:
-        answer["content"] = row["text"] or ""
+    if row["text"]:
+        answer["content"] = row["text"]
     if row["tool_calls"]:
         answer["toolCalls"] = [
             {"name": call["name"], "arguments": _written(call["arguments"])} for call in row["tool_calls"]

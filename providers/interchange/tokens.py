@@ -35,17 +35,23 @@ def written(usage: Mapping[str, Any], api: str) -> dict[str, Any]:
                 "cache_creation_input_tokens": wrote,
             }
         )
-        return counted | ({"output_tokens_details": {"reasoning_tokens": thought}} if thought else {})
+        return counted | _details_of(0, 0, thought)
     names = ("input", "output") if api == "responses" else ("prompt", "completion")
     found: dict[str, Any] = {
         f"{names[0]}_tokens": inside,
         f"{names[1]}_tokens": out,
         "total_tokens": inside + out,
     }
+    return found | _details_of(read, wrote, thought)
+
+
+def _details_of(read: int, wrote: int, thought: int) -> dict[str, Any]:
+    """By these names for every API: aimock takes objects under no others."""
+    found: dict[str, Any] = {}
     if read or wrote:
-        found[f"{names[0]}_tokens_details"] = _without_zeros({"cached_tokens": read, "cache_write_tokens": wrote})
+        found["prompt_tokens_details"] = _without_zeros({"cached_tokens": read, "cache_write_tokens": wrote})
     if thought:
-        found[f"{names[1]}_tokens_details"] = {"reasoning_tokens": thought}
+        found["completion_tokens_details"] = {"reasoning_tokens": thought}
     return found
 
 

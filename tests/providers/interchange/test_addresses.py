@@ -45,6 +45,7 @@ ADDRESSES = [
     ("https://api.openai.com/v1/embeddings", "openai", None),
     ("https://api.anthropic.com/v1/messages/count_tokens", "anthropic", None),
     ("http://host:99999/api/chat", None, "chat"),
+    ("https://[bad/v1/chat/completions", None, None),
     ("", None, None),
 ]
 
