@@ -13,6 +13,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("scenarios show", "sandbox.cli.scenarios:show", "NAME", "The text of one, to copy and to change."),
     ("scenarios validate", "sandbox.cli.scenarios:validate", "[FILE…]", "Check scenario files."),
     ("scenarios schema", "sandbox.cli.scenarios:schema", "", "The JSON Schema of scenario files."),
+    (
+        "scenarios from-log",
+        "sandbox.cli.from_log:from_log",
+        "[TRACE]",
+        "A scenario from what happened: a trace, or the usage log.",
+    ),
     ("wiretap", "sandbox.cli.wiretap:wiretap", "", "Serve the vendors' APIs on this machine, for any program's SDK."),
     ("models", "sandbox.cli.models:models", "", "Models and their prices."),
     (

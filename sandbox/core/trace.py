@@ -86,15 +86,21 @@ class TraceWriter:
         self._file.close()
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Event]:
-    """The events of a trace. Raises InputError for a foreign or newer file."""
-    source = iter(lines)
+def read_header(line: bytes) -> dict[str, Any]:
+    """The facts of a trace's first line. Raises InputError for a foreign or newer file."""
     try:
-        head = orjson.loads(next(source))
-    except (StopIteration, orjson.JSONDecodeError):
+        head = orjson.loads(line)
+    except orjson.JSONDecodeError:
         raise InputError("not a trace: the first line must be its JSON header") from None
     if not isinstance(head, dict) or head.get("schema") != SCHEMA or head.get("version") != VERSION:
         raise InputError(f"not a trace of version {VERSION}: its header says {str(head)[:80]}")
+    return head
+
+
+def read(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events of a trace. Raises InputError for a foreign or newer file."""
+    source = iter(lines)
+    read_header(next(source, b""))
     for line in source:
         if line.strip():
             yield decode(line)

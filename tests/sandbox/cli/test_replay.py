@@ -189,3 +189,50 @@ def test_the_json_schema_takes_what_the_loader_takes(cli: Cli, outage: str, home
         assert not validator.is_valid(yaml.safe_load(text))
     cli("scenarios", "schema", "--output", str(home / "schema.json"))
     assert json.loads((home / "schema.json").read_text()) == schema
+
+
+def test_a_scenario_from_a_trace(cli: Cli, outage: str, home: Path) -> None:
+    trace = home / "What Happened.jsonl"
+    assert cli("replay", outage, "--trace", str(trace)).code == 0
+    made = cli("scenarios", "from-log", str(trace))
+    assert made.code == 0
+    assert made.out.startswith("version: 1\nname: what-happened\ndescription: 'Made from What Happened.jsonl: ")
+    assert made.err.startswith("18")
+    assert made.err.rstrip().endswith("2 providers, 1 faults")
+    path = home / "again.yaml"
+    again = cli("scenarios", "from-log", str(trace), "--output", str(path), "--name", "again")
+    assert (again.code, again.out) == (0, "")
+    assert cli("replay", str(path), "--check").code == 0
+
+
+def test_a_scenario_from_the_usage_log(cli: Cli, home: Path) -> None:
+    none = cli("scenarios", "from-log", "--since", "90m")
+    assert none.code == 2
+    assert "the usage log of the last 90m: there is no request in it that a provider had to answer" in none.err
+    for _ in range(3):
+        assert cli("ask", "hello", "--no-cache", "--fail", "openai=503").code == 0
+    made = cli("scenarios", "from-log", "--since", "90m", "--output", str(home / "made.yaml"))
+    assert made.code == 0
+    assert made.err.startswith("3 requests: ")
+    ran = cli("replay", str(home / "made.yaml"), "--json").json
+    assert ran["requests"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["none.jsonl"], "cannot read none.jsonl: No such file or directory"),
+        (["{outage}"], "outage.yaml: not a trace: the first line must be its JSON header"),
+        (["--since", "soon"], "--since is 'soon': a duration is a number of seconds"),
+        (["{trace}", "--name", "Not A Name"], "name is 'Not A Name'"),
+        (["{trace}", "--output", "/none/x.yaml"], "--output /none/x.yaml: no such file or directory"),
+    ],
+)
+def test_what_no_scenario_can_be_made_of(
+    cli: Cli, outage: str, home: Path, arguments: list[str], sentence: str
+) -> None:
+    trace = home / "trace.jsonl"
+    cli("replay", outage, "--trace", str(trace))
+    ran = cli("scenarios", "from-log", *(one.format(outage=outage, trace=trace) for one in arguments))
+    assert ran.code == 2
+    assert sentence in ran.err
