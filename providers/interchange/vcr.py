@@ -5,6 +5,7 @@ Formats: vcrpy.readthedocs.io, and benoittgt.github.io/vcr. Cassettes keep no ti
 
 from __future__ import annotations
 
+import re
 import zlib
 from binascii import a2b_base64
 from collections.abc import Mapping
@@ -182,5 +183,5 @@ def _text(value: Any) -> str:
 
 
 def _short(url: str) -> str:
-    """An address without its query, which may hold a key."""
-    return repr(url.partition("?")[0][:120])
+    """An address without its query and its user, which may hold a key."""
+    return repr(re.sub(r"//[^/]*@", "//", url.partition("?")[0])[:120])

@@ -220,8 +220,8 @@ def test_whose_a_local_address_is_must_be_said() -> None:
     assert only(interaction(), provider="vllm").provider == "openai"
 
 
-def test_other_calls_are_left_out_without_their_query() -> None:
-    (note,) = taken(interaction(uri="https://api.openai.com/v1/models?key=canary-1")).notes
+def test_other_calls_are_left_out_without_their_query_and_their_user() -> None:
+    (note,) = taken(interaction(uri="https://me:canary-2@api.openai.com/v1/models?key=canary-1")).notes
     assert "POST 'https://api.openai.com/v1/models' calls no API that this program speaks; left out" in note
 
 
