@@ -166,6 +166,19 @@ def check_content(content: object, where: str) -> None:
             raise InvalidRequestError(f"{where}[{index}].text is {_shown(part['text'])}; it must be a string")
 
 
+def said(message: Mapping[str, Any]) -> Any:
+    """A message's content for a format that has no refusals: there they are texts as others."""
+    content, refusal = message.get("content"), message.get("refusal")
+    if isinstance(content, (list, tuple)):
+        return [_refused(part) for part in content]
+    return refusal if not content and isinstance(refusal, str) else content
+
+
+def _refused(part: Any) -> Any:
+    refusal = part.get("refusal") if isinstance(part, Mapping) and part.get("type") == "refusal" else None
+    return {"type": "text", "text": refusal} if isinstance(refusal, str) else part
+
+
 def _check_call(call: Mapping[str, Any], where: str) -> None:
     function = call.get("function") or {}
     if not isinstance(function, Mapping):

@@ -47,7 +47,7 @@ def _tool_result(message: Message, index: int) -> dict[str, Any]:
 
 
 def _assistant(message: Message, index: int) -> str | list[dict[str, Any]]:
-    content, calls = message.get("content"), message.get("tool_calls")
+    content, calls = forms.said(message), message.get("tool_calls")
     thinking = message.get(forms.THINKING_BLOCKS)
     if isinstance(content, str) and not calls and not thinking:
         return content

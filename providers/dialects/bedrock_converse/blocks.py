@@ -114,7 +114,7 @@ def _document(file: object, index: int) -> dict[str, Any]:
 def _assistant(message: Message, index: int, takes: Takes) -> list[dict[str, Any]]:
     thoughts = message.get(forms.THINKING_BLOCKS) or () if takes.thoughts else ()
     blocks = [block for thought in thoughts for block in _reasoning(thought)]
-    blocks += content_blocks(message.get("content"), index, takes)
+    blocks += content_blocks(forms.said(message), index, takes)
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         arguments = forms.arguments_object(function.get("arguments"))

@@ -243,7 +243,7 @@ def _turns(request: GenerationRequest, model: str) -> list[Turn]:
     system: list[str] = []
     turns: list[Turn] = []
     for index, message in enumerate(chat):
-        role, content = message["role"], message.get("content")
+        role, content = message["role"], forms.said(message)
         if role == "tool" or message.get("tool_calls") or not _only_text(content):
             raise InvalidRequestError(
                 f"messages[{index}] holds more than text, which is all that {model} takes through InvokeModel; "

@@ -55,7 +55,7 @@ def from_chat(chat: Sequence[Message], model: str) -> tuple[list[dict[str, Any]]
 
 
 def _assistant(message: Message, index: int, names: dict[str, str], model: str) -> list[dict[str, Any]]:
-    content, calls = message.get("content"), message.get("tool_calls") or ()
+    content, calls = forms.said(message), message.get("tool_calls") or ()
     signatures = signatures_of(message)
     parts = write_parts(content, index) if content else []
     if None in signatures:

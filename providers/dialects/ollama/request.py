@@ -89,7 +89,7 @@ def _common(request: GenerationRequest, body: dict[str, Any], quirks: Quirks, pa
 def _out(message: Message, index: int, names: dict[str, str]) -> Message:
     """A message in Ollama's form; `names` remembers which tool each call id named, as results carry the tool's name."""
     role = message["role"]
-    text, images = _text_and_images(message.get("content"), index)
+    text, images = _text_and_images(forms.said(message), index)
     out: Message = {"role": "system" if role == "developer" else role, "content": text}
     if images:
         out["images"] = images

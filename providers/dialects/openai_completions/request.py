@@ -84,7 +84,7 @@ def script(messages: Sequence[Message]) -> str:
 
 
 def _text(message: Message, index: int) -> str:
-    content = message.get("content")
+    content = forms.said(message)
     if message.get("tool_calls"):
         raise InvalidRequestError(f"messages[{index}] calls a tool, which the completions API does not know")
     if content is None or isinstance(content, str):

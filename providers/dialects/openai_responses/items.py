@@ -34,6 +34,8 @@ def from_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
             )
             continue
         items += message.get(forms.RESPONSE_ITEMS) or ()
+        if not content and role == "assistant" and isinstance(message.get("refusal"), str):
+            content = [{"type": "refusal", "refusal": message["refusal"]}]
         if content or (content is not None and role != "assistant"):
             items.append(
                 {"role": role, "content": content if isinstance(content, str) else _parts(content, role, index)}

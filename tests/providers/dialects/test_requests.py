@@ -444,3 +444,35 @@ def test_a_body_that_is_no_such_request_is_refused_in_one_sentence(name: str, bo
 def test_a_whole_number_may_be_written_as_a_float() -> None:
     body = b'{"messages":[{"role":"user","content":"a"}],"max_tokens":5.0,"n":1.0}'
     assert dialect("openai_chat").decode_request(body).request.max_tokens == 5
+
+
+# --- what was refused before ----------------------------------------------------------------------------------------
+
+REFUSALS: list[dict[str, Any]] = [
+    {"role": "assistant", "content": None, "refusal": "I cannot."},
+    {"role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot."}]},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["beside", "as a part"])
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("openai_chat", "m"),
+        ("openai_responses", "m"),
+        ("openai_completions", "m"),
+        ("anthropic_messages", "claude-haiku-4-5"),
+        ("bedrock_converse", "amazon.nova-lite-v1:0"),
+        ("bedrock_invoke", "anthropic.claude-3-haiku-20240307-v1:0"),
+        ("bedrock_invoke", "meta.llama3-8b-instruct-v1:0"),
+        ("gemini", "gemini-2.5-flash"),
+        ("ollama", "m"),
+    ],
+)
+def test_an_answer_that_was_refused_is_part_of_the_conversation_everywhere(
+    name: str, model: str, refusal: dict[str, Any]
+) -> None:
+    ask = {"role": "user", "content": "Do it."}
+    body = orjson.dumps(sent(name, GenerationRequest(messages=[ask, refusal, ask]), model=model))
+    assert body.count(b"I cannot.") == 1
+    assert (b"refusal" in body) is (name in ("openai_chat", "openai_responses"))
