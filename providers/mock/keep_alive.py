@@ -7,7 +7,7 @@ rate_limit), OpenRouter comments (openrouter.ai/docs/api-reference/streaming). T
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final, NamedTuple
 
 from providers.clock import SYSTEM_CLOCK, Clock
@@ -48,36 +48,53 @@ class KeepAliveTransport:
         if not words:
             return await self._inner.send(request)
         answer = asyncio.ensure_future(self._inner.send(request))
-        if await self._ready(answer):
+        try:
+            ready = await self._ready(answer)
+        except asyncio.CancelledError:
+            await _given_up(answer)
+            raise
+        if ready:
             return answer.result()
         kind = "text/event-stream; charset=utf-8" if request.stream else "application/json"
-        return PiecewiseResponse(200, {"content-type": kind}, self._kept(answer, words))
+        return _Kept({"content-type": kind}, self._kept(answer, words), answer)
 
     async def _ready(self, answer: asyncio.Future[WireResponse]) -> bool:
-        """Whether the answer came in time; a failure is one too. Cancelled, it takes the request with it."""
+        """Whether the answer came in time; a failure is one too."""
         waiting = asyncio.ensure_future(self._clock.sleep(self._every))
         try:
             await asyncio.wait((answer, waiting), return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            answer.cancel()
-            raise
         finally:
             waiting.cancel()
         return answer.done()
 
     async def _kept(self, answer: asyncio.Future[WireResponse], words: bytes) -> AsyncGenerator[bytes]:
-        try:
+        yield words
+        while not await self._ready(answer):
             yield words
-            while not await self._ready(answer):
-                yield words
-            response = answer.result()
-        finally:
-            answer.cancel()
-        try:
-            async for piece in response.chunks():
-                yield piece
-        finally:
-            await response.close()
+        async for piece in answer.result().chunks():
+            yield piece
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+class _Kept(PiecewiseResponse):
+    """Good news in advance of an answer, which is given up with it: a generator that never ran has no clean-up."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(
+        self, headers: Mapping[str, str], source: AsyncGenerator[bytes], answer: asyncio.Future[WireResponse]
+    ) -> None:
+        super().__init__(200, headers, source)
+        self._answer = answer
+
+    async def close(self) -> None:
+        await super().close()
+        await _given_up(self._answer)
+
+
+async def _given_up(answer: asyncio.Future[WireResponse]) -> None:
+    """Nobody waits for the answer any more: it is called off, or closed where it has come."""
+    if not answer.cancel() and not answer.cancelled() and answer.exception() is None:
+        await answer.result().close()

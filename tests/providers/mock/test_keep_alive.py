@@ -113,3 +113,45 @@ def test_who_leaves_early_leaves_nothing_behind():
         return waiting.cancelled, kept.cancelled
 
     assert run_virtual(main()) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "read", "waited", "cancelled", "closed"),
+    [(9.5, False, 0.5, True, False), (1.5, True, 2.0, False, True), (1.5, False, 2.0, False, True)],
+    ids=["before a word is read", "when the answer has come", "when it has come and no word was read"],
+)
+def test_an_answer_that_nobody_reads_is_called_off_or_closed(seconds, read, waited, cancelled, closed):
+    async def main():
+        clock = VirtualClock(asyncio.get_running_loop())
+        upstream = Slow(clock, seconds)
+        response = await KeepAliveTransport(upstream, COMPANY["deepseek"], every=1.0, clock=clock).send(STREAM)
+        if read:
+            await anext(response.chunks())
+        await clock.sleep(waited)
+        await response.close()
+        await clock.sleep(0)
+        return upstream.cancelled, upstream.closed
+
+    assert run_virtual(main()) == (cancelled, closed)
+
+
+def test_who_leaves_at_the_moment_of_the_answer_closes_it():
+    async def main():
+        clock = VirtualClock(asyncio.get_running_loop())
+        upstream = Slow(clock, 0.5)
+        sending = asyncio.ensure_future(
+            KeepAliveTransport(upstream, COMPANY["deepseek"], every=1.0, clock=clock).send(STREAM)
+        )
+        send = upstream.send
+
+        async def then_leave(request):
+            answer = await send(request)
+            asyncio.get_running_loop().call_soon(sending.cancel)
+            return answer
+
+        upstream.send = then_leave
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        return upstream.closed
+
+    assert run_virtual(main())
