@@ -50,7 +50,7 @@ async def wiretap(
     *,
     port: int = 4010,
     host: str = "127.0.0.1",
-    scenario: Path | None = None,
+    scenario: str | None = None,
     fixtures: list[Path] | None = None,
     seed: int | None = None,
     pace: Literal["instant", "realistic"] | None = None,
@@ -66,7 +66,7 @@ async def wiretap(
     host
         An address of this machine.
     scenario
-        Break the vendors as this file says, from the start on.
+        Break the vendors from the start on, as a built-in scenario (`sandbox scenarios list`) or a file says.
     fixtures
         A folder of recordings, asked before the user's own and the packaged ones; may be given several times.
     seed
@@ -80,9 +80,10 @@ async def wiretap(
         raise InputError(f"--port is {port}; a port is between 0 and 65535")
     schedule = None
     if scenario is not None:
+        from sandbox.scenarios.builtin import find
         from sandbox.scenarios.loader import load_schedule
 
-        schedule = load_schedule(scenario, SYSTEM_CLOCK)
+        schedule = load_schedule(find(scenario), SYSTEM_CLOCK)
     simulation = _simulation(session, fixtures or [], seed, pace, fixtures_only)
     if session.open_wiretap is None:
         raise RuntimeError("this process was given no server")

@@ -93,6 +93,11 @@ def test_its_options_reach_the_server(home):
         assert len(orjson.loads(ask(f"{url}/__wiretap/health"))["left_out"]) == 1
 
 
+def test_a_built_in_scenario_by_its_name(home):
+    with started(home, "--scenario", "every-provider-down") as (_, url, _):
+        assert ask(url + CHAT, chat())
+
+
 def test_a_taken_port_is_one_sentence(home):
     with started(home) as (_, url, _):
         port = url.rpartition(":")[2]
@@ -113,6 +118,7 @@ def test_a_taken_port_is_one_sentence(home):
         (("--host", "0.0.0.0"), "host is '0.0.0.0'; the wiretap answers anybody who reaches it"),
         (("--port", "70000"), "--port is 70000; a port is between 0 and 65535"),
         (("--scenario", "none.yaml"), "none.yaml"),
+        (("--scenario", "one-5000"), "there is no scenario 'one-5000': did you mean 'one-500'?"),
         (("--fixtures", "none"), "--fixtures none: there is no such folder"),
         (("--pace", "slow"), "pace"),
         (("--seed", "x"), "seed"),
