@@ -245,6 +245,19 @@ class Result:
         """Whether every expectation holds."""
         return all(one["ok"] for one in self.expectations)
 
+    def check(self) -> Result:
+        """Itself. Raises AssertionError, with what really was, for expectations that do not hold."""
+        from sandbox.scenarios.telling import actual_text, expected_text
+
+        failed = [one for one in self.expectations if not one["ok"]]
+        if failed:
+            told = "".join(f"\n  ✗ {expected_text(one)}: {actual_text(one['actual'])}" for one in failed)
+            raise AssertionError(
+                f"scenario {self.scenario}, seed {self.seed}, preset {self.preset}: "
+                f"{len(failed)} of {len(self.expectations)} expectations do not hold{told}"
+            )
+        return self
+
     def as_dict(self) -> dict[str, Any]:
         """What `replay --json` prints."""
         numbers = self.metrics
