@@ -138,12 +138,16 @@ def takes() -> dict[str, tuple[str, ...]]:
 def parse_fault(text: str) -> Fault:
     """A fault from `KIND[:ARG]`; a bare status such as `503` means `http_error:503`, `429` a rate limit.
 
-    Raises InputError naming the value and the nearest kind.
+    What follows a bare status is its Retry-After. Raises InputError naming the value and the nearest kind.
     """
     kind, _, argument = text.strip().partition(":")
     kind = kind.strip().replace("-", "_")
-    if kind.isdigit():
-        kind, argument = ("rate_limit", argument) if kind == "429" else ("http_error", kind)
+    if kind.isdigit() and kind != "429":
+        status = _read(_status, kind, f"fault {text!r}", "status")
+        wait = _read(_duration, argument.strip(), f"fault {text!r}", "retry_after") if argument else None
+        return Fault("http_error", status=status, retry_after=wait)
+    if kind == "429":
+        kind = "rate_limit"
     _check_kind(kind, text)
     if not argument:
         return Fault(kind)

@@ -14,6 +14,7 @@ from providers.faults import KINDS, Fault, fault_from, parse_fault
     ("text", "fault"),
     [
         ("503", Fault("http_error", status=503)),
+        ("503:20", Fault("http_error", status=503, retry_after=20)),
         ("http_error:500", Fault("http_error", status=500)),
         ("429", Fault("rate_limit")),
         ("429:20", Fault("rate_limit", retry_after=20)),
