@@ -83,6 +83,15 @@ class Grant(NamedTuple):
     """Of each scope: with the hold, or as they were when it was refused."""
 
 
+class Debt(NamedTuple):
+    """What a request spent, and the hold that it ends; None: it had none."""
+
+    hold: str | None
+    period: int
+    scopes: tuple[str, ...]
+    cost: int
+
+
 class BudgetStore(Protocol):
     """Ledgers of one mode. Every call is one step that nothing else, in whichever process, comes between.
 
@@ -111,8 +120,12 @@ class BudgetStore(Protocol):
         """Make a hold that much, if every limit allows it and it has not ended."""
         ...
 
-    def settle(self, hold: str | None, period: int, scopes: Sequence[str], cost: int) -> Mapping[str, Balance]:
-        """Let go of a hold and book what was really spent, also where the hold has ended or there never was one."""
+    def settle(self, debt: Debt) -> Mapping[str, Balance]:
+        """Let go of the hold and book what was really spent, also where the hold has ended or there never was one."""
+        ...
+
+    async def settle_all(self, debts: Sequence[Debt]) -> None:
+        """The same for several, for whoever can wait."""
         ...
 
     def claim(self, period: int, scope: str, mark: str) -> bool:

@@ -234,12 +234,11 @@ class Budgets:
                     self._tell(request_id, limit.budget, share, to_usd(balance.used))
 
     def _tell(self, request_id: str, budget: Budget, share: Decimal, used: Decimal) -> None:
-        simulated = self.mode != "live"
         if self._told is not None:
-            spent, limit = dollars(used, simulated=simulated), dollars(budget.limit_usd)
+            spent, limit = dollars(used, simulated=self.mode != "live"), dollars(budget.limit_usd)
             self._told(
-                f"the budget of {whose(budget.tenant)} has reached {share * 100:g} %: {spent} of {limit} are spent "
-                f"this month{'; only free and cached answers go on' if share == 1 else ''}"
+                f"the budget of {whose(budget.tenant)} has reached {float(share) * 100:g} %: {spent} of {limit} are "
+                f"spent this month{'; only free and cached answers go on' if share == 1 else ''}"
             )
         if self._bus.active:
             self._bus.publish(

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from providers.clock import Clock
-from sandbox.costs.base import NOTHING, Balance, Grant, fits
+from sandbox.costs.base import NOTHING, Balance, Debt, Grant, fits
 
 
 class MemoryBudgetStore:
@@ -62,12 +62,17 @@ class MemoryBudgetStore:
         self._add(period, scopes, reserved=amount - before)
         return True
 
-    def settle(self, hold: str | None, period: int, scopes: Sequence[str], cost: int) -> Mapping[str, Balance]:
+    def settle(self, debt: Debt) -> Mapping[str, Balance]:
+        hold, period, scopes, cost = debt
         entry = None if hold is None else self._holds.pop(hold, None)
         if entry is not None:
             self._add(entry[0], entry[1], reserved=-entry[2])
         self._add(period, scopes, used=cost)
         return {scope: self._of(period, scope) for scope in scopes}
+
+    async def settle_all(self, debts: Sequence[Debt]) -> None:
+        for debt in debts:
+            self.settle(debt)
 
     def claim(self, period: int, scope: str, mark: str) -> bool:
         key = (period, scope, mark)

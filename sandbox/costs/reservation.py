@@ -9,7 +9,7 @@ from typing import Final
 from providers.clock import iso
 from providers.errors import BudgetExceededError
 from sandbox.core.figures import dollars
-from sandbox.costs.base import Balance, BudgetStore, Grant, tenant_of, whose
+from sandbox.costs.base import Balance, BudgetStore, Debt, Grant, tenant_of, whose
 from sandbox.costs.periods import month_after
 from sandbox.usage.records import MAX_PICO, to_pico, to_usd
 
@@ -30,7 +30,7 @@ def pico(usd: Decimal | None) -> int:
 class Reservation:
     """`amount` is what is held, in picodollars; None where nothing was granted."""
 
-    __slots__ = ("_asked", "_grant", "_limits", "_period", "_settled", "_simulated", "_store", "amount", "granted")
+    __slots__ = ("_asked", "_grant", "_limits", "_period", "_settled", "_simulated", "_store", "amount")
 
     def __init__(
         self,
@@ -44,8 +44,7 @@ class Reservation:
         settled: Callable[[Mapping[str, Balance]], None],
     ) -> None:
         """`asked` is the least that was asked for; `settled` hears what the ledgers say in the end."""
-        self.granted: int | None = None if grant.hold is None else grant.amount
-        self.amount = self.granted
+        self.amount: int | None = None if grant.hold is None else grant.amount
         self._grant = grant
         self._store = store
         self._period = period
@@ -59,20 +58,17 @@ class Reservation:
         return self.amount is not None and pico(usd) + pico(spent) <= self.amount
 
     def extend(self, usd: Decimal, spent: Decimal) -> bool:
-        """Hold more where waste has eaten from what an attempt may cost that was granted once; False: no room."""
-        hold, wanted = self._grant.hold, pico(usd)
-        if hold is None or self.granted is None or wanted > self.granted:
-            return False
-        wanted += pico(spent)
-        if not self._store.extend(hold, self._period, self._limits, wanted):
+        """Hold as much as that takes, where waste has eaten from what was held; False: there is no room."""
+        hold, wanted = self._grant.hold, pico(usd) + pico(spent)
+        if hold is None or not self._store.extend(hold, self._period, self._limits, wanted):
             return False
         self.amount = wanted
         return True
 
     def settle(self, *spent: Decimal | None) -> None:
         """Let go, and book what was spent."""
-        cost = sum(map(pico, spent))
-        self._settled(self._store.settle(self._grant.hold, self._period, list(self._limits), cost))
+        debt = Debt(self._grant.hold, self._period, tuple(self._limits), sum(map(pico, spent)))
+        self._settled(self._store.settle(debt))
 
     def refusal(self, now_us: int) -> BudgetExceededError:
         """Why the request may not be paid, and what would have to change."""
@@ -85,7 +81,8 @@ class Reservation:
             next(iter(self._grant.balances.items())),
         )
         limit = self._limits[scope]
-        whole, spent, held, asked = (self._dollars(one) for one in (limit, *balance, self._asked))
+        spent, held, asked = (dollars(to_usd(one), simulated=self._simulated) for one in (*balance, self._asked))
+        whole = dollars(to_usd(limit))
         which = f"the budget of {whose(tenant_of(scope))}"
         needs = f"this request may cost {asked}" if self._asked else "what this request costs is unknown"
         reset_us = month_after(self._period)
@@ -100,6 +97,3 @@ class Reservation:
             f"under way, and {needs}",
             retry_after=SOON_S,
         )
-
-    def _dollars(self, amount: int) -> str:
-        return dollars(to_usd(amount), simulated=self._simulated)

@@ -6,11 +6,15 @@ spends meanwhile it books as soon as the store is back.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from providers.clock import Clock
-from sandbox.costs.base import Balance, BudgetStore, BudgetUnavailable, Grant
+from sandbox.costs.base import Balance, BudgetStore, BudgetUnavailable, Debt, Grant
 from sandbox.costs.memory import MemoryBudgetStore
+
+_Key = tuple[str | None, int, tuple[str, ...]]
+"""Hold, period and scopes of a debt."""
 
 
 class ShelteredBudgetStore:
@@ -26,8 +30,9 @@ class ShelteredBudgetStore:
         self._known: dict[str, Balance] = {}
         """What the store last said, by scope."""
         self._period = 0
-        self._owed: dict[tuple[str | None, int, tuple[str, ...]], int] = {}
-        """What could not be settled yet, by hold, period and scopes; of holds that the store never saw, the sum."""
+        self._owed: dict[_Key, int] = {}
+        """What could not be settled yet; of holds that the store never saw, the sum."""
+        self._paying = asyncio.Lock()
 
     @property
     def generation(self) -> int:
@@ -41,7 +46,6 @@ class ShelteredBudgetStore:
 
     async def begin(self, period: int, used: Mapping[str, int]) -> None:
         try:
-            self._pay()
             await self._store.begin(period, used)
         except BudgetUnavailable as error:
             self._in_trouble(error).know(period, used)
@@ -50,7 +54,7 @@ class ShelteredBudgetStore:
         self, period: int, limits: Mapping[str, int], amounts: Sequence[int], *, expires_us: int
     ) -> Grant:
         try:
-            self._pay()
+            await self._pay()
             grant = await self._store.reserve(period, limits, amounts, expires_us=expires_us)
         except BudgetUnavailable as error:
             return await self._in_trouble(error).reserve(period, limits, amounts, expires_us=expires_us)
@@ -65,16 +69,24 @@ class ShelteredBudgetStore:
         except BudgetUnavailable:
             return False
 
-    def settle(self, hold: str | None, period: int, scopes: Sequence[str], cost: int) -> Mapping[str, Balance]:
+    def settle(self, debt: Debt) -> Mapping[str, Balance]:
         spare = self._spare
-        key = (None if spare is not None and hold in spare else hold, period, tuple(scopes))
-        self._owed[key] = self._owed.get(key, 0) + cost
-        spent = {} if spare is None else spare.settle(hold, period, scopes, cost)
+        balances: Mapping[str, Balance] = {} if spare is None else spare.settle(debt)
+        # Holds that the store never saw are all alike to it.
+        own = self._owe(debt if spare is None or debt.hold not in spare else debt._replace(hold=None))
         try:
-            return self._pay(period) or spent
+            for key, cost in list(self._owed.items()):
+                told = self._store.settle(Debt(*key, cost))
+                del self._owed[key]
+                if key == own:
+                    balances = told
         except BudgetUnavailable:
-            # The next step tries again; until then the hold stands for it.
-            return spent
+            pass  # the next step tries again; until then the hold stands for it
+        return balances
+
+    async def settle_all(self, debts: Sequence[Debt]) -> None:
+        for debt in debts:
+            self.settle(debt)
 
     def claim(self, period: int, scope: str, mark: str) -> bool:
         try:
@@ -84,7 +96,7 @@ class ShelteredBudgetStore:
 
     async def balances(self, period: int, scopes: Sequence[str]) -> Mapping[str, Balance]:
         try:
-            self._pay()
+            await self._pay()
             found = await self._store.balances(period, scopes)
         except BudgetUnavailable as error:
             return await self._in_trouble(error).balances(period, scopes)
@@ -93,22 +105,31 @@ class ShelteredBudgetStore:
 
     async def close(self) -> None:
         try:
-            self._pay()
+            await self._pay()
         except BudgetUnavailable as error:
             self._told(f"{error}; what was spent meanwhile is in the usage records alone")
         await self._store.close()
 
     # --- trouble --------------------------------------------------------------------------------------------------
 
-    def _pay(self, period: int | None = None) -> Mapping[str, Balance]:
-        """Settle what is owed; the balances of that period after it."""
-        balances: dict[str, Balance] = {}
-        for key in list(self._owed):
-            now = self._store.settle(*key, self._owed[key])
-            del self._owed[key]
-            if key[1] == period:
-                balances.update(now)
-        return balances
+    def _owe(self, debt: Debt) -> _Key:
+        key = (debt.hold, debt.period, debt.scopes)
+        self._owed[key] = self._owed.get(key, 0) + debt.cost
+        return key
+
+    async def _pay(self) -> None:
+        """Settle what is owed, before anybody looks at what is left."""
+        if not self._owed and not self._paying.locked():
+            return
+        async with self._paying:
+            owed, self._owed = self._owed, {}
+            debts = [Debt(*key, cost) for key, cost in owed.items()]
+            try:
+                await self._store.settle_all(debts)
+            except BaseException:
+                for debt in debts:
+                    self._owe(debt)
+                raise
 
     def _in_trouble(self, error: BudgetUnavailable) -> MemoryBudgetStore:
         if self._spare is None:

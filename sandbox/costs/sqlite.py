@@ -8,6 +8,7 @@ may wait does so by sleeping. The usage database itself would not do: its writer
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from providers.clock import Clock, random_id
-from sandbox.costs.base import NOTHING, Balance, BudgetUnavailable, Grant, fits
+from sandbox.costs.base import NOTHING, Balance, BudgetUnavailable, Debt, Grant, fits
 from sandbox.usage.database import Link, is_damaged, is_locked, set_aside, transaction
 from sandbox.usage.migrations import pragma
 from sandbox.usage.records import MAX_PICO
@@ -33,7 +34,7 @@ LOCK_MS: Final = 5
 """How long the event loop may wait for another process's transaction, where it cannot sleep meanwhile."""
 PATIENCE_S: Final = 1.0
 """How long a step that can sleep waits for it."""
-_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.016
+_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.004
 
 _SCHEMA: Final = (
     """
@@ -78,6 +79,7 @@ class SqliteBudgetStore:
         self._clock = clock
         self._ids = ids
         self._patient = True
+        self._turn = asyncio.Lock()
         self.generation = 0
         self._link = Link(path, self._open)
 
@@ -129,16 +131,15 @@ class SqliteBudgetStore:
 
         return self._at_once(step)
 
-    def settle(self, hold: str | None, period: int, scopes: Sequence[str], cost: int) -> Mapping[str, Balance]:
-        def step(connection: sqlite3.Connection) -> Mapping[str, Balance]:
-            taken = [] if hold is None else self._taken(connection, "id = ?", [hold])
-            held = sum(amount for _, _, amount in taken)
-            have = self._read(connection, period, scopes)
-            now = {s: Balance(min(b.used + cost, MAX_PICO), b.reserved - held) for s, b in have.items()}
-            self._write(connection, period, now)
-            return now
+    def settle(self, debt: Debt) -> Mapping[str, Balance]:
+        return self._at_once(lambda connection: self._book(connection, debt))
 
-        return self._at_once(step)
+    async def settle_all(self, debts: Sequence[Debt]) -> None:
+        def step(connection: sqlite3.Connection) -> None:
+            for debt in debts:
+                self._book(connection, debt)
+
+        await self._patiently(step)
 
     def claim(self, period: int, scope: str, mark: str) -> bool:
         def step(connection: sqlite3.Connection) -> bool:
@@ -180,6 +181,15 @@ class SqliteBudgetStore:
                 [self._mode, period, scope, *balance],
             )
 
+    def _book(self, connection: sqlite3.Connection, debt: Debt) -> Mapping[str, Balance]:
+        hold, period, scopes, cost = debt
+        taken = [] if hold is None else self._taken(connection, "id = ?", [hold])
+        held = sum(amount for _, _, amount in taken)
+        have = self._read(connection, period, scopes)
+        now = {s: Balance(min(b.used + cost, MAX_PICO), b.reserved - held) for s, b in have.items()}
+        self._write(connection, period, now)
+        return now
+
     def _let_go(self, connection: sqlite3.Connection) -> bool:
         """Forget the holds whose time is over, for whoever made them has died; whether there were any."""
         taken = self._taken(connection, "mode = ? AND expires_us <= ?", [self._mode, self._clock.time_us()])
@@ -201,16 +211,28 @@ class SqliteBudgetStore:
 
     async def _patiently(self, step: Callable[[sqlite3.Connection], T]) -> T:
         """One transaction, for whose lock it waits asleep. Once that was in vain, the next steps do not wait at all."""
+        try:
+            if not self._turn.locked():
+                try:
+                    return self._run(step)
+                except sqlite3.Error as error:
+                    if not is_locked(error):
+                        raise
+            # One at a time: a crowd that looks for its chance takes it from each other.
+            async with self._turn:
+                return await self._waiting(step)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unavailable(error) from error
+
+    async def _waiting(self, step: Callable[[sqlite3.Connection], T]) -> T:
         waited, pause = 0.0, _PAUSE_S
         while True:
             try:
                 return self._run(step)
-            except (sqlite3.Error, OSError) as error:
-                if not is_locked(error):
-                    raise self._unavailable(error) from error
+            except sqlite3.Error as error:
                 self._patient = self._patient and waited < PATIENCE_S
-                if not self._patient:
-                    raise self._unavailable(error) from error
+                if not is_locked(error) or not self._patient:
+                    raise
             await self._clock.sleep(pause)
             waited += pause
             pause = min(2 * pause, _LONGEST_PAUSE_S)

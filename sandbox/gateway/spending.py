@@ -51,7 +51,7 @@ class Allowance:
         if is_free(candidate, cost):
             return True
         if cost is None:
-            return self._reservation.granted is not None
+            return self._reservation.amount is not None
         return self._reservation.covers(cost, self._call.waste)
 
     def admits(self, candidate: Candidate) -> bool:
