@@ -31,6 +31,7 @@ NOT_PASSED_ON: Final = frozenset(
 )  # fmt: skip
 """Headers that tell of one connection, not of an answer: they are written anew. Bodies are kept decoded."""
 
+_FOR_PAGES: Final = frozenset({"access-control-allow-origin", "access-control-expose-headers"})
 _LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _CONTROL: Final = dict.fromkeys((*range(9), *range(10, 32), 127), " ")
 
@@ -49,6 +50,8 @@ class Reply(web.StreamResponse):
         self._chunked = True
         self._over = False
         self._kept = request.keep_alive
+        self.origin: str | None = None
+        """Whose page asks that may read the answer."""
         self.code: int | None = None
         """The status that was sent, or is about to be; None: no answer yet."""
         self.sent = 0
@@ -179,6 +182,11 @@ class Reply(web.StreamResponse):
         await self._request.writer.drain()
 
     def _opening(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
+        if self.origin is not None:
+            headers = {
+                "access-control-allow-origin": self.origin, "access-control-expose-headers": "*",
+                **{name: value for name, value in headers.items() if name not in _FOR_PAGES},
+            }  # fmt: skip
         lines = [f"{name}: {value}\r\n" for name, value in headers.items() if name not in NOT_PASSED_ON]
         text = "".join(lines)
         if text.count("\n") != len(lines) or text.count("\r") != len(lines):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -36,9 +36,10 @@ from sandbox.server.wiretap.clients import settings
 from sandbox.server.wiretap.http2 import Front
 from sandbox.server.wiretap.intake import BODILESS, body_of, take_in
 from sandbox.server.wiretap.journal import Entry, Journal
+from sandbox.server.wiretap.pages import foreign, leave, local_origin
 from sandbox.server.wiretap.provoked import HEADER, Chosen, Own
 from sandbox.server.wiretap.reply import RESET_GRACE, Reply
-from sandbox.server.wiretap.routes import PREFIXES, Unknown, find
+from sandbox.server.wiretap.routes import PREFIXES, Found, Unknown, find
 from sandbox.server.wiretap.vendor import TappedRequest, Vendor
 
 if TYPE_CHECKING:
@@ -221,6 +222,7 @@ class Wiretap:
             target = str(request.rel_url)
         path, _, query = target.partition("?")
         reply = Reply(request, clock)
+        reply.origin = local_origin(request.headers)
         entry = Entry(clock.time_us(), request.method, path)
         task = asyncio.current_task()
         self._handling.add(task)
@@ -243,6 +245,13 @@ class Wiretap:
 
     async def _answer(self, request: web.BaseRequest, reply: Reply, entry: Entry, path: str, query: str) -> None:
         found = find(request.method, path)
+        if isinstance(found, Unknown) and reply.origin is not None and request.method == "OPTIONS":
+            wanted = request.headers.get("Access-Control-Request-Method", "")
+            found = find(wanted, path)
+            if isinstance(found, Found):
+                entry.provider, entry.api = found.route.provider, found.route.api
+                await reply.whole(204, leave((wanted,), request.headers), b"")
+                return
         if isinstance(found, Unknown):
             await self._unknown(request, reply, entry, path, found)
             return
@@ -347,7 +356,7 @@ class Wiretap:
         headers = {"content-type": "application/json"}
         status = 200
         try:
-            if _foreign(request.headers):
+            if foreign(request.headers):
                 raise control.Refused(403, "the wiretap is controlled from this machine only; ask for 127.0.0.1")
             body = b"" if request.method in BODILESS else await body_of(request, reply)
             value = control.carry_out(self, request.method, path, query, body)
@@ -357,6 +366,9 @@ class Wiretap:
             status, value = refused.status, {"error": str(refused)}
             if refused.allowed:
                 headers["allow"] = ", ".join(refused.allowed)
+                if reply.origin is not None and request.method == "OPTIONS":
+                    await reply.whole(204, leave(refused.allowed, request.headers), b"")
+                    return
         await reply.whole(status, headers, orjson.dumps(value))
 
 
@@ -366,17 +378,3 @@ def _hint(method: str, path: str, unknown: Unknown) -> str:
     meant = f"; did you mean {unknown.nearest}?" if unknown.nearest else ""
     prefixed = "" if unknown.provider else f"; every vendor has a prefix of its own: {', '.join(PREFIXES)}"
     return f"there is no {path[:200]}{prefixed}{meant}"
-
-
-def _foreign(headers: Mapping[str, str]) -> bool:
-    """Whether a page of some other site asks, in a browser on this machine: by its origin, or by a name of its own."""
-    host, origin = headers.get("Host", ""), headers.get("Origin")
-    return not all(is_local(_name(address)) for address in (host, origin) if address is not None)
-
-
-def _name(address: str) -> str:
-    """The host of `host`, `host:port` or an origin."""
-    place = address.rpartition("://")[2]
-    if place.startswith("["):
-        return place[1:].partition("]")[0]
-    return place.partition(":")[0]
