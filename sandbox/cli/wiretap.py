@@ -138,6 +138,7 @@ def _tell(session: Session, tap: Tap, *, fixtures_only: bool) -> None:
     width = max(len(client) for client, _ in tap.clients)
     for client, setting in tap.clients:
         output.note(f"  {client:<{width}}  {setting}")
+    output.note(f"  {'keys':<{width}}  any will do, such as OPENAI_API_KEY=x; most clients want one to be set")
     output.note(f"  {'what was asked':<{width}}  curl {tap.url}/__wiretap/journal")
     broken = '{"provider": "openai", "faults": ["503"]}'
     output.note(f"  {'break a vendor':<{width}}  curl {tap.url}/__wiretap/faults -d '{broken}'")
