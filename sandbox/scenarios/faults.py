@@ -9,8 +9,9 @@ from typing import Any, Final
 from providers.clock import Clock
 from providers.durations import seconds
 from providers.errors import InputError, ScenarioError
-from providers.faults import Fault, Quota, fault_from
-from sandbox.scenarios.source import Source
+from providers.faults import KINDS, Fault, Quota, fault_from, takes
+from providers.hints import did_you_mean
+from sandbox.scenarios.source import Place, Source
 
 DEFAULT_AFTER: Final = 0.05
 """Seconds that a provider takes to fail with an answer of its own."""
@@ -118,6 +119,9 @@ def _timed(source: Source, index: int, raw: Any) -> TimedFault:
     if end is not None and end <= begin:
         raise source.error(f"is {raw['to']!r}, which is not after from ({raw.get('from', 0)!r})", *place, "to")
     kind = raw.get("kind")
+    if not isinstance(kind, str):
+        raise source.error(f"is {kind!r}; it must be one of {', '.join(KINDS)}", *place, "kind")
+    _check_keys(source, place, raw, kind)
     written: dict[str, Any] = {"after": DEFAULT_AFTER} if kind in ANSWERED else {}
     ramps = []
     for name, value in raw.items():
@@ -128,15 +132,32 @@ def _timed(source: Source, index: int, raw: Any) -> TimedFault:
             ramps.append((name, first, last))
             value = first
         written[name] = value
-    try:
-        fault = fault_from(written, where="it")
-        for name, _, last in ramps:
-            fault_from({**written, name: last}, where="it")
-    except InputError as error:
-        named = next((name for name in raw if f": {name} is " in str(error) or f" {name!r};" in str(error)), "kind")
-        complaint = str(error).removeprefix("it: ")
-        raise ScenarioError(f"{source.where(*place, named)}: {complaint}") from None
+    fault = _read(source, place, written, raw, "from")
+    for name, _, last in ramps:
+        _read(source, place, {**written, name: last}, raw, "to")
     return TimedFault(provider, begin, end, fault, tuple(ramps), tuple(written.items()) if ramps else ())
+
+
+def _check_keys(source: Source, place: Place, raw: Mapping[str, Any], kind: str) -> None:
+    """Raise ScenarioError for a key that faults of this kind do not have; an unknown kind is for `_read` to refuse."""
+    if kind not in KINDS:
+        return
+    known = (*_WINDOW, "kind", *takes()[kind])
+    for name in raw:
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            complaint = f"{kind} has no {str(name)[:40]!r}; {hint}it takes {', '.join(known)}"
+            raise ScenarioError(f"{source.where(*place, str(name))}: {complaint}")
+
+
+def _read(source: Source, place: Place, written: Mapping[str, Any], raw: Mapping[str, Any], end: str) -> Fault:
+    """The fault, its ramps at their `end`. Raises ScenarioError naming the key."""
+    try:
+        return fault_from(written, where="it")
+    except InputError as error:
+        named = next((name for name in raw if f": {name} is " in str(error)), "kind")
+        where = (*place, named, end) if isinstance(raw[named], dict) else (*place, named)
+        raise ScenarioError(f"{source.where(*where)}: {str(error).removeprefix('it: ')}") from None
 
 
 def _micros(source: Source, raw: Mapping[str, Any], index: int, name: str) -> int | None:

@@ -65,7 +65,7 @@ def check(source: Source) -> Scenario:
     try:
         document = Document.model_validate(source.data)
     except ValidationError as error:
-        raise _told(source, error.errors(include_url=False)[0]) from None
+        raise _told(source, _foremost(source, error.errors(include_url=False))) from None
     faults = tuple(faults_of(source))
     _check_names(source, document, faults)
     _check_times(source, document, faults)
@@ -95,8 +95,30 @@ def _check_top(source: Source) -> None:
         if key not in known:
             hint = did_you_mean(str(key), known)
             raise source.error(f"is no key of a scenario; {hint}the keys are {', '.join(known)}", str(key))
-    if data.get("version") != 1:
-        raise source.error(f"is {data.get('version')!r}; it must be 1", "version")
+    version = data.get("version")
+    if version != 1 or isinstance(version, bool):
+        raise source.error(f"is {_shown(version)}; it must be 1", "version")
+
+
+_WANTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
+    "float_type": "a number", "float_parsing": "a number", "finite_number": "a number that is not infinite",
+    "bool_type": "true or false", "bool_parsing": "true or false",
+    "model_type": "a mapping", "model_attributes_type": "a mapping", "dict_type": "a mapping",
+    "tuple_type": "a list", "list_type": "a list",
+    "string_pattern_mismatch": "small letters, digits and dashes, such as bedrock-brownout",
+}  # fmt: skip
+"""What was wanted, by the kind of complaint."""
+
+
+def _foremost(source: Source, problems: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The first complaint; of several about a value that may have several forms, the one that sees farthest into it."""
+    first = _place(source, problems[0])
+    return max(
+        (one for one in problems if _place(source, one)[: len(first)] == first),
+        key=lambda one: (len(_place(source, one)), one["type"] not in _WANTED),
+    )
 
 
 def _told(source: Source, problem: ErrorDetails) -> ScenarioError:
@@ -121,8 +143,12 @@ def _told(source: Source, problem: ErrorDetails) -> ScenarioError:
         return source.error(
             f"is {_shown(value)}: {cause}" if not isinstance(value, (dict, list)) else f"is wrong: {cause}", *place
         )
-    told = message.replace("Input should be", "it must be").replace("Input should have", "it must have")
-    return source.error(f"is {_shown(value)}; {told[:1].lower()}{told[1:]}", *place)
+    if kind in _WANTED:
+        return source.error(f"is {_shown(value)}; it must be {_WANTED[kind]}", *place)
+    told = message
+    for theirs in ("Input should", "String should", "Tuple should"):
+        told = told.replace(theirs, "it must")
+    return source.error(f"is {_shown(value)}; {told.partition(' after validation')[0]}", *place)
 
 
 def _place(source: Source, problem: ErrorDetails) -> Place:

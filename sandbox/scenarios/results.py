@@ -275,6 +275,7 @@ class Result:
             "failovers": numbers["failovers"],
             "retries": numbers["retries"],
             "cached": numbers["cached"],
+            "cut": self.cut,
             "breaker_transitions": [
                 {
                     "at": one.at_us / 1e6,

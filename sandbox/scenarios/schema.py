@@ -56,14 +56,26 @@ Rate = Annotated[
         {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "/(s|m|min|h)$"}]}
     ),
 ]
+
+
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("it must be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_flag)]
+"""Python takes true for 1; people do not."""
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Count = Annotated[int, Field(ge=0, le=10_000_000, strict=True)]
 OneOrMore = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 class Spread(Part):
@@ -86,7 +98,7 @@ class ProviderPart(Part):
     model: Name
     id: Name | None = Field(None, description="Its name in the chain; the kind where it is left out.")
     latency: Seconds | Spread = Field(0.5, description="Time to the first token.")
-    tokens_per_second: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+    tokens_per_second: Annotated[Number, Field(gt=0, le=1e6)] | None = Field(
         None, description="The pace of an answer; without it an answer is whole at its first token."
     )
     context_window: OneOrMore | None = Field(None, description="Longer prompts are refused; default: the catalogue's.")
@@ -97,7 +109,7 @@ class ProviderPart(Part):
     )
     requests_per_minute: OneOrMore | None = None
     tokens_per_minute: OneOrMore | None = None
-    weight: Annotated[float, Field(ge=0)] | None = None
+    weight: Annotated[Number, Field(ge=0, le=1e9)] | None = None
 
     @property
     def key(self) -> str:
@@ -133,9 +145,9 @@ class BudgetPart(Part):
 
 class RetryPart(Part):
     when: Literal["always", "last_candidate"] | None = None
-    retries: Annotated[int, Field(ge=0, le=100)] | None = None
+    retries: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
     base_delay: Seconds | None = None
-    factor: Annotated[float, Field(ge=1)] | None = None
+    factor: Annotated[Number, Field(ge=1, le=1000)] | None = None
     max_delay: Seconds | None = None
     jitter: Literal["none", "full"] | None = None
     max_retry_after: Seconds | None = None
@@ -148,7 +160,7 @@ class BreakerPart(Part):
     failure_rate: Share | None = None
     minimum_calls: OneOrMore | None = None
     recovery_timeout: Seconds | None = None
-    backoff_multiplier: Annotated[float, Field(ge=1)] | None = None
+    backoff_multiplier: Annotated[Number, Field(ge=1, le=1000)] | None = None
     max_recovery_timeout: Seconds | None = None
     half_open_permits: OneOrMore | None = None
     success_threshold: OneOrMore | None = None
@@ -184,9 +196,9 @@ class Expectation(Part):
     metric: Name | None = None
     breaker: Name | None = None
     provider: Name | None = None
-    min: float | None = None
-    max: float | None = None
-    equals: float | None = None
+    min: Number | None = None
+    max: Number | None = None
+    equals: Number | None = None
     opens_within: Seconds | None = None
     closes_within: Seconds | None = None
     of: Seconds | None = None
@@ -229,7 +241,7 @@ class Document(Part):
     version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     description: str = ""
-    seed: int = 0
+    seed: Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] = 0
     duration: Annotated[
         float,
         BeforeValidator(seconds),

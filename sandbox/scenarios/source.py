@@ -74,10 +74,10 @@ def parse(text: str, path: Path) -> Source:
         mark = error.problem_mark or error.context_mark
         at = f"{path}:{mark.line + 1}" if mark else str(path)
         raise ScenarioError(f"{at}: not YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ScenarioError(
-            f"{path}: not YAML: {str(error).splitlines()[0] if str(error) else 'nested too deeply'}"
-        ) from None
+    except RecursionError:
+        raise ScenarioError(f"{path}: nested too deeply, or with an alias within itself") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ScenarioError(f"{path}: not YAML: {(str(error).splitlines() or ['it cannot be read'])[0]}") from None
     finally:
         loader.dispose()
 

@@ -56,6 +56,7 @@ class Replay(TypedDict):
     failovers: Tokens
     retries: Tokens
     cached: Tokens
+    cut: Tokens
     breaker_transitions: list[BreakerTransition]
     latency_ms: Latencies
     cost_usd: Dollars | None

@@ -236,3 +236,21 @@ def test_what_no_scenario_can_be_made_of(
     ran = cli("scenarios", "from-log", *(one.format(outage=outage, trace=trace) for one in arguments))
     assert ran.code == 2
     assert sentence in ran.err
+
+
+def test_a_wrong_file_is_one_sentence(cli: Cli, home: Path) -> None:
+    (home / "bad.yaml").write_text(OUTAGE.replace("rate: 4/s", "rate: fast"))
+    ran = cli("replay", str(home / "bad.yaml"))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"sandbox: {home}/bad.yaml:9: traffic[0].rate is 'fast': ")
+    assert ran.err.count("\n") == 1
+
+
+def test_a_scenario_that_cannot_end_says_so(cli: Cli, home: Path) -> None:
+    endless = OUTAGE.replace(
+        "duration: 30s", "duration: 30s\npolicy: {deadline: 10d, attempt_timeout: 10d, streaming: {first_text: 10d}}"
+    )
+    (home / "endless.yaml").write_text(endless.replace("http_error, status: 503", "timeout"))
+    ran = cli("replay", str(home / "endless.yaml"))
+    assert "requests were still under way long after the end, and were cut off" in ran.err
+    assert cli("replay", str(home / "endless.yaml"), "--json").json["cut"] > 50

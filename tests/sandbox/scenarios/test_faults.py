@@ -128,7 +128,7 @@ def test_a_quota_counts_in_windows_from_the_faults_start(tmp_path: Path) -> None
         ),
         (
             "version: 1\nfaults: [{provider: a, kind: http_error, to: 5s, status: {from: 500, to: 900}}]",
-            r"faults\[0\]\.status: status is '900'",
+            r"faults\[0\]\.status\.to: status is '900'",
         ),
         ("version: 1\nname: [", r"s\.yaml:\d: not YAML: "),
         ("version: 1\nname: !!python/object:os.system x", r"s\.yaml:2: not YAML: could not determine a constructor"),
