@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sandbox.core.pacing import Supervised
 from sandbox.scenarios.loader import Scenario
@@ -12,6 +14,9 @@ from sandbox.scenarios.recorder import KEPT, Take, record
 from sandbox.scenarios.telling import short_time
 from sandbox.scenarios.traffic import expected
 from sandbox.tui.pieces import DOT, SPINNER
+
+if TYPE_CHECKING:
+    from textual.dom import DOMNode
 
 MANY: Final = 50_000
 """Requests from which on it is said how many they are."""
@@ -57,6 +62,14 @@ class Work:
         finally:
             # Whoever waited may have gone away: the thread is to end too.
             self.watch.stop()
+
+
+def start(node: DOMNode, group: str, work: Callable[..., Coroutine[Any, Any, None]], *given: Any, **named: Any) -> None:
+    """Do something as a node's own, in place of what it does in that group.
+
+    A coroutine made beforehand would be one that is never awaited, where the next key comes before it has begun.
+    """
+    node.run_worker(cast("Any", partial(work, *given, **named)), group=group, exclusive=True)
 
 
 def thinned_note(take: Take) -> str:

@@ -11,6 +11,7 @@ from sandbox.scenarios.loader import Scenario
 from sandbox.scenarios.recorder import Take
 from sandbox.scenarios.telling import clock_time
 from sandbox.tui.choices import Choice, policies
+from sandbox.tui.lab.bench import start
 from sandbox.tui.lab.keeping import LabKeeping
 from sandbox.tui.pieces import PLAIN, WARN, Line
 
@@ -36,9 +37,9 @@ class LabCommands(LabKeeping):
                 return
             what, key = result
             if what == EDIT:
-                self.run_worker(self.edit(key), group="edit", exclusive=True)
+                start(self, "edit", self.edit, key)
             else:
-                self.run_worker(self._take_up(key), group="choose", exclusive=True)
+                start(self, "choose", self._take_up, key)
 
         self.app.push_screen(ScenarioPicker(self.shelf, self.key), chosen)
 

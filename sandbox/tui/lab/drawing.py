@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
+from math import ceil
 from typing import Final, NamedTuple
 
 from sandbox.core.figures import duration_ms
@@ -28,6 +29,8 @@ _HERE: Final = " on $foreground 15%"
 _STEPS_S: Final = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400, 172_800, 604_800,
 )  # fmt: skip
+_ENOUGH: Final = 12
+"""Requests over which a rate is taken, so that it does not jump with each of them."""
 _TICK: Final = 10
 """Columns that a time on the axis has for itself."""
 _STYLES: Final = {"half_open": "$warning", "open": "$error", "disabled": "$error", "closed": "$success"}
@@ -88,6 +91,10 @@ class Drawn:
     """What a take looks like on a scale, but for the cursor."""
 
     columns: list[Column]
+    rates: list[float]
+    """Requests a second, evened out where a column has but a few."""
+    p99s: list[float]
+    """Milliseconds; 0 where nothing was answered, and shortly before either."""
     lanes: dict[str, Lane]
     idle: list[str]
     """Providers that nobody asked and nothing happened to."""
@@ -114,7 +121,22 @@ def drawn(take: Take, columns: int, end_us: int) -> Drawn:
             for at, (one, most) in enumerate(zip(seen, mostly, strict=True))
         ]
         lanes[id] = Lane(shown, mostly, ok, bad)
-    return Drawn(found, lanes, idle)
+    return Drawn(found, *_curves(found, end_us), lanes, idle)
+
+
+def _curves(columns: Sequence[Column], end_us: int) -> tuple[list[float], list[float]]:
+    """Requests a second and 99th percentiles, so that single requests do not make gaps."""
+    count = len(columns)
+    arrived = [0, *accumulate(one.arrived for one in columns)]
+    reach = min(count // 8, ceil(_ENOUGH * count / arrived[-1]) // 2) if arrived[-1] else 0
+    seconds = end_us / count / 1e6
+    rates, p99s = [], []
+    for at in range(count):
+        begin, end = max(0, at - reach), min(count, at + reach + 1)
+        rates.append((arrived[end] - arrived[begin]) / ((end - begin) * seconds))
+        last = next((one.p99_ms for one in reversed(columns[max(0, at - 2 * reach) : at + 1]) if one.p99_ms), None)
+        p99s.append(last or 0.0)
+    return rates, p99s
 
 
 # --- lanes ----------------------------------------------------------------------------------------------------------
@@ -252,16 +274,15 @@ def _window(text: str, width: int, timed: TimedFault, own: bool) -> str:
 
 def rate_line(shown: Drawn, scale: Scale) -> Line:
     """Requests that came; where some got no answer, that is what is drawn."""
-    top = max((one.arrived for one in shown.columns), default=0)
+    top = max(shown.rates)
     glyphs: list[Piece] = []
-    for one in shown.columns:
+    for one, rate in zip(shown.columns, shown.rates, strict=True):
         if one.failed:
             glyphs.append((FAILED, "$error"))
         else:
-            glyphs.append(_curve(one.arrived, top, scale.levels, "$primary"))
-    seconds = scale.end_us / scale.columns / 1e6
+            glyphs.append(_curve(rate, top, scale.levels, "$primary"))
     here = shown.columns[scale.here]
-    note: Line = [(f"{here.arrived / seconds:.3g}/s" if seconds else "", PLAIN)]
+    note: Line = [(f"{shown.rates[scale.here]:.3g}/s", PLAIN)]
     if here.failed:
         note.append((f" {FAILED}{here.failed:,}", BAD))
     return scale.line("req/s", glyphs, note)
@@ -269,10 +290,10 @@ def rate_line(shown: Drawn, scale: Scale) -> Line:
 
 def latency_line(shown: Drawn, scale: Scale) -> Line:
     """The 99th percentile of what was answered."""
-    top = max((one.p99_ms or 0.0 for one in shown.columns), default=0.0)
-    glyphs = [_curve(one.p99_ms or 0.0, top, scale.levels, "$secondary") for one in shown.columns]
-    here = shown.columns[scale.here].p99_ms
-    return scale.line("p99", glyphs, [("–", MUTED) if here is None else (f"~{duration_ms(here)}", PLAIN)])
+    top = max(shown.p99s)
+    glyphs = [_curve(value, top, scale.levels, "$secondary") for value in shown.p99s]
+    here = shown.p99s[scale.here]
+    return scale.line("p99", glyphs, [(f"~{duration_ms(here)}", PLAIN) if here else ("–", MUTED)])
 
 
 def _curve(value: float, top: float, levels: str, style: str) -> Piece:

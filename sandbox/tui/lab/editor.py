@@ -19,6 +19,7 @@ from providers.errors import ScenarioError
 from sandbox.scenarios.loader import Scenario, check
 from sandbox.scenarios.source import parse
 from sandbox.scenarios.traffic import expected
+from sandbox.tui.lab.bench import start
 from sandbox.tui.pieces import BAD, FAILED, GOOD, MUTED, OK
 
 SAVE, LEAVE = "save", "leave"
@@ -76,7 +77,7 @@ class ScenarioEditor(ModalScreen[tuple[str, str]]):
         self._look()
 
     def _look(self) -> None:
-        self.run_worker(self._check(self.area.text), group="check", exclusive=True)
+        start(self, "check", self._check, self.area.text)
 
     async def _check(self, text: str) -> None:
         try:
@@ -89,7 +90,7 @@ class ScenarioEditor(ModalScreen[tuple[str, str]]):
         self._said.update(Content.assemble((f"{OK} ", GOOD), (_right(scenario, self._goes_to), MUTED)))
 
     def action_save(self) -> None:
-        self.run_worker(self._save(), group="check", exclusive=True)
+        start(self, "check", self._save)
 
     async def _save(self) -> None:
         # The last look may have been at another text.
@@ -107,6 +108,6 @@ def _right(scenario: Scenario, folder: Path) -> str:
     document = scenario.document
     count = expected(document.traffic, document.duration)
     return (
-        f"right: about {count:,} requests, {len(scenario.faults)} faults, {len(document.expect)} expectations; "
+        f"right: about {count:,.0f} requests, {len(scenario.faults)} faults, {len(document.expect)} expectations; "
         f"^s writes {folder / scenario.name}.yaml"
     )

@@ -9,6 +9,7 @@ from providers.errors import InputError, ScenarioError
 from sandbox.scenarios.loader import Scenario, check
 from sandbox.scenarios.shelf import Shelved
 from sandbox.scenarios.source import parse
+from sandbox.tui.lab.bench import start
 from sandbox.tui.lab.moving import LabMoving
 from sandbox.tui.pieces import PLAIN, WARN, Line
 
@@ -23,7 +24,7 @@ class LabKeeping(LabMoving):
 
         def named(name: str | None) -> None:
             if name is not None:
-                self.run_worker(self._save_as(scenario, name), group="save")
+                start(self, "save", self._save_as, scenario, name)
 
         self.app.push_screen(NameDialog(self.shelf, self.shelf.free_name(scenario.name)), named)
 
@@ -79,7 +80,7 @@ class LabKeeping(LabMoving):
         def left(result: tuple[str, str] | None) -> None:
             what, after = result or ("", text)
             if what == SAVE:
-                self.run_worker(self._save_text(found, after), group="save")
+                start(self, "save", self._save_text, found, after)
             elif self.draft is not None:
                 self.ui.flash("not saved: e goes on with your text", "warning")
 

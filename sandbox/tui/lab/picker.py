@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 from sandbox.scenarios.shelf import Shelf, Shelved
 from sandbox.scenarios.telling import fault_text, short_time
 from sandbox.tui.cursor import CursorPane
+from sandbox.tui.lab.bench import start
 from sandbox.tui.pieces import BAD, GOOD, MUTED, NAME, PLAIN, WARN, Line, clip
 
 RUN, EDIT = "run", "edit"
@@ -119,7 +120,7 @@ class ScenarioPicker(ModalScreen[tuple[str, str] | None]):
         self.box.display = False
         self.rows.show((), "", "reading …")
         self.rows.focus()
-        self.run_worker(self._read())
+        start(self, "read", self._read)
 
     async def _read(self) -> None:
         self._all = await asyncio.to_thread(self._shelf.all)

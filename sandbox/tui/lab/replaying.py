@@ -16,7 +16,7 @@ from sandbox.scenarios.recording import LEVELS, Level
 from sandbox.scenarios.shelf import Shelf
 from sandbox.scenarios.source import parse
 from sandbox.tui import actions
-from sandbox.tui.lab.bench import Work
+from sandbox.tui.lab.bench import Work, start
 from sandbox.tui.lab.events import holds
 from sandbox.tui.lab.player import SPEEDS, Player
 from sandbox.tui.rooms import Room
@@ -102,7 +102,7 @@ class LabReplaying(Room):
         """Replay what was replayed last, with the cursor where it stood."""
         self.shelf = Shelf(self.ui.settings.data_dir)
         self.pane.name_level(self.level)
-        self.run_worker(self._begin(), group="replay", exclusive=True)
+        start(self, "replay", self._begin)
 
     async def _begin(self) -> None:
         at_us = self._state.lab_at_us
@@ -146,8 +146,7 @@ class LabReplaying(Room):
 
         `preset` and `beside` are chosen anew; None: as they are.
         """
-        work = self.worked_out(scenario, at_us, then, preset=preset, beside=beside)
-        self.run_worker(work, group="replay", exclusive=True)
+        start(self, "replay", self.worked_out, scenario, at_us, then, preset=preset, beside=beside)
 
     async def worked_out(
         self,
@@ -200,7 +199,7 @@ class LabReplaying(Room):
             self.work.watch.stop()
 
     def action_run_again(self) -> None:
-        self.run_worker(self._again(), group="replay", exclusive=True)
+        start(self, "replay", self._again)
 
     async def _again(self) -> None:
         if self.changed and self.scenario is not None:
@@ -225,7 +224,7 @@ class LabReplaying(Room):
         words = self.pane.words.split()
         self.workers.cancel_group(self, "filter")
         if words:
-            self.run_worker(self._filter(take, every, words), group="filter", exclusive=True)
+            start(self, "filter", self._filter, take, every, words)
         else:
             self._show_rows(take, every, "Nothing happened: v lists more.")
 
