@@ -186,15 +186,17 @@ class Boto3Response:
     async def close(self) -> None:
         # Before the end of the body this closes the socket; after it the connection is back in the pool already.
         self._call.cut()
-        self._response.close()
+        self._call.close()
 
 
 async def _in_thread(threads: ThreadPoolExecutor, call: Call, step: Callable[[], T]) -> T:
+    running = threads.submit(call.run, step)
     try:
-        return await asyncio.get_running_loop().run_in_executor(threads, call.run, step)
+        return await asyncio.wrap_future(running)
     except asyncio.CancelledError:
-        # Nobody will take what the thread is waiting for.
+        # Nobody will take what the thread is waiting for, nor what it has got meanwhile.
         call.cut()
+        running.add_done_callback(lambda _: call.close())
         raise
 
 

@@ -61,6 +61,11 @@ class Call:
                     self._socket.shutdown(socket.SHUT_RDWR)
                 self._socket = None
 
+    def close(self) -> None:
+        """Let go of the answer and its socket; not while a step is being taken that may wait for either."""
+        if hasattr(self, "response"):
+            self.response.close()
+
 
 class _Thread(threading.local):
     call: Call
@@ -94,7 +99,12 @@ class _Pool:
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)  # type: ignore[misc]
         if connection.sock is not None:
-            current_call().takes(connection.sock)
+            try:
+                current_call().takes(connection.sock)
+            except ConnectionAbortedError:
+                # The pool has it no more, and nobody else will have it.
+                connection.close()
+                raise
         return connection
 
     def _put_conn(self, conn: Any) -> None:
@@ -119,4 +129,7 @@ class CuttableSession(URLLib3Session):
             max_pool_connections=max_connections,
         )
         # The one place where botocore says which connections it makes.
-        self._manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}  # type: ignore[attr-defined]
+        manager: Any = self._manager  # type: ignore[attr-defined]
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        # Closing would else leave the idle connections open until the pools are collected as garbage.
+        manager.pools.dispose_func = HTTPConnectionPool.close

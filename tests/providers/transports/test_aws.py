@@ -21,6 +21,7 @@ from providers.transports.aws_credentials import AwsCredentials, find_credential
 from providers.transports.aws_sigv4 import SigV4Transport
 from providers.transports.base import Transport, WireRequest, WireResponse
 from providers.transports.boto3_client import Boto3Transport
+from providers.transports.boto3_pool import Call
 from tests import fake_vendor
 from tests.fake_vendor import Behaviour, FakeVendor, serving
 from tests.providers.transports.sigv4 import expected_signature, signature
@@ -318,6 +319,29 @@ async def test_cancelling_closes_the_socket_at_once(transport, vendor, where):
     await asyncio.wait_for(vendor.left.wait(), 5)
 
 
+async def test_an_answer_that_boto3_gets_just_after_its_caller_left_is_closed(vendor, monkeypatch):
+    transport = by_boto3(vendor.url)
+    vendor.script = [frames(gate_after=1)]
+    loop, answers = asyncio.get_running_loop(), []
+    ask = transport._ask
+
+    def ask_too_long(request: WireRequest) -> Any:
+        answers.append(ask(request))
+        # Told to the loop before the answer is, so that the caller leaves first.
+        loop.call_soon_threadsafe(calling.cancel)
+        return answers[0]
+
+    monkeypatch.setattr(transport, "_ask", ask_too_long)
+    calling = asyncio.create_task(transport.send(STREAM))
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    await asyncio.wait_for(vendor.left.wait(), 5)
+    async with asyncio.timeout(5):
+        while not answers[0].closed:
+            await asyncio.sleep(0.01)
+    await transport.close()
+
+
 async def test_closing_boto3_ends_what_its_threads_wait_for(vendor):
     transport = by_boto3(vendor.url)
     vendor.script = [frames(gate_after=1)]
@@ -334,6 +358,33 @@ async def test_closing_boto3_ends_what_its_threads_wait_for(vendor):
     vendor.script = [fake_vendor.raw(200, b"{}")]
     assert await (await transport.send(ASK)).read() == b"{}"
     await transport.close()
+
+
+async def test_a_call_given_up_before_its_turn_closes_the_connection_that_it_drew(vendor):
+    transport = by_boto3(vendor.url)
+    vendor.script = [fake_vendor.raw(200, b"{}")]
+    await (await transport.send(ASK)).read()
+    (key,) = transport._http._manager.pools.keys()
+    pool = transport._http._manager.pools[key]
+    idle = pool.pool.queue[-1]
+    assert idle.sock is not None
+    call = Call(BODY)
+    call.cut()
+    with pytest.raises(ConnectionAbortedError):
+        call.run(pool._get_conn)
+    assert idle.sock is None
+    await transport.close()
+
+
+async def test_a_closed_transport_leaves_no_connection_even_where_its_pool_lives_on(vendor):
+    transport = by_boto3(vendor.url)
+    vendor.script = [fake_vendor.raw(200, b"{}")]
+    await (await transport.send(ASK)).read()
+    (key,) = transport._http._manager.pools.keys()
+    idle = transport._http._manager.pools[key].pool.queue[-1]
+    assert idle.sock is not None
+    await transport.close()
+    assert idle.sock is None
 
 
 async def test_a_closed_transport_leaves_no_thread(vendor):
