@@ -164,6 +164,13 @@ def test_wrapped_lines_fit_and_keep_every_letter(texts: list[str], width: int) -
     assert joined == "".join(f"label{one}" for one in texts).replace(" ", "")
 
 
+@pytest.mark.parametrize("width", range(40, 100))
+def test_no_name_of_a_field_is_torn(width: int) -> None:
+    fields = "input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, error_message"
+    shown = " ".join(content.plain.strip() for content in drawing.hung([[("✓ ", ""), (fields, "")]], width))
+    assert shown == f"✓ {fields}"
+
+
 def test_very_much_is_cut_with_a_word_about_it(shelves: Shelves) -> None:
     body = chat("x" * 10_000, tools=[{"n": number} for number in range(drawing.MAX_LINES)])
     shown = text(drawing.request_lines(load(shelves.put("openai/big", body))))
