@@ -169,5 +169,8 @@ def differences(there: Any, here: Any, path: str = "") -> Iterator[Difference]:
 def _shown(value: Any) -> str:
     if value is _ABSENT:
         return "absent"
-    text = redact(value if isinstance(value, str) else orjson.dumps(value, default=str).decode())
+    try:
+        text = redact(value if isinstance(value, str) else orjson.dumps(value, default=str).decode())
+    except orjson.JSONEncodeError:
+        return f"a {type(value).__name__} nested too deep to be shown"
     return repr(text if len(text) <= 60 else text[:57] + "…") if isinstance(value, str) else text[:60]

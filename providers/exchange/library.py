@@ -22,6 +22,8 @@ from providers.exchange.format import Exchange, MatchRule, load
 from providers.redaction import MASK
 
 _MASK: Final = MASK.encode()
+_TOO_DEEP: Final = (RecursionError, orjson.JSONEncodeError)
+"""What looking into a request raises that is nested deeper than anything recorded."""
 _ASKED: Final = frozenset({"messages", "input", "contents", "prompt", "inputText", "*"})
 """Fields of a body that hold its question."""
 logger: Final = logging.getLogger(__name__)
@@ -178,7 +180,10 @@ class FixtureLibrary:
         shelf = self._shelf(query.provider).get(query.api)
         if shelf is None:
             return None
-        found = shelf.matching(_Asked(query, parsed(query.body)))
+        try:
+            found = shelf.matching(_Asked(query, parsed(query.body)))
+        except _TOO_DEEP:
+            return None
         chosen = _in_turn(found, counts) if found else None
         return None if chosen is None else Match(chosen, chosen.match)
 
@@ -210,6 +215,12 @@ class FixtureLibrary:
 
     def nearest(self, query: Query) -> Nearest | None:
         """The recording of the same API that differs in the fewest fields and asks the likest question."""
+        try:
+            return self._nearest(query)
+        except _TOO_DEEP:
+            return None
+
+    def _nearest(self, query: Query) -> Nearest | None:
         from difflib import SequenceMatcher
 
         asked = _Asked(query, parsed(query.body))
@@ -283,8 +294,14 @@ class FixtureLibrary:
 
 def _entry(exchange: Exchange, position: int) -> _Entry:
     request = exchange.request
-    body = canonical(request.body, exchange.api, request.path, exchange.ignore)
     text = last_user_text(request.body)
+    try:
+        body = canonical(request.body, exchange.api, request.path, exchange.ignore)
+        exact = key(body)
+    except _TOO_DEEP:
+        raise FixtureError(
+            f"{exchange.name}: request.body is nested too deep to be compared; make it flatter"
+        ) from None
     if exchange.match == "regex" and exchange.pattern is None:
         try:
             re.compile(text)
@@ -293,7 +310,7 @@ def _entry(exchange: Exchange, position: int) -> _Entry:
                 f"{exchange.name}: match is 'regex', but the recorded message {text[:60]!r} is no regular expression: "
                 f"{error}"
             ) from None
-    return _Entry(exchange, position, body, key(body), text)
+    return _Entry(exchange, position, body, exact, text)
 
 
 def parsed(body: bytes) -> Any:

@@ -318,6 +318,26 @@ def test_a_broken_file_is_told_of_and_the_others_answer(shelf: Shelf, caplog: py
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("depth", [100, 300, 700, 1000])
+def test_a_request_nested_without_end_matches_nothing_and_breaks_nothing(depth: int, shelf: Shelf) -> None:
+    shelf.put("plain", chat("Hi"))
+    shelf.put("masked", chat(f"Hi {MASK}"))
+    deep = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"x":' + b"[" * depth + b"]" * depth + b"}"
+    query = Query("openai", "chat.completions", deep)
+    assert shelf.library.find(query) is None
+    with pytest.raises(FixtureError, match="no recording of openai"):
+        shelf.library.require(query)
+
+
+def test_a_recording_nested_without_end_is_left_out(shelf: Shelf) -> None:
+    shelf.put("deep", chat("Hi", x="deep"))
+    shelf.put("plain", chat("Hi"))
+    path = shelf.folder / "openai" / "deep.json"
+    path.write_bytes(path.read_bytes().replace(b'"deep"', b"[" * 300 + b"]" * 300))
+    assert shelf.ask(chat("Hi")) == "plain"
+    assert "nested too deep" in shelf.library.problems["openai/deep.json"]
+
+
 def test_a_miss_names_what_was_left_out(shelf: Shelf) -> None:
     shelf.put("broken", chat("Hi"), match="fuzzy")
     why = shelf.library.explain(Query("openai", "chat.completions", orjson.dumps(chat("Hi"))))
