@@ -330,10 +330,10 @@ def test_a_request_nested_without_end_matches_nothing_and_breaks_nothing(depth: 
 
 
 def test_a_recording_nested_without_end_is_left_out(shelf: Shelf) -> None:
-    shelf.put("deep", chat("Hi", x="deep"))
+    shelf.put("deep", chat("Hi", x="nested"))
     shelf.put("plain", chat("Hi"))
     path = shelf.folder / "openai" / "deep.json"
-    path.write_bytes(path.read_bytes().replace(b'"deep"', b"[" * 300 + b"]" * 300))
+    path.write_bytes(path.read_bytes().replace(b'"nested"', b"[" * 300 + b"]" * 300))
     assert shelf.ask(chat("Hi")) == "plain"
     assert "nested too deep" in shelf.library.problems["openai/deep.json"]
 
