@@ -149,7 +149,10 @@ class Document:
                 raise self.wrong(plain, ascii(value), f"whole characters; half of one goes to {encoded}") from None
         if isinstance(value, (dict, list)):
             # Written by hand as JSON for legibility; the bytes then are the compact ones.
-            return orjson.dumps(value)
+            try:
+                return orjson.dumps(value)
+            except orjson.JSONEncodeError:
+                raise self.complain(plain, f"{self.key(plain)} is nested too deep; write it as text") from None
         raise self.wrong(plain, value, "text or JSON")
 
 

@@ -86,6 +86,15 @@ def test_bodies_of_every_form(response: dict[str, Any], chunks: list[tuple[float
     assert parse(document_of(exchange)) == exchange
 
 
+@pytest.mark.parametrize("depth", [300, 900])
+def test_a_body_nested_without_end_is_named(depth: int) -> None:
+    body: list[Any] = []
+    for _ in range(depth):
+        body = [body]
+    with pytest.raises(FixtureError, match=r"response\.body is nested too deep"):
+        parse(document(response={"status": 200, "body": body}))
+
+
 def test_a_connection_that_broke_needs_no_response() -> None:
     exchange = parse(document(response=None, error="connection_reset"))
     assert (exchange.response, exchange.error) == (None, "connection_reset")
