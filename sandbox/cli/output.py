@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -13,6 +14,8 @@ Colour = Literal["plain", "bold", "dim", "red", "green", "yellow", "blue", "cyan
 _CODES: dict[Colour, str] = {
     "plain": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36",
 }  # fmt: skip
+
+_STEERING = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
 class Stream:
@@ -29,10 +32,13 @@ class Stream:
         return f"\x1b[{code}m{text}\x1b[0m" if self.styled and code and text else text
 
     def write(self, text: str) -> None:
+        """A terminal gets no control characters but line ends, tabs and colours: text of others could steer it."""
+        if self.terminal and not text.isprintable():
+            text = _STEERING.sub("�", text.replace("\r\n", "\n"))
         self.file.write(text)
 
     def line(self, text: str = "", colour: Colour = "plain") -> None:
-        self.file.write(self.paint(text, colour) + "\n")
+        self.write(self.paint(text, colour) + "\n")
 
     def flush(self) -> None:
         self.file.flush()

@@ -29,6 +29,28 @@ def test_colour_only_for_a_terminal_that_wants_it(file: io.StringIO, environ: di
     assert ("\x1b[" in Stream(file, environ).paint("text", "red")) is styled
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\nc", "a\tb\nc"),
+        ("a\r\nb", "a\nb"),
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        ("\x1b[2J\x1b]0;title\x07", "�[2J�]0;title�"),
+        ("\x1b]52;c;cHduZWQ=\x1b\\", "�]52;c;cHduZWQ=�\\"),
+        ("a\rb\x08c\x7fd\x9b2Je\x00", "a�b�c�d�2Je�"),
+        ("日本語 é 👍", "日本語 é 👍"),
+    ],
+)
+def test_what_would_steer_a_terminal_does_not_reach_it(text: str, shown: str) -> None:
+    terminal, piped = Terminal(), io.StringIO()
+    for file in (terminal, piped):
+        Stream(file, {"TERM": "xterm"}).line(text)
+        Stream(file, {"TERM": "xterm"}).write(text)
+    assert terminal.getvalue() == f"{shown}\n{shown}"
+    # A program gets it as it is.
+    assert piped.getvalue() == f"{text}\n{text}"
+
+
 def test_json_is_one_line_for_a_program_and_spread_out_for_a_person() -> None:
     piped, shown = io.StringIO(), Terminal()
     for file in (piped, shown):
