@@ -6,11 +6,15 @@ Nothing is decoded and nothing is lost: the frames and the rest, joined, are the
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from struct import Struct
 from typing import Final, Protocol
 from zlib import crc32
 
 EVENT_STREAM: Final = "application/vnd.amazon.eventstream"
+
+MAX_KEPT: Final = 32 << 20
+"""Bytes that one frame may have before it is handed on unfinished."""
 
 _BLANK_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _STRUCTURE: Final = re.compile(rb'["\\{}\[\]]')
@@ -58,8 +62,10 @@ def damaged(frame: bytes, content_type: str) -> bytes:
 
 
 def _damaged_message(frame: bytes) -> bytes:
-    """A whole event-stream frame again, checksums and all, around half of the payload."""
-    total, headers = _PRELUDE.unpack_from(frame)
+    """A whole event-stream frame again, checksums and all, around half of the payload; half of what is none."""
+    total, headers = _PRELUDE.unpack_from(frame) if len(frame) >= _OVERHEAD else (0, 0)
+    if total != len(frame) or headers > total - _OVERHEAD:
+        return frame[: len(frame) // 2]
     payload = frame[12 + headers : total - 4]
     kept = payload[: len(payload) // 2]
     prelude = _PRELUDE.pack(_OVERHEAD + headers + len(kept), headers)
@@ -67,70 +73,82 @@ def _damaged_message(frame: bytes) -> bytes:
     return message + _WORD.pack(crc32(message))
 
 
-class _Separated:
+class _Kept:
+    """What waits for the rest of its frame. Looked at once, and copied when it is whole: it may come in many reads."""
+
+    __slots__ = ("_kept", "_scanned")
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._scanned = 0
+        """How much of it holds no end of a frame."""
+
+    def rest(self) -> bytes:
+        return bytes(self._kept)
+
+    def _cut(self, ends: list[int], scanned: int) -> list[bytes]:
+        """The frames that end at these places; `scanned` counts from the last of them, or from the beginning."""
+        frames = [bytes(self._kept[begin:end]) for begin, end in pairwise([0, *ends])]
+        if ends:
+            del self._kept[: ends[-1]]
+        self._scanned = scanned
+        if len(self._kept) > MAX_KEPT:
+            # Longer than anything that the reader above takes, who is to say so.
+            frames.append(bytes(self._kept))
+            self._kept.clear()
+            self._scanned = 0
+        return frames
+
+
+class _Separated(_Kept):
     """Events that end with a separator: lines, or blank lines."""
 
-    __slots__ = ("_kept", "_separator")
+    __slots__ = ("_separator",)
 
     def __init__(self, separator: re.Pattern[bytes]) -> None:
+        super().__init__()
         self._separator = separator
-        self._kept = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        data = self._kept + data
-        frames, begin = [], 0
-        for match in self._separator.finditer(data):
-            frames.append(data[begin : match.end()])
-            begin = match.end()
-        self._kept = data[begin:]
-        return frames
-
-    def rest(self) -> bytes:
-        return self._kept
+        self._kept += data
+        ends = [match.end() for match in self._separator.finditer(self._kept, self._scanned)]
+        # A separator of up to four bytes may have begun.
+        return self._cut(ends, max(0, len(self._kept) - (ends[-1] if ends else 0) - 3))
 
 
-class _Prefixed:
+class _Prefixed(_Kept):
     """Event-stream messages, which say their length first."""
 
-    __slots__ = ("_kept",)
-
-    def __init__(self) -> None:
-        self._kept = b""
+    __slots__ = ()
 
     def feed(self, data: bytes) -> list[bytes]:
-        data = self._kept + data
-        frames, begin = [], 0
-        while len(data) - begin >= 4:
-            end = begin + max(_WORD.unpack_from(data, begin)[0], _OVERHEAD)
-            if end > len(data):
+        self._kept += data
+        ends, begin = [], 0
+        while len(self._kept) - begin >= 4:
+            begin += max(_WORD.unpack_from(self._kept, begin)[0], _OVERHEAD)
+            if begin > len(self._kept):
                 break
-            frames.append(data[begin:end])
-            begin = end
-        self._kept = data[begin:]
-        return frames
-
-    def rest(self) -> bytes:
-        return self._kept
+            ends.append(begin)
+        return self._cut(ends, 0)
 
 
-class _Elements:
+class _Elements(_Kept):
     """The elements of one JSON array; the brackets and commas around them go with the element that follows."""
 
-    __slots__ = ("_depth", "_kept", "_quoted", "_scanned")
+    __slots__ = ("_depth", "_quoted")
 
     def __init__(self) -> None:
-        self._kept = b""
-        self._scanned = 0
+        super().__init__()
         self._depth = 0
         self._quoted = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        data = self._kept + data
-        frames, begin, position = [], 0, self._scanned
-        while match := _STRUCTURE.search(data, position):
+        self._kept += data
+        ends, position = [], self._scanned
+        while match := _STRUCTURE.search(self._kept, position):
             mark, position = match[0], match.end()
             if mark == b"\\":
-                if position == len(data):
+                if position == len(self._kept):
                     position -= 1  # what it escapes has not come yet
                     break
                 position += 1
@@ -139,12 +157,7 @@ class _Elements:
             elif not self._quoted:
                 self._depth += 1 if mark in b"[{" else -1
                 if self._depth == 1 and mark in b"]}":
-                    frames.append(data[begin:position])
-                    begin = position
+                    ends.append(position)
         else:
-            position = len(data)
-        self._kept, self._scanned = data[begin:], position - begin
-        return frames
-
-    def rest(self) -> bytes:
-        return self._kept
+            position = len(self._kept)
+        return self._cut(ends, position - (ends[-1] if ends else 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from struct import pack
 from zlib import crc32
@@ -12,6 +13,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.transports import frames as frames_module
 from providers.transports.frames import EVENT_STREAM, damaged, splitter
 
 
@@ -73,3 +75,38 @@ def test_a_damaged_message_has_right_checksums_around_broken_json() -> None:
     (event,) = list(buffer)
     assert event.payload == b'{"text":'
     assert event.headers[":event-type"] == "chunk"
+
+
+@given(
+    frame=st.binary(max_size=40)
+    | st.binary(min_size=12, max_size=30).map(lambda rest: pack(">I", 4 + len(rest)) + rest)
+)
+def test_what_is_no_message_is_damaged_too(frame: bytes) -> None:
+    bad = damaged(frame, EVENT_STREAM)
+    assert len(bad) <= len(frame)
+    assert bad != frame or not frame
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_a_frame_that_comes_in_many_reads_is_looked_at_once(kind: str) -> None:
+    reads = 4000
+    first = pack(">I", 1 << 30) if kind == EVENT_STREAM else b'[{"a":"' if kind == "application/json" else b"data: "
+    frames = splitter(kind)
+    frames.feed(first)
+    piece = b"x" * 1000
+    began = time.process_time()
+    for _ in range(reads):
+        assert frames.feed(piece) == []
+    # A hundredth of it; several seconds where each read looks through, or copies, all before it.
+    assert time.process_time() - began < 1.0
+    assert len(frames.rest()) == len(first) + reads * len(piece)
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_a_frame_without_end_is_handed_on_and_not_collected(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames_module, "MAX_KEPT", 100)
+    first = pack(">I", 1 << 30) if kind == EVENT_STREAM else b'[{"a":"' if kind == "application/json" else b"data: "
+    frames = splitter(kind)
+    assert frames.feed(first + b"x" * 50) == []
+    assert frames.feed(b"x" * 50) == [first + b"x" * 100]
+    assert frames.rest() == b""
