@@ -18,10 +18,14 @@ from sandbox.cache.base import CacheUnavailable
 from sandbox.cli.exits import Exit
 from sandbox.cli.output import Colour
 from sandbox.cli.session import Session
+from sandbox.core.figures import dollars
+from sandbox.costs.base import whose
 from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
-    from sandbox.settings import Loaded
+    from decimal import Decimal
+
+    from sandbox.settings import Loaded, Settings
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -104,9 +108,16 @@ def _settings(loaded: Loaded) -> Iterator[Check]:
     else:
         needed = settings.mode in ("live", "record")
         yield Check("keys", "warn" if needed else "ok", f"none{'' if needed else f'; {settings.mode} mode needs none'}")
+    yield Check("budgets", "ok", _budgets(settings))
     for folder in (file.parent, settings.data_dir):
         problem = _unwritable(folder)
         yield Check("folder", "fail" if problem else "ok", f"{folder}{f': {problem}' if problem else ''}")
+
+
+def _budgets(settings: Settings) -> str:
+    limits: dict[str | None, Decimal | None] = {None: settings.budget_limit, **settings.budgets.tenants}
+    told = [f"{whose(tenant)} {dollars(limit)}" for tenant, limit in limits.items() if limit is not None]
+    return f"{', '.join(told)} a month" if told else "no budget is set"
 
 
 def _unwritable(folder: Path) -> str | None:

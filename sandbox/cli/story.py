@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sandbox.gateway.gateway import Gateway
     from sandbox.runtime import Runtime
 
+_PASSED_OVER = {"budget": "over budget"}
 _MARKS: dict[str, tuple[str, Colour]] = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
 
 
@@ -126,7 +127,7 @@ def attempt_outcome(record: AttemptRecord, *, simulated: bool) -> str:
     if record.outcome == "ok":
         return f"answered in {duration_ms(record.latency_ms)}{retry}"
     if record.outcome == "skipped":
-        return f"passed over: {record.error_type}"
+        return f"passed over: {_PASSED_OVER.get(record.error_type or '', record.error_type)}"
     status = f"{record.status} " if record.status else ""
     billed = f", wasted {dollars(record.cost_usd, simulated=simulated)}" if record.cost_usd else ""
     return f"{status}{record.error_type} after {duration_ms(record.latency_ms)}{retry}{billed}"

@@ -29,7 +29,7 @@ def dollars(value: Decimal | None, *, simulated: bool = False, signed: bool = Fa
 
 
 def duration_ms(milliseconds: float) -> str:
-    """`0.4 ms`, `812 ms`, `12.3 s`, `4 min 05 s`."""
+    """`0.4 ms`, `812 ms`, `12.3 s`, `4 min 05 s`, `19 days`."""
     if milliseconds < 9.95:
         return f"{milliseconds:.1f} ms"
     if milliseconds < 9_999.5:
@@ -37,6 +37,8 @@ def duration_ms(milliseconds: float) -> str:
     seconds = milliseconds / 1000
     if seconds < 99.95:
         return f"{seconds:.1f} s"
+    if seconds >= 2 * 86_400:
+        return f"{seconds / 86_400:.0f} days"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
 

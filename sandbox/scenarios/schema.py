@@ -137,7 +137,7 @@ class BudgetPart(Part):
     """What may be spent in a calendar month; a run begins with one."""
 
     tenant: Name | None = Field(None, description="For this tenant alone; all together where it is left out.")
-    limit: Annotated[float, BeforeValidator(number), Field(ge=0, le=9_000_000)] = Field(description="USD.")
+    limit: Annotated[float, Field(ge=0, le=9_000_000), BeforeValidator(number)] = Field(description="USD.")
     thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.75, 0.9, 1.0), description="Shares of the limit at which somebody is told."
     )

@@ -10,6 +10,7 @@ import copy
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from sandbox.settings.sources import lines_of, parse_toml, read_text
 
 _HEADER = re.compile(r"\s*\[")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_VALUE = re.compile(r"([^=]*=\s*)(?:[^#\s][^#]*?)(\s*(?:#.*)?)")
 
 
 def put(path: Path, key: tuple[str, ...], value: str | None) -> bool:
@@ -63,21 +63,20 @@ def _changed(path: Path, data: dict[str, Any], key: tuple[str, ...], value: Any)
 
 def _edits(text: str, key: tuple[str, ...], value: str | None) -> Iterator[str]:
     """Texts that may say it, the least surprising first."""
-    lines = text.splitlines(keepends=True)
+    lines = [line for line in re.split(r"(?<=\n)", text) if line]
     newline = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
-    known = lines_of(text)
-    entry = "" if value is None else f"{_quoted(key[-1])} = {value}{newline}"
-    there = known.get(".".join(key))
-    if there is not None:
-        old = lines[there - 1]
-        match = _VALUE.fullmatch(old.rstrip("\r\n"))
-        new = f"{match[1]}{value}{match[2]}{newline}" if match and value is not None else entry
-        yield "".join([*lines[: there - 1], new, *lines[there:]])
+    spellings = "|".join(re.escape(one) for one in (key[-1], _quoted(key[-1]), f"'{key[-1]}'", f'"{key[-1]}"'))
+    there = re.compile(rf"(\s*(?:[^=#]*\.\s*)?(?:{spellings})\s*=\s*)[^#\s][^#]*?(\s*(?:#.*)?)", re.DOTALL)
+    for number, line in enumerate(lines):
+        if match := there.fullmatch(line):
+            new = "" if value is None else f"{match[1]}{value}{match[2]}"
+            yield "".join([*lines[:number], new, *lines[number + 1 :]])
     if value is None:
         return
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += newline
-    table = known.get(".".join(key[:-1]))
+    entry = f"{_quoted(key[-1])} = {value}{newline}"
+    table = lines_of(text).get(".".join(key[:-1]))
     if len(key) == 1:
         at = next((n for n, line in enumerate(lines) if _HEADER.match(line)), len(lines))
         while at and at < len(lines) and lines[at - 1].lstrip()[:1] in ("", "#"):
@@ -113,5 +112,6 @@ def _write(path: Path, text: str) -> None:
             file.write(text)
         part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise ConfigError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None

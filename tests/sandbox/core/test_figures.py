@@ -52,6 +52,8 @@ def test_money_is_never_rounded_to_nothing(value: Decimal) -> None:
         (9999.4, "9999 ms"),
         (12_345, "12.3 s"),
         (245_000, "4 min 05 s"),
+        (86_400_000, "1440 min 00 s"),
+        (1_641_600_000, "19 days"),
     ],
 )
 def test_durations(milliseconds: float, text: str) -> None:

@@ -129,6 +129,20 @@ def test_nested_keys_lists_and_one_word_sections_from_the_environment(place: Pla
     assert loaded.origin("cache.ttl").where == "SANDBOX_CACHE__TTL"
 
 
+def test_budgets_by_tenant(place: Place) -> None:
+    place.config.write_text("[budgets]\nthresholds = [0.5, 1]\n[budgets.tenants]\nacme = 5.10\n'a.b' = '0.3'\n")
+    budgets = place.load().settings.budgets
+    assert budgets.tenants == {"acme": Decimal("5.1"), "a.b": Decimal("0.3")}
+    assert budgets.thresholds == [Decimal("0.5"), Decimal(1)]
+    variables = {"SANDBOX_BUDGETS__TENANTS": "acme = 7, x=y=2", "SANDBOX_BUDGETS__THRESHOLDS": "0.8,0.9"}
+    loaded = place.load(variables)
+    assert loaded.settings.budgets.tenants == {"acme": 7, "x=y": 2}
+    assert loaded.settings.budgets.thresholds == [Decimal("0.8"), Decimal("0.9")]
+    assert loaded.origin("budgets.tenants").where == "SANDBOX_BUDGETS__TENANTS"
+    for wrong in ("acme", "=5", "acme=much"):
+        assert "budgets.tenants" in place.error({"SANDBOX_BUDGETS__TENANTS": wrong})
+
+
 def test_own_names_win_over_shared_ones_and_empty_means_unset(place: Place) -> None:
     loaded = place.load({"BUDGET_LIMIT": "5", "SANDBOX_BUDGET_LIMIT": "7", "OPENAI_API_KEY": "", "SANDBOX_MODE": ""})
     assert loaded.settings.budget_limit == 7
@@ -251,6 +265,13 @@ def test_loading_leaves_the_environment_as_it_was(place: Place, monkeypatch: pyt
         ("[retry]\nretries = 1.5", 2, "retry.retries is 1.5"),
         ("deadline = inf", 1, "deadline is inf"),
         ("[providers.openai]\napi_key = 17", 2, "providers.openai.api_key has a wrong value"),
+        ("budget_limit = -1", 1, "budget_limit is -1: a budget is from 0 to 9,000,000 USD a month"),
+        ("budget_limit = 1e300", 1, "budget_limit is 1e+300: a budget is from 0 to 9,000,000 USD a month"),
+        ("[budgets.tenants]\nzen = 1\n'a.b' = -5", 1, "budgets.tenants.a.b is -5: a budget is from 0 to 9,000,000"),
+        ("[budgets.tenants]\nacme = true", 1, "budgets.tenants.acme is True: a number is expected"),
+        ("[budgets]\ntenants = 5", 2, "budgets.tenants is 5: write NAME = NUMBER for each"),
+        ("[budgets]\nthresholds = [75]", 2, "a threshold is a share of the limit above 0 up to 1, such as 0.75"),
+        ("[budgets]\nlimit = 5", 2, "there is no setting 'budgets.limit'"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_its_line(place: Place, toml: str, line: int, says: str) -> None:
