@@ -13,11 +13,12 @@ _KEY_SHAPES = r"""
     | \bgsk_[A-Za-z0-9]{8,}                                  # Groq
     | \bAIza[A-Za-z0-9_\-]{10,}                              # Google
     | \b(?:AKIA|ASIA)[A-Z0-9]{12,}                           # AWS access key ids
+    | \b(?:ABSK|bedrock-api-key-)[A-Za-z0-9+/=]{20,}         # Amazon Bedrock
     | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*   # JWT
 """
 # What stands where a credential usually does; in an answer about programming it may be a variable's name.
 _CONTEXTS = r"""
-    | (?<=Bearer\s)[A-Za-z0-9._\-]{6,}
+    | (?<=Bearer\s)[A-Za-z0-9._~+/=\-]{6,}
     | (?<=Signature=)[0-9a-fA-F]{16,}                        # SigV4
     | (?<=Credential=)[^,\s&]{8,}
     | (?i:(?<=api-key:\s)|(?<=api_key=)|(?<=apikey=)|(?<=[?&]key=))[A-Za-z0-9._\-]{6,}

@@ -59,6 +59,21 @@ def test_an_error_masks_what_looks_like_a_key_at_once() -> None:
     assert (error.code, error.error_type, error.request_id) == (MASK, f"bad {MASK}", MASK)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "ABSKQmVkcm9ja0FQSUtleS1hYmNkLWF0LTEyMzQ1Njc4OTAxMjpz+k/Q==",
+        "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29tLz9BY3Rpb249Q2Fs+bA/==",
+    ],
+)
+def test_keys_of_bedrock_are_known_by_their_shape(key: str) -> None:
+    assert redact(f"the key {key} is no good") == f"the key {MASK} is no good"
+
+
+def test_a_bearer_token_is_masked_to_its_end() -> None:
+    assert redact("authorization: Bearer abc+def/ghi~jkl==, and so on") == f"authorization: Bearer {MASK}, and so on"
+
+
 def test_what_is_no_text_stays() -> None:
     error = ProviderError("no", code=1302).redacted(["secret"])  # type: ignore[arg-type]
     assert error.code == 1302
