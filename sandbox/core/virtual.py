@@ -57,10 +57,9 @@ class _Timer(asyncio.TimerHandle):
     _when: float
     _order: int
 
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, _Timer):
-            return NotImplemented
-        return (self._when, self._order) < (other._when, other._order)
+    def __lt__(self, other: _Timer) -> bool:  # type: ignore[override]  # this loop has no others
+        when, its = self._when, other._when
+        return when < its or (when == its and self._order < other._order)
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):

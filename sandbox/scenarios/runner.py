@@ -9,7 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from providers import factory
 from providers.clock import SYSTEM_CLOCK, sequential_ids
@@ -17,6 +17,7 @@ from providers.errors import InputError, ProviderError
 from providers.pricing import Catalogue, catalogue
 from providers.types import GenerationRequest
 from sandbox.core.bus import Bus, Observer
+from sandbox.core.events import Event
 from sandbox.core.trace import encode, header
 from sandbox.core.virtual import EPOCH_US, VirtualClock, VirtualTimeLoop
 from sandbox.costs.base import Budget
@@ -41,6 +42,8 @@ from sandbox.scenarios.words import filled
 Fidelity = Literal["provider", "wire"]
 """How true the providers are: `provider` says what would come of an attempt, `wire` lets the vendor's own class find it
 out from bytes."""
+HELD: Final = 500
+"""Lines of a trace that are hashed and written at a time."""
 Pace = Callable[[int, int], None]
 """Called before time moves on, with now and then in microseconds; takes its own time, in which nothing happens."""
 
@@ -149,7 +152,7 @@ class Lab:
             lines.write(head)
             # The tally first, so that whoever looks at an event finds it counted.
             self.bus.subscribe(self.tally.see)
-            self.bus.subscribe(lambda event: lines.write(encode(event)))
+            self.bus.subscribe(lines.take)
             for observer in self.observers:
                 self.bus.subscribe(observer)
             await self._traffic(loop, clock, gateways)
@@ -318,6 +321,7 @@ class _Lines:
 
     def __init__(self, path: Path | None, digest: Any) -> None:
         self._digest = digest
+        self._held: list[bytes] = []
         self._file = None
         if path is not None:
             try:
@@ -325,8 +329,19 @@ class _Lines:
             except OSError as error:
                 raise InputError(f"cannot write the trace to {path}: {error.strerror}") from None
 
+    def take(self, event: Event) -> None:
+        self.write(encode(event))
+
     def write(self, line: bytes) -> None:
-        data = line + b"\n"
+        held = self._held
+        held.append(line)
+        if len(held) >= HELD:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._held.append(b"")
+        data = b"\n".join(self._held)
+        self._held.clear()
         self._digest.update(data)
         if self._file is not None:
             self._file.write(data)
@@ -335,5 +350,6 @@ class _Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._flush()
         if self._file is not None:
             self._file.close()

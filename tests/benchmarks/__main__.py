@@ -1,7 +1,6 @@
 """Measures this program beside its floors in one run.
 
-    python -m tests.benchmarks [engine] [parts] [scale] [wiretap] [start] [lab] [--full]
-
+    python -m tests.benchmarks [engine] [parts] [scale] [scenarios] [wiretap] [start] [lab] [--full]
 
 Ratios carry over between machines, absolute times only orient. Figures of peers were measured elsewhere.
 """
@@ -14,7 +13,7 @@ import sys
 from tests.benchmarks.report import Row, table
 from tests.benchmarks.upstream import pin
 
-GROUPS = ("engine", "parts", "scale", "wiretap", "start", "lab")
+GROUPS = ("engine", "parts", "scale", "scenarios", "wiretap", "start", "lab")
 
 
 def main(arguments: list[str]) -> int:
@@ -47,6 +46,10 @@ def _measure(group: str, full: bool) -> list[Row]:
 
         rows = asyncio.run(scale.measure(requests=1_000_000 if full else 100_000))
         return rows + (asyncio.run(scale._reports(10_000_000)) if full else [])
+    if group == "scenarios":
+        from tests.benchmarks import scenarios
+
+        return scenarios.measure(requests=1_000_000 if full else 100_000)
     if group == "wiretap":
         from tests.benchmarks import wiretap
 

@@ -92,16 +92,16 @@ async def _memory(requests: int) -> Row:
             if number == 10_000:
                 await store.flush()
                 gc.collect()
-                early = _resident_mb()
+                early = resident_mb()
         await store.flush()
         gc.collect()
-        grown = _resident_mb() - early
+        grown = resident_mb() - early
         await gateway.close()
         await store.close()
     return bound_row(f"memory growth from 10,000 to {requests:,} requests", max(0.0, grown), 10.0, "MB")
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 2**20
