@@ -14,17 +14,9 @@ import orjson
 from providers import errors as e
 from providers.dialects.base import WireError
 from providers.dialects.decoding import json_or_text
+from providers.dialects.error_forms import ErrorForm, error_headers, form_of, message_of, status_of
 from providers.dialects.eventstream import Frame, write_frame
-from providers.dialects.vendor_errors import (
-    ErrorClass,
-    ErrorFacts,
-    ErrorForm,
-    classify,
-    embedded_error,
-    error_headers,
-    form_of,
-    status_of,
-)
+from providers.dialects.vendor_errors import ErrorClass, embedded_error
 
 _STREAMED: Final = frozenset({"converse-stream", "invoke-with-response-stream"})
 
@@ -140,10 +132,7 @@ def encode_error(error: e.ProviderError) -> WireError:
 def _exception(error: e.ProviderError) -> tuple[str, int, dict[str, Any]]:
     """Name, status and body of the exception that says the same."""
     form = form_of(error, _FORMS)
-    status, message = status_of(error, form), error.message
-    if isinstance(error, e.ContextLengthError) and classify(400, ErrorFacts(message)) is not e.ContextLengthError:
-        # Clients know this error by its text alone.
-        message = f"Input is too long for requested model: {message}"
+    status, message = status_of(error, form), message_of(error, "Input is too long for requested model")
     if form.code is not None:
         return form.type, status, {"message": message, "code": form.code}
     return form.type if status == form.status else _TYPE_OF_STATUS.get(status, form.type), status, {"message": message}

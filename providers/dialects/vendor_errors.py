@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any, Final
 
 import orjson
@@ -376,38 +375,3 @@ def _dumped(value: object) -> str:
         return orjson.dumps(value).decode()[:500]
     except TypeError:
         return ""
-
-
-# --- writing --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorForm:
-    """How one format writes one class of error."""
-
-    status: int
-    type: str
-    code: str | None = None
-
-
-def form_of(error: ProviderError, forms: Mapping[ErrorClass, ErrorForm]) -> ErrorForm:
-    """The form of the error's class, or of the nearest class above it."""
-    return next(forms[cls] for cls in type(error).__mro__ if cls in forms)
-
-
-def status_of(error: ProviderError, form: ErrorForm) -> int:
-    """The error's own status where it means the same class (a 500 stays a 500), else the form's."""
-    own = error.status
-    if own is not None and 400 <= own <= 599 and by_status(own) is by_status(form.status):
-        return own
-    return form.status
-
-
-def error_headers(error: ProviderError) -> dict[str, str]:
-    """JSON, and Retry-After in whole seconds and in milliseconds, as Azure sends both."""
-    headers = {"content-type": "application/json"}
-    wanted = error.retry_after
-    if wanted is not None and 0 <= wanted < float("inf"):
-        headers["retry-after"] = str(ceil(wanted))
-        headers["retry-after-ms"] = str(ceil(wanted * 1000))
-    return headers

@@ -8,15 +8,8 @@ import orjson
 
 from providers import errors as e
 from providers.dialects.base import WireError
-from providers.dialects.vendor_errors import (
-    ErrorClass,
-    ErrorFacts,
-    ErrorForm,
-    classify,
-    error_headers,
-    form_of,
-    status_of,
-)
+from providers.dialects.error_forms import ErrorForm, error_headers, form_of, message_of, status_of
+from providers.dialects.vendor_errors import ErrorClass
 
 # Anthropic has types only; a code is added where no type says what happened.
 _FORMS: Final[dict[ErrorClass, ErrorForm]] = {
@@ -44,11 +37,7 @@ _TYPE_OF_STATUS: Final = {413: "request_too_large", 500: "api_error", 503: "api_
 def error_body(error: e.ProviderError, status: int | None = None) -> dict[str, Any]:
     """The body; `status` is the one it goes out with, None in a stream."""
     form = form_of(error, _FORMS)
-    message = error.message
-    if isinstance(error, e.ContextLengthError) and classify(400, ErrorFacts(message)) is not e.ContextLengthError:
-        # Clients know this error by its text alone.
-        message = f"prompt is too long: {message}"
-    inner: dict[str, Any] = {"type": form.type, "message": message}
+    inner: dict[str, Any] = {"type": form.type, "message": message_of(error, "prompt is too long")}
     if form.code is not None:
         inner["code"] = form.code
     elif status is not None and status != form.status:

@@ -12,14 +12,8 @@ import orjson
 
 from providers import errors as e
 from providers.dialects.base import WireError
-from providers.dialects.vendor_errors import (
-    ErrorClass,
-    ErrorFacts,
-    ErrorForm,
-    classify,
-    form_of,
-    status_of,
-)
+from providers.dialects.error_forms import ErrorForm, form_of, message_of, status_of
+from providers.dialects.vendor_errors import ErrorClass
 
 _FORMS: Final[dict[ErrorClass, ErrorForm]] = {
     e.RateLimitError: ErrorForm(429, "RESOURCE_EXHAUSTED"),
@@ -47,10 +41,7 @@ _WORDS: Final = {409: "ABORTED", 500: "INTERNAL", 504: "DEADLINE_EXCEEDED"}
 def error_body(error: e.ProviderError) -> dict[str, Any]:
     form = form_of(error, _FORMS)
     status = status_of(error, form)
-    message = error.message
-    if isinstance(error, e.ContextLengthError) and classify(400, ErrorFacts(message)) is not e.ContextLengthError:
-        # Clients know this error by its text alone.
-        message = f"The input token count exceeds the maximum number of tokens allowed: {message}"
+    message = message_of(error, "The input token count exceeds the maximum number of tokens allowed")
     details: list[dict[str, Any]] = []
     if form.code is not None:
         details.append(

@@ -8,7 +8,8 @@ import orjson
 
 from providers import errors as e
 from providers.dialects.base import WireError
-from providers.dialects.vendor_errors import ErrorClass, ErrorForm, error_headers, form_of, status_of
+from providers.dialects.error_forms import ErrorForm, error_headers, form_of, status_of
+from providers.dialects.vendor_errors import ErrorClass
 
 _FORMS: Final[dict[ErrorClass, ErrorForm]] = {
     e.RateLimitError: ErrorForm(429, "requests", "rate_limit_exceeded"),
