@@ -16,7 +16,9 @@ from providers.types import TextDelta
 FOREVER: Final = 86_400.0
 """Seconds of a silence that only the caller's own limit ends. Finite, so that virtual time has an end to move to."""
 BYTES_PER_TOKEN: Final = 4
-"""To pace a whole answer whose token count the bytes do not tell."""
+"""To count where nothing tells how many tokens there are."""
+LONGEST_TOKEN: Final = 16
+"""Characters of a text that counts as one token; some vendors send sentences at a time."""
 TRICKLE_STEP: Final = 0.1
 """Seconds between two pieces of a trickle."""
 
@@ -41,7 +43,7 @@ class Body:
     """`until` came to where the fault is; a stream may end before."""
 
     async def frames(self) -> AsyncGenerator[tuple[bytes, int]]:
-        """The stream event by event, each as it came and with the number of texts that it completes."""
+        """The stream event by event, each as it came and with the number of tokens that it completes."""
         decoder: Decoder | None = self.decoder()
         frames = splitter(self.content_type)
         async for chunk in self.response.chunks():
@@ -49,7 +51,7 @@ class Body:
                 tokens = 0
                 if decoder is not None:
                     try:
-                        tokens = sum(isinstance(event, TextDelta) and event.text != "" for event in decoder.feed(frame))
+                        tokens = sum(_tokens(event) for event in decoder.feed(frame))
                     except ProviderError:
                         # What the upstream got wrong is for the reader above to find.
                         decoder = None
@@ -58,7 +60,7 @@ class Body:
             yield rest, 0
 
     async def until(self, fault: Fault) -> AsyncGenerator[bytes]:
-        """The stream up to `after_tokens` texts. What comes next, be it more text or the end, meets the fault."""
+        """The stream up to `after_tokens` tokens. What comes next, be it more text or the end, meets the fault."""
         passed = 0
         async for frame, tokens in self.frames():
             if passed >= fault.after_tokens and not is_blank(frame):
@@ -66,6 +68,12 @@ class Body:
                 return
             passed += tokens
             yield frame
+
+
+def _tokens(event: object) -> int:
+    """About how many tokens of text an event brings."""
+    length = len(event.text) if isinstance(event, TextDelta) else 0
+    return -(-length // BYTES_PER_TOKEN) if length > LONGEST_TOKEN else min(length, 1)
 
 
 def broken(body: Body, fault: Fault, error_event: Callable[[bool], bytes]) -> AsyncIterator[bytes]:

@@ -281,6 +281,24 @@ def test_a_cut_lets_so_many_texts_through(name, count, split):
 
 
 @pytest.mark.parametrize("name", DIALECTS)
+def test_a_text_of_many_tokens_counts_as_many(name):
+    """Gemini sends dozens at once."""
+    sentences = ["0123456789" * 4] * 4
+
+    async def cut(rig: Rig) -> None:
+        texts, error = await rig.call(stream=True)
+        assert (texts, type(error)) == (sentences[:2], ConnectionFailedError)
+
+    async def slow(rig: Rig) -> None:
+        assert await rig.call(stream=True) == (sentences, None)
+        assert rig.clock.monotonic() == pytest.approx(0.5 + 40 / 10)
+
+    chunks = list(stream_bytes(dialect(name), sentences))
+    rigged(name, Fault("stream_cut", after_tokens=15), test=cut, chunks=chunks)
+    rigged(name, Fault("slow_stream", tokens_per_second=10), test=slow, chunks=chunks)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
 def test_a_cut_beyond_the_end_never_happens(name):
     async def test(rig: Rig) -> None:
         assert await rig.call(stream=True) == (PIECES, None)
