@@ -23,8 +23,6 @@ from sandbox.costs.base import whose
 from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from sandbox.settings import Loaded, Settings
 
 Status = Literal["ok", "warn", "fail"]
@@ -115,8 +113,8 @@ def _settings(loaded: Loaded) -> Iterator[Check]:
 
 
 def _budgets(settings: Settings) -> str:
-    limits: dict[str | None, Decimal | None] = {None: settings.budget_limit, **settings.budgets.tenants}
-    told = [f"{whose(tenant)} {dollars(limit)}" for tenant, limit in limits.items() if limit is not None]
+    limits = [(None, settings.budget_limit), *settings.budgets.tenants.items()]
+    told = [f"{whose(tenant)} {dollars(limit)}" for tenant, limit in limits if limit is not None]
     return f"{', '.join(told)} a month" if told else "no budget is set"
 
 

@@ -285,6 +285,8 @@ class SqliteBudgetStore:
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             if not self._is_made(connection):
+                # A step changes three pages, of which each goes into the log whole.
+                connection.execute("PRAGMA page_size = 1024")
                 connection.execute("PRAGMA journal_mode = WAL")
                 with transaction(connection):
                     # Looked at again under the lock: another process may have made it meanwhile.

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 
 from providers.attempts import RetryPolicy
@@ -16,6 +17,9 @@ from providers.clock import SYSTEM_CLOCK
 from providers.types import GenerationRequest, StreamFinished
 from providers.vendors.openai import OpenAIProvider
 from sandbox.cache.disk import DiskCacheStore
+from sandbox.costs.base import Budget
+from sandbox.costs.budgets import Budgets
+from sandbox.costs.sqlite import SqliteBudgetStore
 from sandbox.gateway.breaker import BreakerPolicy
 from sandbox.gateway.call import CallOptions
 from sandbox.gateway.gateway import Gateway
@@ -214,13 +218,32 @@ async def _without_network() -> list[Row]:
         async def mocked() -> None:
             assert (await mock.generate(question, no_cache)).text
 
-        seen = await timed_async({"mock": mocked, "hit": hit, "get": bare_get}, number=500)
+        ledger = SqliteBudgetStore(Path(folder) / "budgets.db", mode="mock", clock=SYSTEM_CLOCK)
+        budgets = Budgets(ledger, mode="mock", clock=SYSTEM_CLOCK, budgets=[Budget(None, Decimal(1_000_000))])
+        bounded = Gateway(Policy(), mode="mock", record=usage.record, budgets=budgets)
+        bounded.register("openai", OpenAIProvider(model=MODEL, mock_mode=True))
+
+        async def within_a_budget() -> None:
+            assert (await bounded.generate(question, no_cache)).text
+
+        calls = {"mock": mocked, "hit": hit, "get": bare_get, "budget": within_a_budget}
+        seen = await timed_async(calls, number=500)
+        await bounded.close()
+        await budgets.close()
         await mock.close()
         await cache.close()
         await usage.close()
         plain.close()
     return [
         bound_row("mock answer, no network", seen["mock"] / 1000, 0.1, "ms", "LiteLLM Router mock 3.0 ms"),
+        bound_row(
+            "mock answer within a budget, ledger on disk",
+            seen["budget"] / 1000,
+            0.4,
+            "ms",
+            floor=seen["mock"] / 1000,
+            floor_name="without one",
+        ),
         bound_row(
             "cache hit, 2 KB answer, through the gateway",
             seen["hit"] / 1000,
