@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from sandbox.core.events import (
 )
 from sandbox.gateway.policies import PRESETS
 from sandbox.scenarios.loader import Scenario, check
+from sandbox.scenarios.peers import PEERS
+from sandbox.scenarios.peers.resilience4j import HALF_OPEN_CALLS
 from sandbox.scenarios.runner import Lab, policy_of, run
 from sandbox.scenarios.source import parse
 
@@ -114,9 +117,37 @@ def scenarios(draw: Any) -> Scenario:
 @given(scenarios())
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_holds_of_every_run(scenario: Scenario) -> None:
-    seen: list[Event] = []
     policy = policy_of(scenario)
-    result = run(scenario, observers=[seen.append])
+    _holds(scenario, lambda id: policy.breaker_for(id).half_open_permits)
+
+
+@given(scenarios(), st.sampled_from(sorted(PEERS)))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_it_holds_with_the_breakers_of_others(scenario: Scenario, peer: str) -> None:
+    _holds(scenario, lambda id: HALF_OPEN_CALLS, preset=peer)
+
+
+@given(scenarios())
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_it_holds_on_the_wire(scenario: Scenario) -> None:
+    policy = policy_of(scenario)
+    _holds(scenario, lambda id: policy.breaker_for(id).half_open_permits, fidelity="wire")
+
+
+@given(scenarios(), st.sampled_from([1, 2, 5]), st.sampled_from(["local", "shared"]))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_it_holds_for_a_fleet(scenario: Scenario, replicas: int, breakers: str) -> None:
+    """With breakers of their own the replicas' states are many, so what one of them admits is not looked at."""
+    policy = policy_of(scenario)
+    permits = (lambda id: policy.breaker_for(id).half_open_permits) if breakers == "shared" or replicas == 1 else None
+    _holds(scenario, permits, replicas=replicas, breakers=breakers)
+
+
+def _holds(scenario: Scenario, permits: Callable[[str], int] | None, **options: Any) -> None:
+    """`permits`: the most probes at a time of a provider; None where no one breaker decides."""
+    seen: list[Event] = []
+    policy = policy_of(scenario, options.get("preset"))
+    result = run(scenario, observers=[seen.append], **options)
     assert result.cut == 0
     requests = Counter(e.request_id for e in seen if isinstance(e, RequestReceived))
     outcomes = [e for e in seen if isinstance(e, (RequestCompleted, RequestFailed, RequestCancelled))]
@@ -125,7 +156,8 @@ def test_what_holds_of_every_run(scenario: Scenario) -> None:
     assert (result.metrics["requests"], set(requests.values()) or {1}) == (len(requests), {1})
     _nobody_outlives_its_deadline(seen, policy)
     _attempts_are_bounded(seen, policy, len(policy.chain))
-    _open_breakers_admit_probes_alone(seen, policy)
+    if permits is not None:
+        _open_breakers_admit_probes_alone(seen, permits)
     _money_adds_up(outcomes, result)
 
 
@@ -158,7 +190,7 @@ def _attempts_are_bounded(seen: list[Event], policy: Any, candidates: int) -> No
         assert all(count <= min(candidates, policy.max_candidates) for count in asked.values())
 
 
-def _open_breakers_admit_probes_alone(seen: list[Event], policy: Any) -> None:
+def _open_breakers_admit_probes_alone(seen: list[Event], permits: Callable[[str], int]) -> None:
     state: dict[str, str] = {}
     until: dict[str, int] = {}
     probes: Counter[str] = Counter()
@@ -176,7 +208,7 @@ def _open_breakers_admit_probes_alone(seen: list[Event], policy: Any) -> None:
             assert now != "open"
             if now == "half_open":
                 probes[event.provider] += 1
-                assert probes[event.provider] <= policy.breaker_for(event.provider).half_open_permits
+                assert probes[event.provider] <= permits(event.provider)
         elif isinstance(event, (AttemptFailed, AttemptSucceeded)) and state.get(event.provider) == "half_open":
             probes[event.provider] = max(0, probes[event.provider] - 1)
 
