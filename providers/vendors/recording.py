@@ -195,7 +195,11 @@ class Recorder:
 
     async def flush(self) -> None:
         """Return when everything that has passed is on disk, or is known not to get there."""
-        await asyncio.gather(*map(asyncio.wrap_future, list(self._pending)), return_exceptions=True)
+        pending = list(self._pending)
+        await asyncio.gather(*map(asyncio.wrap_future, pending), return_exceptions=True)
+        for future in pending:
+            # Told already, but for those of a loop that stands still.
+            self._pending.pop(future, None)
 
     async def close(self) -> None:
         """Flush and end the thread; safe to call twice. What passes later starts a new one, so that nothing is lost."""

@@ -534,6 +534,27 @@ def test_one_recorder_serves_loop_after_loop(tmp_path: Path, monkeypatch: pytest
     assert watched.recorder._pending == {}
 
 
+def test_a_loop_that_stands_still_leaves_nothing_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(tmp_path)
+    gate = threading.Event()
+    monkeypatch.setattr("os.fsync", lambda _: gate.wait(30))
+
+    async def ask() -> None:
+        async with OpenAIProvider(simulation=Simulation(), recorder=watched.recorder) as provider:
+            await provider.generate("one")
+
+    loop = asyncio.new_event_loop()
+    try:
+        # It takes the news of the file, and never comes to tell it.
+        loop.run_until_complete(ask())
+        gate.set()
+        asyncio.run(watched.recorder.close())
+    finally:
+        loop.close()
+    assert len(watched.files()) == 1
+    assert watched.recorder._pending == {}
+
+
 async def test_an_observer_that_fails_disturbs_nobody(vendor: FakeVendor, tmp_path: Path) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError
