@@ -30,31 +30,56 @@ _NOT_FORWARDED: Final = frozenset({"host", "connection", "content-length", "expe
 _NOT_RETURNED: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "upgrade"})
 
 
-class Front(asyncio.Protocol):
+class Connections:
+    """The connections of one server that speak HTTP/2, or nothing yet."""
+
+    def __init__(self, url: Callable[[], str], max_body: int) -> None:
+        self.url = url
+        """Where the same server speaks HTTP/1."""
+        self.max_body = max_body
+        self.transports: set[asyncio.Transport] = set()
+        self._client: aiohttp.ClientSession | None = None
+
+    def front(self, http1: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        """A protocol for a new connection; those that turn out to speak HTTP/1 are handed over."""
+        return _Front(http1, self)
+
+    def client(self) -> aiohttp.ClientSession:
+        """Asks again over HTTP/1."""
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                auto_decompress=False,
+                skip_auto_headers=("accept-encoding", "user-agent", "content-type", "accept"),
+            )
+        return self._client
+
+    async def close(self) -> None:
+        for transport in list(self.transports):
+            transport.close()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+class _Front(asyncio.Protocol):
     """Waits for the first bytes of a connection, and hands it to who speaks its language."""
 
-    def __init__(
-        self,
-        http1: Callable[[], asyncio.Protocol],
-        url: Callable[[], str],
-        max_body: int,
-        transports: set[asyncio.Transport],
-    ) -> None:
-        """`transports` are the connections that do not speak HTTP/1, or do not speak yet."""
+    def __init__(self, http1: Callable[[], asyncio.Protocol], server: Connections) -> None:
         self._http1 = http1
-        self._url = url
-        self._max_body = max_body
-        self._transports = transports
+        self._server = server
         self._begun = b""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  a listening socket gives no other
         self._transport = transport
-        self._transports.add(transport)
+        self._server.transports.add(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transports.discard(self._transport)
+        self._server.transports.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._begun += data
@@ -62,9 +87,9 @@ class Front(asyncio.Protocol):
             return
         speaker: asyncio.Protocol
         if self._begun.startswith(PREFACE):
-            speaker = Session(self._url(), self._max_body, self._transports)
+            speaker = _Session(self._server)
         else:
-            self._transports.discard(self._transport)
+            self._server.transports.discard(self._transport)
             speaker = self._http1()
         self._transport.set_protocol(speaker)
         speaker.connection_made(self._transport)
@@ -84,18 +109,14 @@ class _Stream:
         self.task: asyncio.Task[None] | None = None
 
 
-class Session(asyncio.Protocol):
+class _Session(asyncio.Protocol):
     """One HTTP/2 connection."""
 
-    def __init__(self, url: str, max_body: int, transports: set[asyncio.Transport]) -> None:
-        self._url = url
-        self._max_body = max_body
-        self._transports = transports
+    def __init__(self, server: Connections) -> None:
+        self._server = server
         self._full = False
         """The client does not read what is sent to it."""
         self._streams: dict[int, _Stream] = {}
-        self._client: aiohttp.ClientSession | None = None
-        self._closing: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._h2: H2Connection
 
@@ -112,10 +133,8 @@ class Session(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transports.discard(self._transport)
+        self._server.transports.discard(self._transport)
         self._leave()
-        if self._client is not None:
-            self._closing = asyncio.get_running_loop().create_task(self._client.close())
 
     def pause_writing(self) -> None:
         # Nor is it listened to: whatever it says may have to be answered.
@@ -149,7 +168,7 @@ class Session(asyncio.Protocol):
         elif isinstance(event, h2.DataReceived):
             stream = self._streams.get(event.stream_id)
             # More than the limit is still taken in, up to one piece of it, so that HTTP/1 refuses it in its own words.
-            if stream is not None and len(stream.body) <= self._max_body:
+            if stream is not None and len(stream.body) <= self._server.max_body:
                 stream.body += event.data
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, h2.StreamEnded):
@@ -217,20 +236,13 @@ class Session(asyncio.Protocol):
             self._flush()
 
     def _asked(self, stream: _Stream) -> Any:
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
-                auto_decompress=False,
-                skip_auto_headers=("accept-encoding", "user-agent", "content-type", "accept"),
-            )
         pseudo = {k: v for k, v in stream.headers if k.startswith(":")}
         headers = [(k, v) for k, v in stream.headers if not k.startswith(":") and k not in _NOT_FORWARDED]
-        url = URL(self._url + pseudo[":path"], encoded=True)
+        url = URL(self._server.url() + pseudo[":path"], encoded=True)
         # A file object, because aiohttp sends it in slices that leave the loop free in between.
         body = BytesIO(stream.body) if stream.body else None
-        return self._client.request(pseudo[":method"], url, headers=headers, data=body, allow_redirects=False)
+        client = self._server.client()
+        return client.request(pseudo[":method"], url, headers=headers, data=body, allow_redirects=False)
 
     async def _send(self, number: int, stream: _Stream, data: bytes) -> None:
         """All of it, as fast as the client allows."""

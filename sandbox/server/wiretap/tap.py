@@ -33,7 +33,7 @@ from providers.transports.damage import FOREVER
 from sandbox.core.offline import is_local
 from sandbox.server.wiretap import control
 from sandbox.server.wiretap.clients import settings
-from sandbox.server.wiretap.http2 import Front
+from sandbox.server.wiretap.http2 import Connections
 from sandbox.server.wiretap.intake import BODILESS, body_of, take_in
 from sandbox.server.wiretap.journal import Entry, Journal
 from sandbox.server.wiretap.pages import foreign, leave, local_origin
@@ -94,8 +94,7 @@ class Wiretap:
         self.faults = FaultBoard(clock)
         self.fixtures = 0
         """Recordings that can answer."""
-        self.connections: set[asyncio.Transport] = set()
-        """Those that speak HTTP/2, or nothing yet; the web framework keeps the others."""
+        self.http2 = Connections(lambda: self.url, max_body)
         self._host = host
         self._port = port
         self._schedule = schedule
@@ -153,7 +152,7 @@ class Wiretap:
             logger=_http_logger,
         )
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Front(server, lambda: self.url, self._max_body, self.connections),
+            lambda: self.http2.front(server),
             self._host,
             self._port,
             backlog=BACKLOG,
@@ -172,8 +171,7 @@ class Wiretap:
             if task is not None:
                 task.cancel()
         await self._server.shutdown(ENDING)
-        for transport in list(self.connections):
-            transport.close()
+        await self.http2.close()
 
     async def __aenter__(self) -> Wiretap:
         await self.start()

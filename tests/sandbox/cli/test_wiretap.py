@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import orjson
 import pytest
 
@@ -64,6 +65,14 @@ def test_it_says_where_it_is_and_ends_cleanly(home, sent, code, last):
     assert process.returncode == code
     assert out == ""
     assert err.strip().removeprefix("sandbox: ") == last
+
+
+def test_open_connections_of_http2_are_ended_without_a_word(home):
+    with started(home) as (process, url, _), httpx2.Client(http1=False, http2=True, base_url=url) as client:
+        assert client.post(CHAT, json=chat()).status_code == 200
+        process.terminate()
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
 
 
 def test_its_options_reach_the_server(home):

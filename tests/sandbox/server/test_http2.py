@@ -215,7 +215,7 @@ async def test_a_client_that_does_not_read_does_not_fill_the_memory(tmp_path: Pa
         speaker.ask(CHAT, "POST", orjson.dumps(ASKED | {"stream": True}))
         speaker.writer.transport.pause_reading()
         await asyncio.sleep(0.5)
-        waiting = [transport.get_write_buffer_size() for transport in rig.tap.connections]
+        waiting = [transport.get_write_buffer_size() for transport in rig.tap.http2.transports]
         assert 0 < max(waiting) < 1 << 20
         speaker.writer.transport.resume_reading()
         got, heard = 0, list[Event]()
@@ -230,7 +230,7 @@ async def test_a_client_that_reads_nothing_is_not_listened_to(tap: Wiretap) -> N
     """Whoever has a server say something for everything that it hears."""
     speaker = await Speaker.of(tap)
     speaker.writer.transport.pause_reading()
-    (transport,) = tap.connections
+    (transport,) = tap.http2.transports
     ping = b"\0\0\x08\6\0\0\0\0\0" + b"8 bytes!"
     transport.get_protocol().pause_writing()
     speaker.writer.write(ping * 10_000)
