@@ -30,6 +30,8 @@ _PRESETS = {
     "unified": "one backend, retries, no breaker",
     "greenlang": "by strategy, retries first, three providers at most",
     "aiworld": "five providers, retries first",
+    "resilience4j": "its breaker in the place of ours, else as sandbox",
+    "litellm": "its cooldown in the place of a breaker, else as sandbox",
 }
 
 

@@ -107,27 +107,28 @@ class CursorPane(LinesPane):
         region = Region(0, max(0, self.cursor - around), 1, 1 + 2 * around)
         self.scroll_to_region(region, animate=False, immediate=True, force=True)
 
-    def _move(self, to: int) -> None:
+    def move(self, to: int) -> None:
+        """To a row, by hand."""
         if self.row_count():
             self.put_cursor(max(0, to))
             self.moved()
 
     def action_cursor_down(self) -> None:
-        self._move(self.cursor + 1)
+        self.move(self.cursor + 1)
 
     def action_cursor_up(self) -> None:
-        self._move(self.cursor - 1)
+        self.move(self.cursor - 1)
 
     def action_first(self) -> None:
-        self._move(0)
+        self.move(0)
 
     def action_last(self) -> None:
-        self._move(self.row_count() - 1)
+        self.move(self.row_count() - 1)
 
     def action_page(self, pages: int) -> None:
-        self._move(self.cursor + pages * max(1, self.scrollable_content_region.height - 1))
+        self.move(self.cursor + pages * max(1, self.scrollable_content_region.height - 1))
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
         if offset is not None and 0 <= offset.y + self.scroll_offset.y < self.row_count():
-            self._move(offset.y + self.scroll_offset.y)
+            self.move(offset.y + self.scroll_offset.y)

@@ -120,7 +120,8 @@ async def test_a_newcomer_finds_an_outage_ready_to_play(make: Make, size: tuple[
         await sees(
             pilot, "Space plays: Bedrock answers 503 for two minutes", "503 on bedrock", "faults", "req/s", "p99"
         )
-        await sees(pilot, "availability 100.00 %", "✓ 5 of 5 expectations hold", "fault begins: 503", "0 of 23")
+        await sees(pilot, "○ breaker open   ◐ probe", "✗ failed", "✓ 5 of 5 expectations hold")
+        await sees(pilot, "fault begins: 503", "0 of 23")
         lanes = [line for line in screen_text(app).splitlines() if line.startswith((" bedrock ", " openai "))]
         assert all("○" in line or "·" in line or "●" in line for line in lanes[:2])
         assert "◐" in lanes[0]

@@ -89,10 +89,10 @@ class LabCommands(LabKeeping):
         self._choose_preset("The same outage under another preset", first, self.beside_preset, chosen)
 
     def _choose_preset(self, title: str, first: Choice, current: str, chosen: Callable[[str | None], None]) -> None:
-        from sandbox.gateway.policies import PRESETS
+        from sandbox.scenarios.peers import NAMES
         from sandbox.tui.dialogs import Chooser
 
-        self.app.push_screen(Chooser(title, [first, *policies(PRESETS)], current), chosen)
+        self.app.push_screen(Chooser(title, [first, *policies(NAMES)], current), chosen)
 
     # --- breaking by hand -----------------------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ from sandbox.scenarios.bins import Column
 from sandbox.scenarios.faults import TimedFault
 from sandbox.scenarios.recorder import Take
 from sandbox.scenarios.recording import Figures
-from sandbox.scenarios.results import Result
 from sandbox.scenarios.telling import COMPARED, compared, fault_text, percent, short_time, usd
 from sandbox.tui.pieces import BAD, FAILED, GOOD, MUTED, NAME, OK, PLAIN, SHAPES, WARN, Line, Piece, clip
 
@@ -142,16 +141,39 @@ def _curves(columns: Sequence[Column], end_us: int) -> tuple[list[float], list[f
 # --- lanes ----------------------------------------------------------------------------------------------------------
 
 
-def lane_lines(take: Take, shown: Drawn, scale: Scale, figures: Figures, *, tall: bool) -> list[Line]:
-    """One lane for each provider: breaker and attempts in one line, or with room in a line each."""
+def legend_lines(levels: str, width: int, *, tall: bool) -> list[Line]:
+    """What the shapes in the lanes mean."""
+    answered = levels[len(levels) // 2] if tall else FULL
+    told = [(answered, "$success", "answered"), (MIXED, "$warning", "some failed"), (FAILED, "$error", "failed")]
+    if tall:
+        told.insert(0, (SHAPES["closed"], "$success", "breaker closed"))
+    else:
+        told.append((IDLE, MUTED, "not asked"))
+    told[1:1] = [(SHAPES["open"], "$error", "breaker open"), (SHAPES["half_open"], "$warning", "probe")]
+    return _flowed([[(glyph, style), (f" {word}", MUTED)] for glyph, style, word in told], width)
+
+
+def busiest(shown: Sequence[Drawn]) -> int:
+    """The most attempts that end in one column of a lane."""
+    lanes = [lane for one in shown for lane in one.lanes.values()]
+    return max((ok + bad for lane in lanes for ok, bad in zip(lane.ok, lane.bad, strict=True)), default=1)
+
+
+def lane_lines(take: Take, shown: Drawn, scale: Scale, figures: Figures, top: int, *, tall: bool) -> list[Line]:
+    """One lane for each provider: breaker and attempts in one line, or with room in a line each.
+
+    `top` attempts in a column are as high as it gets.
+    """
     lines: list[Line] = []
     recording = take.recording
-    top = max((ok + bad for lane in shown.lanes.values() for ok, bad in zip(lane.ok, lane.bad, strict=True)), default=1)
     for id, lane in shown.lanes.items():
         place = recording.places[id]
         counts = _counts(figures, place)
         if not tall:
-            glyphs = [_both(*column) for column in zip(*lane, strict=True)]
+            # Where a breaker has just opened, what made it do so is to be seen.
+            mostly = [now if now == before else "" for before, now in pairwise(["", *lane.mostly])]
+            columns = zip(lane.states, mostly, lane.ok, lane.bad, strict=True)
+            glyphs = [_both(*column) for column in columns]
             lines.append(scale.line(id, glyphs, counts))
             continue
         open_us = recording.states[id].open_us(scale.at_us)
@@ -315,13 +337,15 @@ def figure_lines(take: Take, figures: Figures, at_us: int, width: int) -> list[L
         [("waste ", MUTED), (usd(waste), WARN if waste else PLAIN)],
         [("breaker open ", MUTED), (_span(open_us) if open_us else "0 s", BAD if open_us else PLAIN)],
     ]
-    if take.result is not None and take.result.expectations:
-        pairs.append(expectation_mark(take.result))
-    return _flowed(pairs, width)
+    mark = expectation_mark(take)
+    return _flowed([*pairs, mark] if mark else pairs, width)
 
 
-def expectation_mark(result: Result) -> Line:
-    """How many of the expectations hold, in the end."""
+def expectation_mark(take: Take) -> Line:
+    """How many of the expectations hold in the end; empty: there are none, or no end."""
+    result = take.result
+    if result is None or not result.expectations:
+        return []
     held, of = sum(one["ok"] for one in result.expectations), len(result.expectations)
     mark, style = (OK, GOOD) if held == of else (FAILED, BAD)
     return [(f"{mark} ", style), (f"{held} of {of}", style), (" expectations hold", MUTED)]

@@ -24,7 +24,11 @@ HELP = (
     "What happened, one row each: when, to whom, what. Moments are faults that begin and end, attempts that fail, "
     "breakers that change, requests that fail; Requests has each answer too; Everything is every event of the run.\n"
     "j k move from row to row and the time with them; Enter tells more: the story of the request, or what a breaker's "
-    "change means. `v` chooses what is listed, `/` filters by any words."
+    "change means. `v` chooses what is listed, `/` filters by any words.\n"
+    "Above, a lane for each provider: █ attempts answered, ▒ some failed, ✗ all failed, · nobody asked it, ○ its "
+    "breaker is open, ◐ a probe, ⊘ out of rotation. With room the breaker has a line of its own, ● for closed, and the "
+    "attempts are as high as there are many. Then the windows of the faults, requests a second (✗ some got no "
+    "answer), the 99th percentile of the latency, and what it comes to up to the cursor; what is after it is faint."
 )
 TABS: dict[Level, str] = {"moments": "Moments", "requests": "Requests", "all": "Everything"}
 

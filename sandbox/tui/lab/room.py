@@ -22,10 +22,11 @@ from sandbox.tui.lab.drawing import ASCII_LEVELS, LEVELS
 from sandbox.tui.lab.header import LabHeader
 from sandbox.tui.lab.listing import EventList, EventRows
 from sandbox.tui.lab.timeline import Timeline, View
-from sandbox.tui.pieces import DOT, GOOD, WARN, Line
+from sandbox.tui.pieces import DOT, GOOD, WARN, Line, clip
 from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
 
+_PLAYS = "Space plays: "
 PAINT_US = 80_000
 """How often what moves by itself is drawn."""
 DETAIL_US = 400_000
@@ -43,12 +44,7 @@ class LabRoom(LabCommands):
     HELP = (
         "An outage in virtual time: the real gateway with its breakers, retries and budgets over simulated providers. "
         "Space plays it, n steps from event to event, ← → move through time, f breaks a provider at the cursor, "
-        "b puts another policy beside it.\n"
-        "A lane for each provider: █ attempts answered, ▒ some failed, ✗ all failed, · nobody asked it, ○ its breaker "
-        "is open, ◐ a probe, ⊘ out of rotation. With room the breaker has a line of its own, with ● for closed, and "
-        "the height of the attempts says how many there were. Below: the windows of the faults, requests a second "
-        "(✗ some got no answer), the 99th percentile of the latency, and what it comes to up to the cursor. "
-        "What is after the cursor is faint. A click on the time line goes there."
+        "b puts another policy beside it. A click on the time line goes there."
     )
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.LAB)]
     SCOPED_CSS = False
@@ -180,7 +176,8 @@ class LabRoom(LabCommands):
         elif self.take is None:
             told = [(self.problem or "o chooses a scenario", WARN)]
         elif not self.player.at_us and not self.player.playing:
-            told = [("Space plays: ", f"bold {GOOD}"), (self.take.scenario.document.description, GOOD)]
+            description = clip(self.take.scenario.document.description, width - len(_PLAYS))
+            told = [(_PLAYS, f"bold {GOOD}"), (description, GOOD)]
         height = self.size.height
         takes = [take for take in (self.take, self.beside) if take is not None]
         self.timeline.show(

@@ -16,12 +16,15 @@ from sandbox.tui.lab.drawing import (
     Drawn,
     Scale,
     axis_line,
+    busiest,
     comparison_lines,
     drawn,
+    expectation_mark,
     fault_lines,
     figure_lines,
     lane_lines,
     latency_line,
+    legend_lines,
     rate_line,
 )
 from sandbox.tui.lines import LinesPane
@@ -79,6 +82,7 @@ class Timeline(LinesPane, can_focus=False):
         super().__init__(id="lab-timeline")
         self.view = View()
         self._kept: dict[tuple[int, int, int], tuple[Take, Drawn]] = {}
+        """By the take's identity, which stays its own because the take is kept with it."""
         self._written: list[Line] = []
         self._scale: Scale | None = None
 
@@ -116,9 +120,9 @@ class Timeline(LinesPane, can_focus=False):
     def _drawn(self, take: Take, scale: Scale) -> Drawn:
         key = id(take), scale.columns, scale.end_us
         if key not in self._kept:
-            if len(self._kept) > 4:
-                self._kept.clear()
-            # The take is kept with it, so that its identity stays its own.
+            shown = {id(one) for one in self.view.takes}
+            # A recording is large: those that are no longer shown go.
+            self._kept = {known: kept for known, kept in self._kept.items() if known[0] in shown}
             self._kept[key] = take, drawn(take, scale.columns, scale.end_us)
         return self._kept[key][1]
 
@@ -139,6 +143,10 @@ class Timeline(LinesPane, can_focus=False):
         lines += fault_lines(first.scenario.faults, scale, 4 if view.tall else 2, added=view.added)
         if len(view.takes) > 1:
             last = comparison_lines(view.takes, width)
+        elif not view.at_us:
+            # All figures are nothing yet: there is room for what a newcomer wants to know.
+            last = legend_lines(view.levels, width, tall=view.tall)
+            last += [mark] if (mark := expectation_mark(first)) else []
         else:
             last = figure_lines(first, figures, view.at_us, width)
         curves = [rate_line(shown, scale), latency_line(shown, scale)]
@@ -149,11 +157,12 @@ class Timeline(LinesPane, can_focus=False):
     def _lanes(self, scale: Scale) -> list[Line]:
         view = self.view
         lines: list[Line] = []
+        top = busiest([self._drawn(take, scale) for take in view.takes])
         for take in view.takes:
             figures = take.recording.figures(view.at_us)
             if len(view.takes) > 1:
                 lines.append([(f"preset {take.preset}", NAME), ("", MUTED)])
-            lines += lane_lines(take, self._drawn(take, scale), scale, figures, tall=view.tall)
+            lines += lane_lines(take, self._drawn(take, scale), scale, figures, top, tall=view.tall)
         return lines
 
     def on_click(self, event: events.Click) -> None:
