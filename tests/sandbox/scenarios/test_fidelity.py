@@ -169,6 +169,7 @@ def test_nothing_leaves_the_process_or_the_thread(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_wire_repeats_to_the_byte() -> None:
-    one = scenario("mid-stream-restart")
-    assert run(one, fidelity="wire").trace_sha256 == run(one, fidelity="wire").trace_sha256
-    assert run(one, fidelity="wire", seed=1).trace_sha256 != run(one, fidelity="wire").trace_sha256
+    one = outage("anthropic", "kind: stream_cut, after_tokens: 5, probability: 0.5", stream=True, pace=20)
+    first = run(one, fidelity="wire")
+    assert run(one, fidelity="wire").trace_sha256 == first.trace_sha256
+    assert run(one, fidelity="wire", seed=1).trace_sha256 != first.trace_sha256
