@@ -6,11 +6,13 @@ name and is written back only by the same dialect; a tool or message keeps forei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
+from providers.dialects.accumulator import call_id
 from providers.errors import InvalidRequestError
 from providers.types import GenerationRequest
 
@@ -30,6 +32,7 @@ RAW_FINISH = "raw_finish_reason"
 """Key of a completion's metadata: the finish reason as sent, where that was a number and no word."""
 
 _TEXT = (str, type(None))
+_CALL_ID = r"[A-Za-z0-9_-]{1,64}"
 JSON_ONLY = "Answer with one valid JSON value and nothing else: no explanation, no code fence."
 
 
@@ -224,6 +227,14 @@ def chosen_tool(choice: str | Mapping[str, Any] | None) -> tuple[str | None, str
 
 def named_tool(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
+
+
+def plain_call_id(ident: str | None) -> str:
+    """A call's id as Claude and AWS take it: any other becomes one that they do, the same one for call and result.
+
+    Other vendors' ids may hold dots and colons, and a conversation goes on elsewhere with the ids that it has.
+    """
+    return ident if ident and re.fullmatch(_CALL_ID, ident) else call_id(None, 0, ident)
 
 
 def arguments_object(text: object) -> dict[str, Any] | None:

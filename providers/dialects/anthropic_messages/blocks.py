@@ -38,7 +38,10 @@ def from_message(message: Message, index: int, turns: list[Message]) -> None:
 
 def _tool_result(message: Message, index: int) -> dict[str, Any]:
     content = message.get("content")
-    result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.get("tool_call_id") or ""}
+    result: dict[str, Any] = {
+        "type": "tool_result",
+        "tool_use_id": forms.plain_call_id(message.get("tool_call_id")),
+    }
     if content:
         result["content"] = content if isinstance(content, str) else _blocks(content, index)
     if message.get("is_error") is True:
@@ -65,7 +68,12 @@ def _assistant(message: Message, index: int) -> str | list[dict[str, Any]]:
                 f"messages[{index}]: the arguments of tool call {function.get('name')!r} are not a JSON object"
             )
         blocks.append(
-            {"type": "tool_use", "id": call.get("id") or "", "name": function.get("name") or "", "input": arguments}
+            {
+                "type": "tool_use",
+                "id": forms.plain_call_id(call.get("id")),
+                "name": function.get("name") or "",
+                "input": arguments,
+            }
         )
     return blocks
 

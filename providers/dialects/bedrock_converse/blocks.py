@@ -6,12 +6,12 @@ this format writes them back; a cache point is a mark on the part before it, as 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from providers.dialects import forms
 from providers.dialects.bedrock import Takes
+from providers.dialects.bedrock_converse.documents import plain_name
 from providers.errors import InvalidRequestError
 from providers.types import Message
 
@@ -27,7 +27,6 @@ _DOCUMENTS: Final = {
     "txt": "text/plain",
     "md": "text/markdown",
 }
-_NOT_IN_NAMES: Final = r"[^A-Za-z0-9()\[\]-]+"
 CACHE_CONTROL: Final = "cache_control"
 
 
@@ -106,9 +105,7 @@ def _document(file: object, index: int) -> dict[str, Any]:
             f"messages[{index}] has a file that Converse does not take; give file.file_data as data:TYPE;base64,… "
             f"of a {', '.join(_DOCUMENTS)} document"
         )
-    # The API refuses dots and most other marks here.
-    name = re.sub(_NOT_IN_NAMES, " ", str(file.get("filename") or "")).strip() or "document"
-    return {"format": kind, "name": name, "source": {"bytes": data[1]}}
+    return {"format": kind, "name": plain_name(file.get("filename")), "source": {"bytes": data[1]}}
 
 
 def _assistant(message: Message, index: int, takes: Takes) -> list[dict[str, Any]]:
@@ -122,7 +119,7 @@ def _assistant(message: Message, index: int, takes: Takes) -> list[dict[str, Any
             raise InvalidRequestError(
                 f"messages[{index}]: the arguments of tool call {function.get('name')!r} are not a JSON object"
             )
-        use = {"toolUseId": call.get("id") or "", "name": function.get("name") or "", "input": arguments}
+        use = {"toolUseId": forms.plain_call_id(call.get("id")), "name": function.get("name") or "", "input": arguments}
         blocks.append({"toolUse": use})
     return blocks
 
@@ -139,7 +136,7 @@ def _reasoning(thought: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _tool_result(message: Message, index: int) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "toolUseId": message.get("tool_call_id") or "",
+        "toolUseId": forms.plain_call_id(message.get("tool_call_id")),
         "content": content_blocks(message.get("content"), index),
     }
     if message.get("is_error") is True:

@@ -20,6 +20,7 @@ from providers.dialects.bedrock_converse.blocks import (
     read_parts,
     to_messages,
 )
+from providers.dialects.bedrock_converse.documents import settle
 from providers.errors import InvalidRequestError
 from providers.types import GenerationRequest, Message
 
@@ -50,6 +51,7 @@ def request_body(request: GenerationRequest, *, model: str, quirks: Quirks) -> d
             system += content_blocks(message.get("content"), index, taken)
         else:
             from_message(message, index, turns, taken)
+    settle(turns)
     _trim_prefill(turns)
     body: dict[str, Any] = {"messages": turns}
     extras = request.metadata.get(NAME) or {}

@@ -183,6 +183,7 @@ PNG = "data:image/png;base64,aGk="
 
 def test_converse_images_and_documents() -> None:
     parts: list[Any] = [
+        "Look",
         {"type": "image_url", "image_url": {"url": PNG}},
         {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,aGk="}},
         {"type": "image_url", "image_url": "s3://bucket/a.WEBP"},
@@ -191,6 +192,7 @@ def test_converse_images_and_documents() -> None:
         {"guardContent": {"text": {"text": "check me"}}},
     ]
     assert converse(GenerationRequest(messages=[{"role": "user", "content": parts}]))["messages"][0]["content"] == [
+        {"text": "Look"},
         {"image": {"format": "png", "source": {"bytes": "aGk="}}},
         {"image": {"format": "jpeg", "source": {"bytes": "aGk="}}},
         {"image": {"format": "webp", "source": {"s3Location": {"uri": "s3://bucket/a.WEBP"}}}},
@@ -198,6 +200,42 @@ def test_converse_images_and_documents() -> None:
         {"document": {"format": "md", "name": "document", "source": {"bytes": "aGk="}}},
         {"guardContent": {"text": {"text": "check me"}}},
     ]
+
+
+def pdf(filename: str | None = None) -> dict[str, Any]:
+    named = {} if filename is None else {"filename": filename}
+    return {"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", **named}}
+
+
+def test_documents_have_names_of_their_own_across_the_conversation() -> None:
+    own = {"document": {"format": "txt", "name": "report", "source": {"text": "Hi"}}}
+    result = {"role": "tool", "tool_call_id": "t1", "content": [pdf("Report")]}
+    called = {"role": "assistant", "tool_calls": [{"id": "t1", "function": {"name": "read", "arguments": "{}"}}]}
+    messages = [
+        {"role": "user", "content": ["Look", pdf(), pdf(), pdf("report (2)"), own, pdf("x" * 300), pdf("x" * 300)]},
+        called,
+        result,
+        {"role": "user", "content": ["And", pdf("report")]},
+    ]
+    body = converse(GenerationRequest(messages=messages))
+    names = [
+        block["document"]["name"]
+        for turn in body["messages"]
+        for outer in turn["content"]
+        for block in (outer, *outer.get("toolResult", {}).get("content", ()))
+        if "document" in block
+    ]
+    assert names == [
+        "document", "document (2)", "report (2)", "report", "x" * 200, "x" * 196 + " (2)", "Report (3)", "report (4)",
+    ]  # fmt: skip
+    assert own["document"]["name"] == "report"
+
+
+def test_a_document_by_itself_has_its_name_said() -> None:
+    messages = [{"role": "user", "content": [pdf("Q3.pdf")]}, {"role": "assistant", "content": "Fine."}, *HI]
+    body = converse(GenerationRequest(messages=messages))
+    assert [list(block) for block in body["messages"][0]["content"]] == [["text"], ["document"]]
+    assert body["messages"][0]["content"][0] == {"text": "Q3 pdf"}
 
 
 @pytest.mark.parametrize(

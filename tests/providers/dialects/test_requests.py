@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -476,3 +477,43 @@ def test_an_answer_that_was_refused_is_part_of_the_conversation_everywhere(
     body = orjson.dumps(sent(name, GenerationRequest(messages=[ask, refusal, ask]), model=model))
     assert body.count(b"I cannot.") == 1
     assert (b"refusal" in body) is (name in ("openai_chat", "openai_responses"))
+
+
+# --- ids of calls ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ident", ["functions.weather:0", "a|b", "ü", "", "x" * 65])
+@pytest.mark.parametrize(
+    ("name", "model", "call", "result"),
+    [
+        ("anthropic_messages", "claude-haiku-4-5", ("id",), ("tool_use_id",)),
+        ("bedrock_invoke", "anthropic.claude-3-haiku-20240307-v1:0", ("id",), ("tool_use_id",)),
+        ("bedrock_converse", "amazon.nova-lite-v1:0", ("toolUse", "toolUseId"), ("toolResult", "toolUseId")),
+    ],
+)
+def test_another_vendors_id_of_a_call_becomes_one_that_is_taken(
+    name: str, model: str, call: tuple[str, ...], result: tuple[str, ...], ident: str
+) -> None:
+    function = {"name": "weather", "arguments": "{}"}
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_calls": [{"id": ident, "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": ident, "content": "sunny"},
+    ]
+    turns = sent(name, GenerationRequest(messages=messages), model=model)["messages"]
+    used, given = turns[1]["content"][0], turns[2]["content"][0]
+    for step in call:
+        used = used[step]
+    for step in result:
+        given = given[step]
+    assert used == given
+    assert re.fullmatch("[A-Za-z0-9_-]{1,64}", used)
+
+
+def test_an_id_that_is_taken_stays_as_it_is_and_two_stay_apart() -> None:
+    ids = ["toolu_01-A", "a.b", "a:b"]
+    calls = [{"id": ident, "type": "function", "function": {"name": "f", "arguments": "{}"}} for ident in ids]
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": calls}]
+    used = sent("anthropic_messages", GenerationRequest(messages=messages), model="m")["messages"][1]["content"]
+    assert used[0]["id"] == "toolu_01-A"
+    assert len({block["id"] for block in used}) == 3
