@@ -44,7 +44,13 @@ class Quirks:
     """The vendor refuses smaller limits, so that this one is sent in their place."""
     sampling: bool = True
     """temperature, top_p and seed are accepted."""
+    one_sampler: bool = False
+    """temperature and top_p are not accepted together, so that a temperature leaves out the other."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+
+    def top_p(self, request: GenerationRequest) -> float | None:
+        """What to send of the request's, where sampling is accepted at all."""
+        return None if self.one_sampler and request.temperature is not None else request.top_p
 
 
 class StreamDecoder(Protocol):

@@ -14,12 +14,13 @@ API_VERSION: Final = "2023-06-01"
 
 _NEWEST: Final = r"opus-4-[7-9]|mythos|fable|[a-z]+-(?:[5-9]|\d\d)(?:-|$)"
 _NO_SAMPLING: Final = re.compile(rf"claude-(?:{_NEWEST})")
+_ONE_SAMPLER: Final = re.compile(r"claude-(?:opus-4-1|[a-z]+-4-[5-9])")
 _NO_PREFILL: Final = re.compile(rf"claude-(?:[a-z]+-4-[6-9]|{_NEWEST})")
 
 
 def claude_quirks(model: str) -> Quirks:
     """How a Claude departs from the rest, by its plain name."""
-    return Quirks(sampling=_NO_SAMPLING.match(model) is None)
+    return Quirks(sampling=_NO_SAMPLING.match(model) is None, one_sampler=_ONE_SAMPLER.match(model) is not None)
 
 
 def claude_prefills(model: str) -> bool:

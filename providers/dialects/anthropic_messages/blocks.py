@@ -30,10 +30,10 @@ def from_message(message: Message, index: int, turns: list[Message]) -> None:
         turn = _assistant(message, index)
         if turn:
             turns.append({"role": "assistant", "content": turn})
-    elif isinstance(content, str):
-        turns.append({"role": "user", "content": content})
     else:
-        turns.append({"role": "user", "content": _blocks(content, index)})
+        said = content if isinstance(content, str) and content.strip() else _blocks(content, index)
+        if said:
+            turns.append({"role": "user", "content": said})
 
 
 def _tool_result(message: Message, index: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _tool_result(message: Message, index: int) -> dict[str, Any]:
         "tool_use_id": forms.plain_call_id(message.get("tool_call_id")),
     }
     if content:
-        result["content"] = content if isinstance(content, str) else _blocks(content, index)
+        result["content"] = content if isinstance(content, str) and content.strip() else _blocks(content, index)
     if message.get("is_error") is True:
         result["is_error"] = True
     return result
@@ -52,14 +52,10 @@ def _tool_result(message: Message, index: int) -> dict[str, Any]:
 def _assistant(message: Message, index: int) -> str | list[dict[str, Any]]:
     content, calls = forms.said(message), message.get("tool_calls")
     thinking = message.get(forms.THINKING_BLOCKS)
-    if isinstance(content, str) and not calls and not thinking:
+    if isinstance(content, str) and content.strip() and not calls and not thinking:
         return content
     blocks: list[dict[str, Any]] = list(thinking or ())
-    if isinstance(content, str):
-        if content:
-            blocks.append({"type": "text", "text": content})
-    elif content:
-        blocks += _blocks(content, index)
+    blocks += _blocks(content, index)
     for call in calls or ():
         function = call.get("function") or {}
         arguments = forms.arguments_object(function.get("arguments"))
@@ -79,14 +75,14 @@ def _assistant(message: Message, index: int) -> str | list[dict[str, Any]]:
 
 
 def _blocks(parts: Any, index: int) -> list[dict[str, Any]]:
+    """Content as blocks; the API refuses blank texts, so there are none. Raises InvalidRequestError."""
     blocks: list[dict[str, Any]] = []
-    for part in parts or ():
+    for part in [parts] if isinstance(parts, str) else parts or ():
         if isinstance(part, str):
             part = {"type": "text", "text": part}
         kind = part.get("type")
         if kind == "text":
-            # The API refuses empty text blocks.
-            if part.get("text"):
+            if (part.get("text") or "").strip():
                 blocks.append(part)
         elif kind == "image_url":
             blocks.append({"type": "image", "source": _source(forms.image_address(part)), **_cache_control(part)})

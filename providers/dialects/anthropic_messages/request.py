@@ -86,8 +86,9 @@ def request_body(request: GenerationRequest, *, model: str, stream: bool, quirks
         if request.temperature is not None:
             # OpenAI's scale ends at 2, Anthropic's at 1.
             body["temperature"] = min(request.temperature, 1)
-        if request.top_p is not None:
-            body["top_p"] = request.top_p
+        top_p = quirks.top_p(request)
+        if top_p is not None:
+            body["top_p"] = top_p
     if request.stop:
         body["stop_sequences"] = request.stop_list()
     if request.tools:

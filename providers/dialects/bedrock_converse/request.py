@@ -97,8 +97,9 @@ def _sampling(request: GenerationRequest, quirks: Quirks) -> dict[str, Any]:
         if request.temperature is not None:
             # OpenAI's scale ends at 2, this one at 1.
             config["temperature"] = min(request.temperature, 1)
-        if request.top_p is not None:
-            config["topP"] = request.top_p
+        top_p = quirks.top_p(request)
+        if top_p is not None:
+            config["topP"] = top_p
     if request.stop:
         config["stopSequences"] = request.stop_list()
     return config

@@ -248,6 +248,44 @@ def test_anthropic_sampling_and_stops() -> None:
     assert "temperature" not in sent("anthropic_messages", request, quirks=Quirks(sampling=False))
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "place"),
+    [
+        ("anthropic_messages", "m", ()),
+        ("bedrock_invoke", "anthropic.claude-haiku-4-5-20251001-v1:0", ()),
+        ("bedrock_converse", "anthropic.claude-haiku-4-5-20251001-v1:0", ("inferenceConfig",)),
+    ],
+)
+def test_where_only_one_sampler_is_taken_it_is_the_temperature(name: str, model: str, place: tuple[str, ...]) -> None:
+    def written(**fields: float) -> set[str]:
+        body = sent(name, GenerationRequest("Hi", **fields), model=model, quirks=Quirks(one_sampler=True))  # type: ignore[arg-type]
+        for step in place:
+            body = body[step]
+        return {"temperature", "top_p", "topP"} & body.keys()
+
+    assert written(temperature=0.5, top_p=0.9) == {"temperature"}
+    assert written(top_p=0.9) <= {"top_p", "topP"}
+    assert written(top_p=0.9)
+
+
+def test_anthropic_refuses_blank_texts_so_none_are_sent() -> None:
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": " \n"},
+        {"role": "user", "content": ""},
+        {"role": "assistant", "content": " ", "tool_calls": [{"id": "t", "function": {"name": "f"}}]},
+        {"role": "tool", "tool_call_id": "t", "content": " "},
+        {"role": "user", "content": [{"type": "text", "text": " "}]},
+        {"role": "user", "content": [{"type": "text", "text": " "}, "Go on"]},
+    ]
+    assert sent("anthropic_messages", GenerationRequest(messages=messages))["messages"] == [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": []}]},
+        {"role": "user", "content": [{"type": "text", "text": "Go on"}]},
+    ]
+
+
 def test_anthropic_images_and_documents() -> None:
     parts = [
         {"type": "text", "text": "Look"},

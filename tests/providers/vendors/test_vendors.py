@@ -146,6 +146,24 @@ def test_newer_claude_models_refuse_sampling_and_prefills(model, sampling, prefi
     assert AnthropicProvider.prefills is True
 
 
+@pytest.mark.parametrize(
+    ("model", "both"),
+    [
+        ("claude-3-opus", True),
+        ("claude-sonnet-4", True),
+        ("claude-opus-4", True),
+        ("claude-opus-4-1", False),
+        ("claude-haiku-4-5", False),
+        ("claude-sonnet-4-6", False),
+    ],
+)
+def test_claude_models_since_opus_4_1_take_temperature_or_top_p_but_not_both(model, both):
+    provider = AnthropicProvider(model=model, mock_mode=True)
+    body = sent(provider, temperature=0.5, top_p=0.9)
+    assert (body["temperature"], body.get("top_p")) == (0.5, 0.9 if both else None)
+    assert sent(provider, top_p=0.9)["top_p"] == 0.9
+
+
 def test_deepseek_is_told_a_schema_in_words():
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
     assert sent(DeepSeekProvider(mock_mode=True), response_format=form)["response_format"] == {"type": "json_object"}
