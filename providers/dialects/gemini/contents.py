@@ -17,8 +17,8 @@ from providers.dialects.gemini.spelling import camel, camel_field, listed
 from providers.errors import InvalidRequestError
 from providers.types import Message, content_text
 
-_SIGNED: Final = re.compile(r"gemini-(?:[3-9]|\d\d)")
-"""Models that refuse a function call of the current turn without its signature."""
+_SINCE_3: Final = re.compile(r"gemini-(?:[3-9]|\d\d)")
+"""Models that refuse a function call of the current turn without its signature, and take images as a call's result."""
 UNSIGNED: Final = "skip_thought_signature_validator"
 """What Google takes in place of a signature for a call that another model made (ai.google.dev, thought signatures)."""
 
@@ -31,14 +31,21 @@ def from_chat(chat: Sequence[Message], model: str) -> tuple[list[dict[str, Any]]
     system: list[dict[str, Any]] = []
     contents: list[dict[str, Any]] = []
     names: dict[str, str] = {}
+    shown: list[dict[str, Any]] = []
     answering = False
     for index, message in enumerate(chat):
         role, content = message["role"], message.get("content")
         if role in ("system", "developer"):
-            system += write_parts(content, index) if content else []
+            system += write_parts(content, index)
             continue
+        if shown and role != "tool":
+            contents.append({"role": "user", "parts": shown})
+            shown = []
         if role == "tool":
             result = _result(message, index, names)
+            if not _SINCE_3.search(model):
+                # What a result shows has no place in it here, so that the user shows it after the last one.
+                shown += result["functionResponse"].pop("parts", ())
             # The results of calls that were made together belong into one turn.
             if answering:
                 contents[-1]["parts"].append(result)
@@ -48,16 +55,16 @@ def from_chat(chat: Sequence[Message], model: str) -> tuple[list[dict[str, Any]]
             parts = _assistant(message, index, names, model)
             if parts:
                 contents.append({"role": "model", "parts": parts})
-        else:
-            contents.append({"role": "user", "parts": write_parts(content, index)})
+        elif parts := write_parts(content, index):
+            contents.append({"role": "user", "parts": parts})
         answering = role == "tool"
-    return system, contents
+    return system, [*contents, {"role": "user", "parts": shown}] if shown else contents
 
 
 def _assistant(message: Message, index: int, names: dict[str, str], model: str) -> list[dict[str, Any]]:
     content, calls = forms.said(message), message.get("tool_calls") or ()
     signatures = signatures_of(message)
-    parts = write_parts(content, index) if content else []
+    parts = write_parts(content, index)
     if None in signatures:
         if not parts:
             parts.append({"text": ""})
@@ -74,7 +81,7 @@ def _assistant(message: Message, index: int, names: dict[str, str], model: str) 
             part["functionCall"]["id"] = ident
         if number in signatures:
             part["thoughtSignature"] = signatures[number]
-        elif number == 0 and _SIGNED.search(model):
+        elif number == 0 and _SINCE_3.search(model):
             part["thoughtSignature"] = UNSIGNED
         parts.append(part)
     return parts

@@ -19,10 +19,12 @@ _SOUNDS: Final = {"audio/mpeg": "mp3", "audio/x-wav": "wav"}
 
 
 def write_parts(content: Any, index: int) -> list[dict[str, Any]]:
-    """The parts of a message's content. Raises InvalidRequestError, naming message `index`, for a foreign kind."""
-    if content is None or isinstance(content, str):
-        return [{"text": content or ""}]
-    return [_write(part, index) for part in content]
+    """The parts of a message's content, without empty texts, which are refused.
+
+    Raises InvalidRequestError, naming message `index`, for a foreign kind.
+    """
+    parts = [content] if isinstance(content, str) else content or ()
+    return [written for part in parts if (written := _write(part, index)) != {"text": ""}]
 
 
 def _write(part: Any, index: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from providers.dialects import forms
@@ -37,6 +37,8 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
 
 def request_body(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> dict[str, Any]:
     messages = [_own(message) for message in request.chat()]
+    if request.messages and any(m["role"] == "tool" and isinstance(m.get("content"), list) for m in messages):
+        messages = _shown_apart(messages)
     body: dict[str, Any] = {"model": model, "messages": messages}
     if request.max_tokens is not None:
         body[quirks.max_tokens_field] = request.max_tokens
@@ -89,6 +91,26 @@ def _own(message: Message) -> Message:
             ],
         }
     return message
+
+
+def _shown_apart(messages: Sequence[Message]) -> list[Message]:
+    """Results of tools hold only text: what else they show, the user shows after the last result of the turn."""
+    apart: list[Message] = []
+    shown: list[Any] = []
+    for message in messages:
+        content = message.get("content")
+        if message["role"] != "tool" and shown:
+            apart.append({"role": "user", "content": shown})
+            shown = []
+        elif message["role"] == "tool" and isinstance(content, list):
+            shown += [part for part in content if not _is_text(part)]
+            message = {**message, "content": [part for part in content if _is_text(part)] or ""}
+        apart.append(message)
+    return [*apart, {"role": "user", "content": shown}] if shown else apart
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, str) or part.get("type") == "text"
 
 
 def wanted_form(request: GenerationRequest, quirks: Quirks) -> tuple[Mapping[str, Any] | None, str | None]:

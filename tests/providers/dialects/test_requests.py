@@ -555,3 +555,48 @@ def test_an_id_that_is_taken_stays_as_it_is_and_two_stay_apart() -> None:
     used = sent("anthropic_messages", GenerationRequest(messages=messages), model="m")["messages"][1]["content"]
     assert used[0]["id"] == "toolu_01-A"
     assert len({block["id"] for block in used}) == 3
+
+
+# --- what a tool shows ----------------------------------------------------------------------------------------------
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+
+
+def looked(*results: Any) -> GenerationRequest:
+    """A turn in which tools were called together, with their results, and a question after it."""
+    calls = [{"id": f"c{n}", "type": "function", "function": {"name": "look", "arguments": "{}"}} for n in range(2)]
+    told = [{"role": "tool", "tool_call_id": f"c{n}", "content": result} for n, result in enumerate(results)]
+    ask = {"role": "user", "content": "Hi"}
+    return GenerationRequest(messages=[ask, {"role": "assistant", "content": None, "tool_calls": calls}, *told, ask])
+
+
+def test_openai_takes_only_text_of_a_tool_so_the_user_shows_the_rest() -> None:
+    text = {"type": "text", "text": "see"}
+    messages = sent("openai_chat", looked([text, IMAGE], [IMAGE]))["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "tool", "user", "user"]
+    assert [message["content"] for message in messages[2:5]] == [[text], "", [IMAGE, IMAGE]]
+    unanswered = GenerationRequest(messages=looked([IMAGE], "ok").messages[:-1])  # type: ignore[index]
+    assert sent("openai_chat", unanswered)["messages"][-1] == {"role": "user", "content": [IMAGE]}
+    plain = looked([text], "ok")
+    assert sent("openai_chat", plain)["messages"] == plain.messages
+
+
+@pytest.mark.parametrize(("model", "inside"), [("gemini-3-pro", True), ("gemini-2.5-flash", False)])
+def test_gemini_takes_what_a_tool_shows_since_its_third_generation(model: str, inside: bool) -> None:
+    part = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
+    contents = sent("gemini", looked(["see", IMAGE], "ok"), model=model)["contents"]
+    results = [one["functionResponse"] for one in contents[2]["parts"]]
+    assert [result.get("parts") for result in results] == [[part] if inside else None, None]
+    assert contents[3:] == [*([] if inside else [{"role": "user", "parts": [part]}]), contents[0]]
+    unanswered = GenerationRequest(messages=looked([IMAGE], "ok").messages[:-1])  # type: ignore[index]
+    last = sent("gemini", unanswered, model=model)["contents"][-1]["parts"]
+    assert (part in last) is not inside
+
+
+def test_gemini_refuses_empty_texts_so_none_are_sent() -> None:
+    said = ["Hi", "", None, [{"type": "text", "text": ""}], ["", "Go on"]]
+    messages = [{"role": role, "content": content} for content in said for role in ("user", "assistant")]
+    body = sent("gemini", GenerationRequest(messages=[{"role": "system", "content": ""}, *messages]))
+    assert "systemInstruction" not in body
+    turns = [(turn["role"], turn["parts"]) for turn in body["contents"]]
+    assert turns == [(role, [{"text": text}]) for text in ("Hi", "Go on") for role in ("user", "model")]
