@@ -113,9 +113,8 @@ class UIState:
     """A scenario that was changed by hand and not saved."""
     lab_added: int = 0
     """How many faults were added to it."""
-    lab_draft_of: str = ""
-    lab_draft: str = ""
-    """A scenario's text that was left unfinished in the editor, and which scenario's."""
+    lab_drafts: list[list[str]] = field(default_factory=list)
+    """Texts that were left unfinished in the editor, each after the key of its scenario."""
     hints: bool = True
     hints_seen: list[str] = field(default_factory=list)
     history: list[Entry] = field(default_factory=list)

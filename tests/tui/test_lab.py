@@ -620,7 +620,7 @@ async def test_a_text_left_unfinished_is_there_again(short: SandboxApp, own: Pat
         await pilot.press("escape", "ctrl+q")
     assert (own / "short.yaml").read_text() == SHORT
     kept = orjson.loads((own.parent / "tui-state.json").read_bytes())
-    assert kept["lab_draft"].endswith("# unfinished: [\nx")
+    assert kept["lab_drafts"] == [["own/short", SHORT + "# unfinished: [\nx"]]
 
 
 async def test_another_file_is_not_overwritten_unasked(short: SandboxApp, own: Path) -> None:
@@ -690,7 +690,7 @@ async def test_what_is_too_large_is_thinned_out_and_says_so(short: SandboxApp, m
         await pilot.press("end")
         await sees(pilot, "thinned out", "the end: 60 of 60 answered", "failed over 33")
         await pilot.press("G", "enter")
-        await sees(pilot, "events are too many", "every count is whole")
+        await sees(pilot, "on only moments are kept; every count is whole")
         assert room.take is not None
         assert len(room.take.recording) < 250
 
@@ -708,6 +708,54 @@ async def test_leaving_the_program_ends_a_run(make: Make, own: Path) -> None:
     stood = watch.now_us
     await asyncio.sleep(0.1)
     assert watch.now_us == stood < at(60)
+
+
+async def test_another_scenario_takes_the_place_of_one_that_is_still_worked_out(make: Make, own: Path) -> None:
+    (own / "long.yaml").write_text(SHORT.replace("name: short", "name: long").replace("rate: 1/s", "rate: 5000/s"))
+    app = make()
+    app.state.room = app.frame.room = "lab"
+    app.state.lab_scenario = "own/long"
+    async with app.run_test(size=WIDE) as pilot:
+        room: Any = app.room
+        await until(pilot, lambda: room.work is not None and room.work.watch.now_us > 0)
+        long = room.work
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, ScenarioPicker) and app.screen.rows.rows)
+        await pilot.press("slash", *"short", "enter", "enter")
+        await entered(pilot)
+        assert room.key == "own/short"
+        stood = long.watch.now_us
+        await asyncio.sleep(0.1)
+        assert long.watch.now_us == stood
+
+
+async def test_what_nobody_foresaw_is_a_sentence(short: SandboxApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with short.run_test(size=WIDE) as pilot:
+        room = await entered(pilot)
+        take = room.take
+
+        def broken(one: Scenario, **named: Any) -> Take:
+            raise RuntimeError("the bench has collapsed")
+
+        monkeypatch.setattr("sandbox.tui.lab.bench.record", broken)
+        await pilot.press("r")
+        await until(pilot, lambda: "the bench has collapsed" in notice(short))
+        assert room.take is take
+        assert room.work is None
+
+
+async def test_a_state_that_a_hand_has_written_does_no_harm(make: Make, own: Path) -> None:
+    app = make()
+    app.state.room = app.frame.room = "lab"
+    app.state.lab_scenario, app.state.lab_preset, app.state.lab_beside = "own/short", "nonsense", "rubbish"
+    app.state.lab_level, app.state.lab_speed, app.state.lab_at_us = "what", -7, -5
+    app.state.lab_text, app.state.lab_added = "version: [", 9
+    app.state.lab_drafts = [["a"], "b", [1, 2], ["own/short", "kept"]]  # type: ignore[list-item]
+    async with app.run_test(size=NARROW) as pilot:
+        room = await entered(pilot)
+        assert (room.preset, room.beside_preset, room.level, room.player.at_us) == ("", "", "moments", 0)
+        assert room.drafts == {"own/short": "kept"}
+        assert not room.changed
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------

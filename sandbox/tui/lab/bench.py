@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sandbox.core.pacing import Supervised
 from sandbox.scenarios.loader import Scenario
-from sandbox.scenarios.recorder import KEPT, Take, record
+from sandbox.scenarios.recorder import Take, record
 from sandbox.scenarios.telling import short_time
 from sandbox.scenarios.traffic import expected
 from sandbox.tui.pieces import DOT, SPINNER
@@ -77,7 +77,5 @@ def thinned_note(take: Take) -> str:
     recording = take.recording
     if recording.thinned_us is None:
         return ""
-    return (
-        f"{recording.seen:,} events are too many: from {short_time(recording.thinned_us)} on only moments are kept, "
-        f"after the first {KEPT:,}; every count is whole"
-    )
+    since = short_time(recording.thinned_us)
+    return f"{recording.seen:,} events: from {since} on only moments are kept; every count is whole"

@@ -60,35 +60,36 @@ class LabKeeping(LabMoving):
             self.ui.flash(f"{key} is gone: o chooses another scenario", "warning")
             return
         try:
-            if self.draft is not None and self.draft[0] == key:
-                text = self.draft[1]
-            elif self.changed and key == self.key and self.scenario is not None:
-                text = text_of(self.scenario)
+            if self.changed and key == self.key and self.scenario is not None:
+                before = text_of(self.scenario)
             else:
-                text = await asyncio.to_thread(read_text, found.path)
+                before = await asyncio.to_thread(read_text, found.path)
         except ScenarioError as error:
             self.ui.flash(str(error), "error")
             return
+        text = self.drafts.get(key, before)
         if len(text) > LONGEST:
             self.ui.flash(f"{found.path} is too long to be edited here: it has {len(text):,} characters", "warning")
             return
 
         def typed(after: str) -> None:
             """Whatever becomes of the program, the text is not lost."""
-            self.draft = (key, after) if after != text or self.draft is not None else None
+            if after == before:
+                self.drafts.pop(key, None)
+            else:
+                self.drafts[key] = after
 
         def left(result: tuple[str, str] | None) -> None:
             what, after = result or ("", text)
             if what == SAVE:
                 start(self, "save", self._save_text, found, after)
-            elif self.draft is not None:
+            elif key in self.drafts:
                 self.ui.flash("not saved: e goes on with your text", "warning")
 
         await self.app.push_screen(ScenarioEditor(found.name, text, self.shelf.folder, typed), left)
 
     async def _save_text(self, edited: Shelved, text: str) -> None:
         """Keep an edited text, unless it would take another file's place against the user's will."""
-        self.draft = edited.key, text
         try:
             path = self.shelf.path_of(check(parse(text, edited.path)).name)
             if path.exists() and path != edited.path and not await self._agreed(path):
@@ -98,7 +99,7 @@ class LabKeeping(LabMoving):
         except ScenarioError as error:
             self.ui.flash(str(error), "error")
             return
-        self.draft = None
+        self.drafts.pop(edited.key, None)
         self._saved(saved)
 
     async def _agreed(self, path: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from providers.errors import InputError, ScenarioError
+from providers.errors import ScenarioError
 from sandbox.core.pacing import Supervised
 from sandbox.scenarios.loader import Scenario, check
 from sandbox.scenarios.recorder import Take
@@ -16,7 +16,8 @@ from sandbox.scenarios.recording import LEVELS, Level
 from sandbox.scenarios.shelf import Shelf
 from sandbox.scenarios.source import parse
 from sandbox.tui import actions
-from sandbox.tui.lab.bench import Work, start
+from sandbox.tui.engine import sentence
+from sandbox.tui.lab.bench import Work, start, thinned_note
 from sandbox.tui.lab.events import holds
 from sandbox.tui.lab.player import SPEEDS, Player
 from sandbox.tui.rooms import Room
@@ -60,8 +61,8 @@ class LabReplaying(Room):
         self.row = -1
         """Which row of the list one stands on; -1: before the first."""
         self.problem = ""
-        self.draft: tuple[str, str] | None = (state.lab_draft_of, state.lab_draft) if state.lab_draft else None
-        """Of which scenario a text was left unfinished, and the text."""
+        self.drafts = _drafts(state.lab_drafts)
+        """Texts that were left unfinished in the editor, by the keys of their scenarios."""
         self.stale = False
 
     if TYPE_CHECKING:
@@ -92,9 +93,7 @@ class LabReplaying(Room):
             text = text_of(self.scenario)
             if len(text) <= LONGEST_KEPT:
                 state.lab_text, state.lab_added = text, self.added
-        state.lab_draft_of, state.lab_draft = "", ""
-        if self.draft is not None and len(self.draft[1]) <= LONGEST_KEPT:
-            state.lab_draft_of, state.lab_draft = self.draft
+        state.lab_drafts = [[key, text] for key, text in self.drafts.items() if len(text) <= LONGEST_KEPT]
 
     # --- the start ------------------------------------------------------------------------------------------------
 
@@ -105,7 +104,11 @@ class LabReplaying(Room):
         start(self, "replay", self._begin)
 
     async def _begin(self) -> None:
+        from sandbox.scenarios.peers import NAMES
+
         at_us = self._state.lab_at_us
+        # A hand, or another version of the program, may have written the state.
+        self.preset, self.beside_preset = (name * (name in NAMES) for name in (self.preset, self.beside_preset))
         scenario = self._changed_last()
         if scenario is None:
             found = await asyncio.to_thread(self.shelf.find, self.key)
@@ -161,22 +164,27 @@ class LabReplaying(Room):
         preset = self.preset if preset is None else preset
         beside = self.beside_preset if beside is None else beside
         takes: list[Take] = []
+        work: Work | None = None
         playing, self.player.playing = self.player.playing, False
         try:
             for name in (preset, beside)[: 1 + bool(beside)]:
-                take = await self._worked(scenario, name)
+                work = self.work = Work(scenario, name, self.ui.clock.time_us(), Supervised())
+                self.touch()
+                take = await work.run()
                 if take.result is None and self.take is not None:
                     self.ui.flash("stopped: what was there before is shown", "warning")
                     return
                 takes.append(take)
                 if take.result is None:
                     break
-        except (ScenarioError, InputError) as error:
-            self.problem = str(error)
+        except Exception as error:
+            self.problem = sentence(error)
             self.ui.flash(self.problem, "error")
             return
         finally:
-            self.work = None
+            # Another run may have taken its place.
+            if self.work is work:
+                self.work = None
             self.touch()
         self.scenario, self.take = scenario, takes[0]
         self.preset, self.beside_preset = preset, beside
@@ -186,13 +194,10 @@ class LabReplaying(Room):
         self.player.length_us = max(take.recording.ended_us for take in takes)
         self.player.go(at_us)
         self.list_rows()
+        if note := thinned_note(takes[0]):
+            self.ui.flash(note, "warning")
         self.player.playing = playing and not self.player.at_end
         self.ui.save_state()
-
-    async def _worked(self, scenario: Scenario, preset: str) -> Take:
-        self.work = Work(scenario, preset, self.ui.clock.time_us(), Supervised())
-        self.touch()
-        return await self.work.run()
 
     def action_stop_run(self) -> None:
         if self.work is not None:
@@ -262,3 +267,9 @@ class LabReplaying(Room):
 
     def action_filter_events(self) -> None:
         self.pane.start_filter()
+
+
+def _drafts(kept: list[list[str]]) -> dict[str, str]:
+    """By key; what a hand has put into the state is left out."""
+    pairs = [one for one in kept if isinstance(one, list) and len(one) == 2]
+    return {key: text for key, text in pairs if isinstance(key, str) and isinstance(text, str)}
