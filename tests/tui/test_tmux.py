@@ -113,6 +113,34 @@ def test_the_fixtures_room(terminal: Terminal, tmp_path: Path) -> None:
     assert "Traceback" not in shown
 
 
+def test_the_lab(terminal: Terminal, tmp_path: Path) -> None:
+    start(terminal, tmp_path)
+    terminal.sees("MOCK · no keys needed", "● openai")
+    terminal.keys("F3")
+    terminal.sees("bedrock-brownout", "Space plays: Bedrock answers 503", "503 on bedrock", "0 of 23")
+    terminal.keys("s", "Space")
+    terminal.sees("▶ 0", "bedrock's breaker is open", "openai answers")
+    terminal.keys("End")
+    terminal.sees("the end: 600 of 600 answered", "5 of 5 expectations hold")
+    terminal.tmux("resize-window", "-x", "80", "-y", "24")
+    terminal.sees("the end: 600 of 600 answered", "half open → closed")
+    terminal.keys("Home")
+    terminal.sees("00:00.000 / 5:03")
+    for _ in range(3):
+        terminal.keys("S-Right")
+    terminal.sees("bedrock's breaker is open since 1:04; openai answers")
+    terminal.keys("f")
+    terminal.sees("Break or heal at 01:31", "503 unavailable")
+    terminal.keys("Enter")
+    terminal.sees("changed by hand", "by hand: 503 on openai")
+    terminal.keys("x")
+    terminal.sees("exported")
+    terminal.keys("C-q")
+    shown = terminal.sees("exit=0")
+    assert "Traceback" not in shown
+    assert (tmp_path / "data" / "exports" / "bedrock-brownout-happyos.md").exists()
+
+
 def test_a_whole_session(terminal: Terminal, tmp_path: Path) -> None:
     before = terminal.tmux("display", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")
     start(terminal, tmp_path)

@@ -60,6 +60,8 @@ class LabReplaying(Room):
         self.work: Work | None = None
         self.row = -1
         """Which row of the list one stands on; -1: before the first."""
+        self.searching = False
+        """The filter is looking for rows."""
         self.problem = ""
         self.drafts = _drafts(state.lab_drafts)
         """Texts that were left unfinished in the editor, by the keys of their scenarios."""
@@ -246,10 +248,14 @@ class LabReplaying(Room):
                     stop(0, 0)
             return found
 
+        self.searching = True
+        self.touch()
         try:
             rows = await asyncio.to_thread(work)
         finally:
             stop.stop()
+            self.searching = False
+            self.touch()
         told = " ".join(words)
         self._show_rows(take, rows, f"No row has {told!r} in it.\nEscape in the filter shows all {len(every):,}.")
 

@@ -197,6 +197,8 @@ class LabRoom(LabCommands):
         take = self.take
         if take is None:
             return ""
+        if self.searching:
+            return "looking …"
         count = f"{self.row + 1:,} of {len(self.rows.rows):,}"
         told = [count, f"only {self.pane.words!r}" if self.pane.words else "/ filter"]
         if take.recording.thinned_us is not None:
