@@ -136,11 +136,15 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
         raise InvalidRequestError("messages is missing; the request needs at least one message")
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
-        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        if not isinstance(message, (dict, Mapping)) or not isinstance(message.get("role"), str):
             raise InvalidRequestError(
                 f"{where} is not a message with a role, such as {{'role': 'user', 'content': 'Hi'}}"
             )
-        check_content(message.get("content"), f"{where}.content")
+        content = message.get("content")
+        if len(message) == 2 and isinstance(content, str):
+            # A role and a text, as nearly every message is.
+            continue
+        check_content(content, f"{where}.content")
         for name in ("tool_call_id", "name"):
             if not isinstance(message.get(name), _TEXT):
                 raise InvalidRequestError(f"{where}.{name} is {_shown(message[name])}; it must be a string")
