@@ -392,6 +392,8 @@ async def test_the_picker_closes_step_by_step_and_its_list_has_the_usual_keys(sh
         await until(pilot, lambda: picker.rows.rows)
         await pilot.press("g", "j", "j", "k")
         assert picker.rows.cursor == 1
+        await pilot.press("y")
+        assert short.clipboard.endswith(f"{names()[1]}.yaml")
         await pilot.press("G")
         await pilot.press("slash", *"zzz")
         await sees(pilot, "No scenario has 'zzz' in it: Escape shows all")

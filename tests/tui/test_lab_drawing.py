@@ -271,6 +271,23 @@ def test_every_line_fits_whatever_happens(
     assert summary_lines(takes, width)
 
 
+def test_more_lanes_than_there_is_room_for() -> None:
+    chain = "\n".join(f"  - {{name: openai, id: one-{number}, model: gpt-4}}" for number in range(12))
+    faults = "\n".join(f"  - {{provider: one-{number}, kind: http_error, status: 500}}" for number in range(11))
+    take = take_of(
+        f"version: 1\nname: x\nduration: 9s\nproviders:\n{chain}\ntraffic: [{{rate: 1/s}}]\nfaults:\n{faults}"
+    )
+    pane = Timeline()
+    pane.view = View([take], 5_000_000, most=12)
+    told = [text(line) for line in pane.lines_for(78)]
+    assert len(told) == 12
+    assert sum(line.startswith("one-") for line in told) == 5
+    assert "… 7 lines more, in a taller terminal" in told
+    assert told[-1].startswith(("availability", "breaker open"))
+    pane.view = View([take], 5_000_000, most=40)
+    assert sum(text(line).startswith("one-") for line in pane.lines_for(78)) == 12
+
+
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 AT = EPOCH_US + 1_000_000

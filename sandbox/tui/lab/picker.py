@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -20,6 +20,9 @@ from sandbox.scenarios.telling import fault_text, short_time
 from sandbox.tui.cursor import CursorPane
 from sandbox.tui.lab.bench import start
 from sandbox.tui.pieces import BAD, GOOD, MUTED, NAME, PLAIN, WARN, Line, clip
+
+if TYPE_CHECKING:
+    from sandbox.tui.application import SandboxApp
 
 RUN, EDIT = "run", "edit"
 _LASTS = 7
@@ -95,6 +98,7 @@ class ScenarioPicker(ModalScreen[tuple[str, str] | None]):
         Binding("escape", "leave", "Close"),
         Binding("slash", "filter", "Filter"),
         Binding("e", "edit", "Edit"),
+        Binding("y", "copy", "Copy the file's path"),
     ]
 
     def __init__(self, shelf: Shelf, current: str) -> None:
@@ -111,7 +115,7 @@ class ScenarioPicker(ModalScreen[tuple[str, str] | None]):
             # The style sheet has one size for all dialogs, and it goes before what stands here as CSS.
             box.styles.width, box.styles.height, box.styles.padding = "86%", "90%", (0, 1)
             box.border_title = "Scenarios"
-            box.border_subtitle = "Enter replay · e edit · / filter · Esc close"
+            box.border_subtitle = "Enter replay · e edit · y copy · / filter · Esc close"
             yield self.box
             yield self.rows
             yield self._told
@@ -177,6 +181,11 @@ class ScenarioPicker(ModalScreen[tuple[str, str] | None]):
         self._told.update(
             Content.assemble((row.problem or "", BAD), "\n", ("It cannot be replayed so: e edits it.", PLAIN))
         )
+
+    def action_copy(self) -> None:
+        row = self.rows.selected
+        if row is not None:
+            cast("SandboxApp", self.app).copy_with_word(str(row.path), "the file's path")
 
     def action_edit(self) -> None:
         row = self.rows.selected

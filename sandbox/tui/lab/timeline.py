@@ -138,9 +138,7 @@ class Timeline(LinesPane, can_focus=False):
         if not told:
             moment = narrate(first, view.at_us)
             told = [(clip(moment.within(width), width), MOODS[moment.mood])]
-        lines = [told, axis_line(scale)]
-        lines += self._lanes(scale)
-        lines += fault_lines(first.scenario.faults, scale, 4 if view.tall else 2, added=view.added)
+        faults = fault_lines(first.scenario.faults, scale, 4 if view.tall else 2, added=view.added)
         if len(view.takes) > 1:
             last = comparison_lines(view.takes, width)
         elif not view.at_us:
@@ -149,10 +147,14 @@ class Timeline(LinesPane, can_focus=False):
             last += [mark] if (mark := expectation_mark(first)) else []
         else:
             last = figure_lines(first, figures, view.at_us, width)
-        curves = [rate_line(shown, scale), latency_line(shown, scale)]
-        if len(view.takes) == 1 or view.tall:
-            lines += curves[: max(0, view.most - len(lines) - len(last))]
-        return [*lines, *last][: max(3, view.most)]
+        room = view.most - 2 - len(faults) - len(last)
+        lanes = self._lanes(scale)
+        if len(lanes) > max(2, room):
+            left = len(lanes) - max(2, room) + 1
+            lanes = [*lanes[:-left], [(f"… {left} lines more, in a taller terminal", MUTED)]]
+        curves = [rate_line(shown, scale), latency_line(shown, scale)] if len(view.takes) == 1 or view.tall else []
+        lines = [told, axis_line(scale), *lanes, *faults, *curves[: max(0, room - len(lanes))], *last]
+        return lines[: max(3, view.most)]
 
     def _lanes(self, scale: Scale) -> list[Line]:
         view = self.view
