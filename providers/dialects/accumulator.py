@@ -116,9 +116,10 @@ class Growing:
 
     def add(self, name: str, piece: Any) -> None:
         """Raises TypeError for a piece that is no text."""
-        if type(piece) is not str:
+        begun = self.whole.get(name) or ""
+        if type(piece) is not str or type(begun) is not str:
             raise TypeError(f"a piece of {name} is not a string")
-        self._pieces.setdefault(name, [self.whole.get(name) or ""]).append(piece)
+        self._pieces.setdefault(name, [begun]).append(piece)
 
     def join(self) -> None:
         for name, pieces in self._pieces.items():

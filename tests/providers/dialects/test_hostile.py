@@ -71,6 +71,10 @@ THINKING = block("thinking", thinking="", signature="")
         ),
         ("anthropic_messages", claude(THINKING, delta("signature_delta", signature=7))),
         (
+            "anthropic_messages",
+            claude(block("thinking", thinking="", signature=["s"]), delta("signature_delta", signature="s")),
+        ),
+        (
             "openai_chat",
             chat({"tool_calls": [{"index": 0, "function": {"name": 7, "arguments": "{}"}}]}) + chat({}, "stop"),
         ),
