@@ -146,7 +146,8 @@ class LabRoom(LabCommands):
         playing = self.player.playing
         if playing and 0 < elapsed < LONGEST_TICK_US:
             self.player.advance(elapsed)
-        if (playing or self.work is not None) and now_us - self._painted_us >= PAINT_US:
+        ended = playing and not self.player.playing
+        if ended or ((playing or self.work is not None) and now_us - self._painted_us >= PAINT_US):
             self._painted_us = now_us
             if playing:
                 self.follow_time()
