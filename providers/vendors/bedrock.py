@@ -6,7 +6,6 @@ Reference: docs.aws.amazon.com/bedrock/latest/APIReference (operations of Amazon
 from __future__ import annotations
 
 from collections.abc import Mapping
-from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from urllib.parse import quote
 
@@ -89,7 +88,6 @@ class BedrockProvider(WireProvider):
             *((key or "").strip() for key in (aws_access_key_id, aws_secret_access_key, aws_session_token))
         )
         self._found: tuple[Session, AwsCredentials] | None = None
-        self._finding = Lock()
         self._api_is_given = options.get("api") is not None
         super().__init__(model_id, **options)
         if self.mode == "live" and options.get("transport") is None:
@@ -202,21 +200,20 @@ class BedrockProvider(WireProvider):
         )
 
     def _identity(self) -> tuple[Session, AwsCredentials]:
-        """Who signs: found once, although several first requests connect at once, since these secrets are masked."""
+        """Who signs: found once and kept when connections are closed, since these secrets are masked."""
         from providers.transports.aws_credentials import find_credentials, open_session
 
-        with self._finding:
-            if self._found is None:
-                keys = self._keys
-                session = open_session(keys.id, keys.secret, keys.token or None, self.profile)
-                credentials = find_credentials(session)
-                if credentials is None:
-                    raise AuthenticationError(
-                        "no AWS credentials for bedrock: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE "
-                        "or AWS_BEARER_TOKEN_BEDROCK; to try it without any, use mock_mode=True"
-                    )
-                self._found = session, credentials
-            return self._found
+        if self._found is None:
+            keys = self._keys
+            session = open_session(keys.id, keys.secret, keys.token or None, self.profile)
+            credentials = find_credentials(session)
+            if credentials is None:
+                raise AuthenticationError(
+                    "no AWS credentials for bedrock: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE "
+                    "or AWS_BEARER_TOKEN_BEDROCK; to try it without any, use mock_mode=True"
+                )
+            self._found = session, credentials
+        return self._found
 
 
 def _is_claude(model_id: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from providers.base import BaseLLMProvider
@@ -117,6 +118,8 @@ class WireProvider(BaseLLMProvider):
         self._recorder = recorder
         self._given = transport
         self._transport: Transport | None = None
+        self._live: Transport | None = None
+        self._connecting = Lock()
         self._quirks: dict[str, Quirks] = {}
         if live and self.base_url:
             source = "base_url" if base_url else self.url_variable or "base_url"
@@ -196,7 +199,7 @@ class WireProvider(BaseLLMProvider):
             else:
                 self._check_configured(model_id)
                 # In a thread, because the first one imports an HTTP client and perhaps an SDK: up to seconds.
-                transport = await asyncio.to_thread(self._connected)
+                transport = await asyncio.to_thread(self._connected_once)
         recorder = self._recorder
         if recorder is not None and not recorder.provoked:
             transport = self._recorded(transport, recorder)
@@ -224,6 +227,13 @@ class WireProvider(BaseLLMProvider):
                     provider=self.kind,
                     model=model_id,
                 )
+
+    def _connected_once(self) -> Transport:
+        """One connected transport, however many first requests there are at once: an SDK's client takes its time."""
+        with self._connecting:
+            if self._live is None:
+                self._live = self._connected()
+            return self._live
 
     def _connected(self) -> Transport:
         base_url, api_key = self.base_url or "", self.api_key or ""
@@ -257,7 +267,7 @@ class WireProvider(BaseLLMProvider):
         return recorder.wrap(transport, provider=self.kind, base_url=self.base_url, secrets=self.secrets)
 
     async def close(self) -> None:
-        transport, self._transport = self._transport or self._given, None
+        transport, self._transport, self._live = self._transport or self._given, None, None
         if transport is not None:
             await transport.close()
 

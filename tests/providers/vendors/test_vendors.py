@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import orjson
 import pytest
 
@@ -444,3 +447,20 @@ async def test_ollamas_other_endpoint_takes_one_question():
     assert not provider.prefills
     assert create("ollama", mock_mode=True).prefills
     assert (await provider.generate("Hi")).text
+
+
+async def test_many_first_requests_connect_once_and_again_after_closing(monkeypatch):
+    made = []
+
+    def connected(provider: WireProvider) -> SimulatedTransport:
+        time.sleep(0.02)  # as an SDK's client takes
+        made.append(SimulatedTransport(provider="openai"))
+        return made[-1]
+
+    monkeypatch.setattr(OpenAIProvider, "_connected", connected)
+    provider = OpenAIProvider(api_key="k", mock_mode=False)
+    for times in (1, 2):
+        ask = GenerationRequest(prompt="Hi")
+        await asyncio.gather(*(provider.attempt(ask, provider.model_id) for _ in range(20)))
+        assert len(made) == times
+        await provider.close()
