@@ -248,6 +248,18 @@ VENDORS: list[tuple[str, int, object, type[e.ProviderError]]] = [
         ]
     ),
     (
+        "cohere window",
+        400,
+        {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292."},
+        e.ContextLengthError,
+    ),
+    (
+        "bedrock's tokens a minute",
+        429,
+        {"message": "Too many tokens, please wait before trying again."},
+        e.RateLimitError,
+    ),
+    (
         "bedrock api key",
         403,
         {"Message": "Authentication failed: Please make sure your API Key is valid."},
