@@ -142,7 +142,8 @@ _CONTEXT: Final = (
     r"(?:context (?:length|window|limit|size)|maximum model length)"
     r"|input token count\b.{0,80}(?:exceeds|only supports)"
     r"|reduce the length of (?:the |your )?(?:messages|input|prompt)"
-    r"|input is too long for requested model|input tokens exceed|too many input tokens|too many tokens:|expected maxlength:"
+    r"|input is too long for requested model|input tokens exceed|too many input tokens|too many tokens:"
+    r"|expected maxlength:"
 )
 _QUOTA: Final = (
     r"credit balance is too low|insufficient (?:balance|credits|funds)|reached your specified api usage limits"
