@@ -36,7 +36,7 @@ def encode_request(request: GenerationRequest, *, model: str, stream: bool, quir
 
 
 def request_body(request: GenerationRequest, *, model: str, stream: bool, quirks: Quirks) -> dict[str, Any]:
-    messages = [_own(message) for message in request.chat()]
+    messages = [own for message in request.chat() if (own := _own(message))]
     if request.messages and any(m["role"] == "tool" and isinstance(m.get("content"), list) for m in messages):
         messages = _shown_apart(messages)
     body: dict[str, Any] = {"model": model, "messages": messages}
@@ -79,9 +79,11 @@ def request_body(request: GenerationRequest, *, model: str, stream: bool, quirks
 
 
 def _own(message: Message) -> Message:
-    """The message without what only other formats understand."""
+    """The message without what only other formats understand; empty where it says nothing else."""
     if not _FOREIGN_TO_MESSAGES.isdisjoint(message):
         message = {k: v for k, v in message.items() if k not in _FOREIGN_TO_MESSAGES}
+        if message == {"role": "assistant", "content": None}:
+            return {}
     content = message.get("content")
     if isinstance(content, list) and any(isinstance(part, dict) and "cache_control" in part for part in content):
         message = {

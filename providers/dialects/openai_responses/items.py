@@ -1,7 +1,8 @@
 """The Responses API's input items against OpenAI's older messages and parts.
 
 A message is one item, each tool call and each result is one of its own. Items that no message can hold (reasoning, the
-calls of built-in tools) are kept unchanged on the assistant message that follows them, under `forms.RESPONSE_ITEMS`.
+calls of built-in tools) are kept unchanged under `forms.RESPONSE_ITEMS`, on the assistant message that follows them or
+else on one that says nothing.
 """
 
 from __future__ import annotations
@@ -94,9 +95,12 @@ def to_messages(items: Sequence[Mapping[str, Any]]) -> list[Message]:
         where = f"input[{index}]"
         kind = item.get("type", "message")
         if kind == "message":
-            messages.append(_message(item, where))
-            if messages[-1]["role"] == "assistant":
-                _give(messages[-1], kept)
+            message = _message(item, where)
+            if message["role"] == "assistant":
+                _give(message, kept)
+            else:
+                _stand_alone(messages, kept)
+            messages.append(message)
         elif kind == "function_call":
             _answering(messages, kept)["tool_calls"] += [_call(item, where)]
         elif kind == "function_call_output":
@@ -111,10 +115,15 @@ def to_messages(items: Sequence[Mapping[str, Any]]) -> list[Message]:
             kept.append(item)
         else:
             raise InvalidRequestError(f"{where}.type is {kind!r}; it must be a string such as 'message'")
+    _stand_alone(messages, kept)
+    return messages
+
+
+def _stand_alone(messages: list[Message], kept: list[Mapping[str, Any]]) -> None:
+    """Items that no message of the assistant follows are a turn of its own, where they stand."""
     if kept:
         messages.append({"role": "assistant", "content": None})
         _give(messages[-1], kept)
-    return messages
 
 
 def _give(message: Message, kept: list[Mapping[str, Any]]) -> None:

@@ -168,6 +168,19 @@ def test_items_that_no_message_can_hold_come_back_where_they_were() -> None:
         assert b"gAAAA" not in body
 
 
+def test_items_before_a_question_stay_before_it_and_other_formats_leave_them_out() -> None:
+    called = {"type": "custom_tool_call", "call_id": "c1", "name": "f", "input": "x"}
+    given = {"type": "custom_tool_call_output", "call_id": "c1", "output": "secret"}
+    items = [{"role": "user", "content": "a"}, REASONING, called, given, {"role": "user", "content": "b"}]
+    request = asked({"input": items})
+    assert sent(NAME, request)["input"] == items
+    for other in ("openai_chat", "anthropic_messages", "bedrock_converse", "gemini"):
+        body = orjson.loads(dialect(other).encode_request(request, model="m", stream=False, quirks=Quirks()))
+        turns = body.get("messages") or body["contents"]
+        assert {turn["role"] for turn in turns} == {"user"}
+        assert b"secret" not in orjson.dumps(body)
+
+
 def test_an_answers_reasoning_goes_back_with_the_turn() -> None:
     """What a caller does who keeps a conversation: the answer's text, calls and kept items as one message."""
     body = orjson.dumps(
