@@ -43,6 +43,11 @@ class Supervised:
         self._wanted = True
         self._raised = False
         self._turn = time.monotonic()
+        self._pause_until = 0.0
+
+    def give_way(self, seconds: float) -> None:
+        """Leave the interpreter to the other threads for so long: one of them has something urgent to do."""
+        self._pause_until = time.monotonic() + seconds
 
     def stop(self) -> None:
         """The run ends with Stopped at its next instant."""
@@ -55,7 +60,7 @@ class Supervised:
             self._raised = True
             raise Stopped
         now = time.monotonic()
-        if now - self._turn >= _TURN_S:
+        if now < self._pause_until or now - self._turn >= _TURN_S:
             # A thread that never sleeps keeps the interpreter lock from one that waits for keys.
-            time.sleep(_GIVE_WAY_S)
+            time.sleep(max(_GIVE_WAY_S, self._pause_until - now))
             self._turn = time.monotonic()

@@ -59,7 +59,10 @@ class CursorPane(LinesPane):
             self._strips.clear()
             self._grow(Size(width, rows))
             self.refresh()
-            self.call_after_refresh(self.follow)
+            self.follow()
+            if not self._in_sight:
+                # Only a new layout makes room to scroll.
+                self.call_after_refresh(self.follow)
         else:
             self.put(wrapped([[(part, MUTED)] for part in self.empty.split("\n")], width))
 
@@ -100,6 +103,11 @@ class CursorPane(LinesPane):
                 self.refresh_line(number)
         self.cursor = to
         self.follow()
+
+    @property
+    def _in_sight(self) -> bool:
+        top = self.scroll_offset.y
+        return top <= max(0, self.cursor) < top + self.scrollable_content_region.height
 
     def follow(self) -> None:
         """Keep the cursor in sight, and what is around it."""

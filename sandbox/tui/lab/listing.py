@@ -60,10 +60,11 @@ class EventRows(CursorPane):
         """Positions in the recording."""
         self._names = 0
 
-    def show(self, take: Take | None, rows: Sequence[int], empty: str) -> None:
+    def show(self, take: Take, rows: Sequence[int], cursor: int, empty: str) -> None:
+        """Show these rows of a take's recording, with the cursor on one of them; `empty`: said for none."""
         self.take, self.rows, self.empty = take, rows, empty
-        self._names = min(12, max(map(len, take.recording.ids))) if take is not None else 0
-        self.cursor = -1
+        self._names = min(12, max(map(len, take.recording.ids)))
+        self.cursor = cursor
         self.rebuild()
 
     @property

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FIRST: Final = "bedrock-brownout"
 """What a newcomer sees."""
+FOR_A_KEY_S: Final = 0.04
+"""How long a run pauses when a key was pressed: long enough to draw what it brings."""
 LONGEST_KEPT: Final = 100_000
 """Characters of a text that is not saved anywhere, up to which it survives a restart."""
 
@@ -69,12 +71,12 @@ class LabReplaying(Room):
 
     if TYPE_CHECKING:
 
-        def follow_time(self) -> None: ...
-
         def draw(self) -> None: ...
 
     def touch(self) -> None:
         """What is on the screen is no longer so: draw it as soon as what is being done is done."""
+        if self.work is not None:
+            self.work.watch.give_way(FOR_A_KEY_S)
         if not self.stale:
             self.stale = True
             self.call_next(self._draw_stale)
@@ -260,8 +262,9 @@ class LabReplaying(Room):
         self._show_rows(take, rows, f"No row has {told!r} in it.\nEscape in the filter shows all {len(every):,}.")
 
     def _show_rows(self, take: Take, rows: Sequence[int], empty: str) -> None:
-        self.rows.show(take, rows, empty)
-        self.follow_time()
+        self.row = take.recording.row_at(rows, self.player.at_us)
+        self.rows.show(take, rows, self.row, empty)
+        self.touch()
 
     def action_list_level(self, level: Level) -> None:
         self.level = level
