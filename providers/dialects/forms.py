@@ -33,6 +33,8 @@ RAW_FINISH = "raw_finish_reason"
 
 _TEXT = (str, type(None))
 _CALL_ID = r"[A-Za-z0-9_-]{1,64}"
+OPENING = "Hello."
+"""What the user says first where a vendor refuses a conversation that the assistant begins."""
 JSON_ONLY = "Answer with one valid JSON value and nothing else: no explanation, no code fence."
 
 

@@ -62,6 +62,8 @@ def request_body(request: GenerationRequest, *, model: str, stream: bool, quirks
         else:
             from_message(message, index, messages)
     _trim_prefill(messages)
+    if messages and messages[0]["role"] == "assistant":
+        messages.insert(0, {"role": "user", "content": forms.OPENING})
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": request.max_tokens or quirks.default_max_tokens,

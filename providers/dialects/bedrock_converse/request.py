@@ -68,6 +68,8 @@ def request_body(request: GenerationRequest, *, model: str, quirks: Quirks) -> d
         turns[0]["content"] = system + turns[0]["content"]
     elif system:
         turns.insert(0, {"role": "user", "content": system})
+    if turns and turns[0]["role"] == "assistant":
+        turns.insert(0, {"role": "user", "content": [{"text": forms.OPENING}]})
     sampling = _sampling(request, quirks)
     if sampling:
         body["inferenceConfig"] = sampling

@@ -53,12 +53,22 @@ def from_chat(chat: Sequence[Message], model: str) -> tuple[list[dict[str, Any]]
                 contents.append({"role": "user", "parts": [result]})
         elif role == "assistant":
             parts = _assistant(message, index, names, model)
-            if parts:
-                contents.append({"role": "model", "parts": parts})
+            if contents and contents[-1]["role"] == "model":
+                # A call must follow what somebody else said.
+                contents[-1]["parts"] += parts
+            elif parts:
+                contents += [{"role": "model", "parts": parts}] if contents else _opened(parts)
         elif parts := write_parts(content, index):
             contents.append({"role": "user", "parts": parts})
         answering = role == "tool"
     return system, [*contents, {"role": "user", "parts": shown}] if shown else contents
+
+
+def _opened(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The model's words at the beginning of a conversation, which it may not begin with a call."""
+    opening = {"role": "user", "parts": [{"text": forms.OPENING}]}
+    said = {"role": "model", "parts": parts}
+    return [opening, said] if any("functionCall" in part for part in parts) else [said]
 
 
 def _assistant(message: Message, index: int, names: dict[str, str], model: str) -> list[dict[str, Any]]:
