@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.redis_server import one_redis, redis_server, start_cluster, start_redis  # noqa: F401  fixtures for all tests
+
 _HIDDEN = (
     "ALL_PROXY", "ANTHROPIC_", "AWS_", "AZURE_", "BUDGET_", "DEEPSEEK_", "FORCE_COLOR", "GEMINI_", "GOOGLE_",
     "HTTPS_PROXY", "HTTP_PROXY", "LOG_LEVEL", "NO_COLOR", "NO_PROXY", "OLLAMA_", "OPENAI_", "OTEL_", "SANDBOX_",
