@@ -36,6 +36,7 @@ FOREIGN_VARIABLES = {
     "VLLM_HOURLY_RATE": "providers.vllm.hourly_rate",
     "AWS_BEARER_TOKEN_BEDROCK": "providers.bedrock.api_key",
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "providers.bedrock.base_url",
+    "AWS_ENDPOINT_URL_DYNAMODB": "usage.endpoint_url",
     "AWS_REGION": "aws.region",
     "AWS_PROFILE": "aws.profile",
     "AWS_ACCESS_KEY_ID": "aws.access_key_id",

@@ -93,11 +93,23 @@ def _load(config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, s
     settings = _checked(entries)
     return Loaded(
         settings=settings,
-        origins={key: entry.origin for key, entry in entries.items()},
+        origins={**_implied(settings, entries), **{key: entry.origin for key, entry in entries.items()}},
         config_file=file,
         ignored=tuple(ignored),
         secrets=tuple(secrets_of(settings)),
     )
+
+
+def _implied(settings: Settings, entries: Entries) -> dict[str, Origin]:
+    """The backends that came with `backend = "aws"`, for `config show` to say so."""
+    from sandbox.settings.model import AWS_BACKENDS
+    from sandbox.settings.sources import Origin
+
+    given = entries.get("backend")
+    if given is None or settings.backend != "aws":
+        return {}
+    origin = Origin(given.origin.source, f"backend = aws, {given.origin}")
+    return {f"{part}.backend": origin for part in AWS_BACKENDS}
 
 
 def _dotenv_file(folder: Path | None) -> Path | None:
@@ -134,7 +146,7 @@ def _checked(entries: Entries) -> Settings:
 def _explain(problem: ErrorDetails, entries: Entries) -> str:
     """One sentence: the place, the key, the value, what would be right, the nearest valid one."""
     from sandbox.settings import keys
-    from sandbox.settings.model import RuleBroken
+    from sandbox.settings.fields import RuleBroken
 
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, RuleBroken):
@@ -185,6 +197,7 @@ def secrets_of(settings: Settings) -> Iterable[str]:
     for provider in settings.providers.values():
         if provider.api_key is not None:
             yield provider.api_key.get_secret_value()
-    for secret in (settings.aws.access_key_id, settings.aws.secret_access_key, settings.aws.session_token):
+    aws = settings.aws
+    for secret in (aws.access_key_id, aws.secret_access_key, aws.session_token, settings.cache.password):
         if secret is not None:
             yield secret.get_secret_value()

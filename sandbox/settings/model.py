@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from providers.durations import seconds
 from providers.hints import did_you_mean
 from sandbox.settings import units
+from sandbox.settings.fields import (
+    Bytes,
+    Count,
+    Endpoint,
+    Factor,
+    Folder,
+    Limit,
+    Money,
+    Names,
+    Rate,
+    RedisAddress,
+    Region,
+    RuleBroken,
+    Seconds,
+    SecondsOrZero,
+    Secret,
+    Share,
+    TableName,
+    Text,
+    Whole,
+)
 from sandbox.settings.folders import default_data_dir
 
 PROVIDER_IDS = ("azure_openai", "openai", "anthropic", "bedrock", "deepseek", "gemini", "vllm", "ollama")
@@ -30,81 +39,11 @@ Kind = Literal["azure_openai", "openai", "anthropic", "bedrock", "deepseek", "ge
 PROVIDER_KINDS: tuple[str, ...] = get_args(Kind)
 
 Mode = Literal["mock", "replay", "record", "live"]
+AWS_BACKENDS = {"cache": "redis", "usage": "dynamodb"}
+"""The parts that can live on AWS, and what they are there."""
+LOCAL_BACKENDS = {"cache": "disk", "usage": "sqlite"}
+"""The same on this machine."""
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-
-
-def _endpoint(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address begins with https:// or http:// and names a host")
-    return value.rstrip("/")
-
-
-def _region(value: str) -> str:
-    # Loaded for those alone who set one.
-    from providers.vendors.aws_settings import is_region
-
-    region = value.strip().lower()
-    if not is_region(region):
-        raise ValueError("a region is one such as us-east-1")
-    return region
-
-
-def _limit(value: Decimal) -> Decimal:
-    if not 0 <= value <= units.LARGEST_BUDGET:
-        raise ValueError(f"a budget is from 0 to {units.LARGEST_BUDGET:,} USD a month")
-    return value
-
-
-def _share(value: Decimal) -> Decimal:
-    if not 0 < value <= 1:
-        raise ValueError("a threshold is a share of the limit above 0 up to 1, such as 0.75")
-    return value
-
-
-def _folder(value: Path) -> Path:
-    return value.expanduser()
-
-
-def _stripped(value: Any) -> Any:
-    """A pasted credential without the blanks around it; an empty one is none."""
-    return value.strip() or None if isinstance(value, str) else value
-
-
-def _sendable(value: SecretStr) -> SecretStr:
-    secret = value.get_secret_value()
-    if not (secret.isascii() and secret.isprintable()) or " " in secret:
-        raise ValueError(
-            "a credential is one word of plain characters; this one holds a blank, a line break or a special character"
-        )
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
-Bytes = Annotated[int, BeforeValidator(units.size), Field(gt=0)]
-Count = Annotated[int, BeforeValidator(units.number), Field(ge=1)]
-CountOrZero = Annotated[int, BeforeValidator(units.number), Field(ge=0)]
-Whole = Annotated[int, BeforeValidator(units.number)]
-Rate = Annotated[float, BeforeValidator(units.number), Field(gt=0, le=1, allow_inf_nan=False)]
-Factor = Annotated[float, BeforeValidator(units.number), Field(ge=1, allow_inf_nan=False)]
-Money = Annotated[Decimal, BeforeValidator(units.number), Field(ge=0, allow_inf_nan=False)]
-Names = Annotated[list[str], BeforeValidator(units.names)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Region = Annotated[str, AfterValidator(_region)]
-Folder = Annotated[Path, AfterValidator(_folder)]
-Limit = Annotated[Decimal, BeforeValidator(units.number), Field(allow_inf_nan=False), AfterValidator(_limit)]
-Share = Annotated[Decimal, BeforeValidator(units.number), Field(allow_inf_nan=False), AfterValidator(_share)]
-Secret = Annotated[Annotated[SecretStr, AfterValidator(_sendable)] | None, BeforeValidator(_stripped)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class RuleBroken(ValueError):
-    """A rule about several values; `key` is the one to change."""
-
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
 
 
 class Section(BaseModel):
@@ -222,7 +161,33 @@ class CacheSettings(Section):
     ttl: Seconds = Field(default=3600.0, description="How long an answer is kept, seconds.")
     size_limit: Bytes = Field(default=2**30, description="Most that the cache may take on disk, bytes.")
     streams: bool = Field(default=False, description="Whether streamed answers are kept too.")
-    endpoint_url: Text | None = Field(default=None, description="Address of the Redis server or of an emulator of it.")
+    endpoint_url: RedisAddress | None = Field(
+        default=None, description="Address of the Redis server: HOST, HOST:PORT, redis://… or rediss://…."
+    )
+    username: Text | None = Field(default=None, description="User of the Redis server; unset: its default user.")
+    password: Secret = Field(default=None, description="Password or token of that user; never shown.")
+    tls: bool | None = Field(
+        default=None, description="Whether the Redis server speaks TLS; unset: as the address says (rediss://)."
+    )
+    tls_ca_file: Folder | None = Field(
+        default=None, description="Certificates that the Redis server's is checked against; unset: the system's."
+    )
+    cluster: bool = Field(default=False, description="Whether the Redis server is a cluster.")
+    timeout: Seconds = Field(
+        default=0.05, description="Longest wait of a request for the Redis server, seconds; then it goes on without."
+    )
+    max_connections: Count = Field(default=50, description="Most connections to the Redis server at a time.")
+    semantic: bool = Field(
+        default=False, description="Whether a question may be answered from the cache of one that is nearly the same."
+    )
+    semantic_threshold: Rate = Field(
+        default=0.95, description="How alike two questions must be for that, as the cosine of their embeddings."
+    )
+    semantic_embedder: Text = Field(
+        default="hashing",
+        description="Who embeds questions: `hashing` (words, offline), or the id of an OpenAI or Bedrock provider.",
+    )
+    semantic_entries: Count = Field(default=1000, description="Most questions whose embeddings are kept in memory.")
 
 
 class UsageSettings(Section):
@@ -238,6 +203,7 @@ class UsageSettings(Section):
     )
     store_prompts: bool = Field(default=False, description="Whether prompts and answers are stored with the record.")
     endpoint_url: Endpoint | None = Field(default=None, description="Address of an emulator of DynamoDB.")
+    table: TableName = Field(default="llm_usage_logs", description="Name of the table in DynamoDB.")
 
 
 class BudgetSettings(Section):
@@ -334,6 +300,14 @@ class Settings(Section):
         default_factory=default_data_dir, description="Folder of the cache and the usage database."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _parts_follow_the_backend(cls, data: Any) -> Any:
+        """`backend = "aws"` means Redis and DynamoDB for the parts that do not say otherwise."""
+        if not isinstance(data, Mapping) or data.get("backend") != "aws":
+            return data
+        return {**data, **{part: _with_backend(data.get(part), one) for part, one in AWS_BACKENDS.items()}}
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _any_case(cls, value: Any) -> Any:
@@ -377,6 +351,14 @@ class Settings(Section):
     def booked(self) -> Mode:
         """The mode under which usage is booked and reported: recording costs what live costs."""
         return "live" if self.mode == "record" else self.mode
+
+
+def _with_backend(section: Any, backend: str) -> Any:
+    """The section, given as data or as a model, on a backend unless it names its own."""
+    if isinstance(section, Section):
+        given = "backend" in section.model_fields_set
+        return section if given else section.model_copy(update={"backend": backend})
+    return {"backend": backend, **section} if isinstance(section, Mapping) else section or {"backend": backend}
 
 
 def _with_kind(name: str, provider: ProviderSettings) -> ProviderSettings:
