@@ -23,6 +23,8 @@ class CallOptions:
 
     provider: str | None = None
     """Ask this provider first, then the chain."""
+    pinned: bool = False
+    """Ask `provider` alone: nobody answers in its place."""
     strategy: RoutingStrategy | None = None
     no_cache: bool = False
     cache_ttl: float | None = None

@@ -162,7 +162,11 @@ class Gateway:
     def plan(self, request: GenerationRequest | str, options: CallOptions = DEFAULT_OPTIONS) -> Plan:
         """What `generate` would do, without doing it. Raises InputError for an unknown model, provider or strategy."""
         return self.router.plan(
-            GenerationRequest.of(request), strategy=options.strategy, first=options.provider, peek=True
+            GenerationRequest.of(request),
+            strategy=options.strategy,
+            first=options.provider,
+            pinned=options.pinned,
+            peek=True,
         )
 
     async def generate(self, request: GenerationRequest | str, options: CallOptions = DEFAULT_OPTIONS) -> LLMResponse:
@@ -248,8 +252,10 @@ class Gateway:
     def _key(self, call: Call) -> str | None:
         if self._cache is None or not self.policy.cache or call.options.no_cache:
             return None
+        options = call.options
+        provider = f"{options.provider} alone" if options.pinned else options.provider
         try:
-            return cache_key(call.request, preset=self.policy.name, mode=self.mode, provider=call.options.provider)
+            return cache_key(call.request, preset=self.policy.name, mode=self.mode, provider=provider)
         except (TypeError, ValueError) as error:
             refused = InvalidRequestError(f"the request holds something that cannot be sent as JSON: {error}")
             self._ledger.failed(call, refused)
@@ -333,7 +339,10 @@ class Gateway:
         return response
 
     def _planned(self, call: Call) -> Sequence[Candidate]:
-        call.plan = plan = self.router.plan(call.request, strategy=call.options.strategy, first=call.options.provider)
+        options = call.options
+        call.plan = plan = self.router.plan(
+            call.request, strategy=options.strategy, first=options.provider, pinned=options.pinned
+        )
         if self.bus.active:
             listed = tuple(PlannedCandidate(c.deployment.id, c.model, c.why) for c in plan.candidates.listed)
             self.bus.publish(RouteChosen(self.clock.time_us(), call.id, str(plan.strategy), listed))
@@ -347,7 +356,9 @@ class Gateway:
         left = call.deadline.remaining()
         seconds = max(left, self.policy.streaming.max_stream) if call.stream else left
         request, router = call.request, self.router
-        lanes, estimate = router.lanes(request.model), router.estimates(request)
+        pinned = call.plan if call.options.pinned else None
+        lanes = router.lanes(request.model) if pinned is None else pinned.candidates
+        estimate = router.estimates(request)
         timer = self.clock.timeout(left)
         try:
             async with timer:

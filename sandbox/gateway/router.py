@@ -119,9 +119,10 @@ class Router:
         *,
         strategy: RoutingStrategy | None = None,
         first: str | None = None,
+        pinned: bool = False,
         peek: bool = False,
     ) -> Plan:
-        """`first` is a provider to ask before the others; `peek` looks without taking a turn.
+        """`first` is a provider to ask before the others (`pinned`: alone); `peek` looks without taking a turn.
 
         Raises InputError for an unknown model or provider.
         """
@@ -137,6 +138,8 @@ class Router:
         planned: Iterator[Candidate] = chain.from_iterable(order(chosen, group, draft) for group in groups)
         if first is not None:
             planned = self._led_by(first, groups, planned)
+            if pinned:
+                return Plan(chosen, request.model, Lineup(planned, 1))
         return Plan(chosen, request.model, Lineup(planned, _size(groups)))
 
     def _by_priority(self, model: str | None) -> Plan:
