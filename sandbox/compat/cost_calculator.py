@@ -14,10 +14,9 @@ from typing import NamedTuple, TypedDict
 from providers.errors import InputError
 from providers.pricing import Catalogue, catalogue
 from providers.types import TokenUsage
+from sandbox.costs.volume import steady_cost
 
 DEFAULT_CATALOGUE = "seeds-2024"
-DAYS_PER_WEEK = 7
-DAYS_PER_MONTH = 30
 
 AsOf = int | date | datetime | str | None
 """UTC microseconds, a day (its beginning), a datetime (UTC when naive) or ISO 8601; None: the catalogue's own day."""
@@ -137,14 +136,14 @@ class LLMCostCalculator:
     ) -> MonthlyEstimate:
         """What a steady load costs; a month is 30 days."""
         each = cls.calculate_cost(model, avg_prompt_tokens, avg_completion_tokens, catalogue=catalogue, as_of=as_of)
-        daily = None if each is None else each * _count("requests_per_day", requests_per_day)
+        load = steady_cost(each, _count("requests_per_day", requests_per_day))
         return MonthlyEstimate(
             model=model,
             requests_per_day=requests_per_day,
             cost_per_request=each,
-            daily_cost=daily,
-            weekly_cost=None if daily is None else daily * DAYS_PER_WEEK,
-            monthly_cost=None if daily is None else daily * DAYS_PER_MONTH,
+            daily_cost=None if load is None else load.daily,
+            weekly_cost=None if load is None else load.weekly,
+            monthly_cost=None if load is None else load.monthly,
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How figures look to a person, the same in every face: money that is never rounded to nothing, times, sizes, ages."""
+"""How figures look to a person, the same in every face: money that is never rounded to nothing, times, sizes, rates."""
 
 from __future__ import annotations
 
@@ -51,3 +51,11 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} TiB"
+
+
+def tokens_per_second(output_tokens: int | None, latency_ms: float | None, ttft_ms: float | None) -> float | None:
+    """Output tokens over the time from the first text to the end; None where that says nothing."""
+    if not output_tokens or latency_ms is None or ttft_ms is None:
+        return None
+    seconds = (latency_ms - ttft_ms) / 1000.0
+    return output_tokens / seconds if seconds > 0.001 else None

@@ -10,6 +10,7 @@ import orjson
 
 from providers.errors import InputError
 from sandbox.core.figures import duration_ms
+from sandbox.core.tables import markdown_table
 from sandbox.scenarios.loader import Scenario
 from sandbox.scenarios.results import Result
 from sandbox.scenarios.telling import (
@@ -66,20 +67,20 @@ def _lines(scenario: Scenario, results: Sequence[Result]) -> Iterator[str]:
     yield from ("", f"{seconds} of virtual time, seed {results[0].seed}, prices {document.prices}. Everything in this "
                 "report was simulated, which `~` marks at money.")  # fmt: skip
     if scenario.faults:
-        yield from ("", "## Faults", "", *_table(("provider", "fault", "when"), [
+        yield from ("", "## Faults", "", *markdown_table(("provider", "fault", "when"), [
             (timed.provider, fault_text(timed), window_text(timed)) for timed in scenario.faults
         ]))  # fmt: skip
     if len(results) > 1:
         rows = [compared(scenario, result) for result in results]
-        yield from ("", "## Compared", "", *_table(COMPARED, rows, right=range(1, len(COMPARED))))
+        yield from ("", "## Compared", "", *markdown_table(COMPARED, rows, right=range(1, len(COMPARED))))
     for result in results:
         yield from ("", f"## Preset {result.preset}", *_run(result))
 
 
 def _run(result: Result) -> Iterator[str]:
-    yield from ("", *_table(("figure", "value"), list(_figures(result)), right=(1,)))
+    yield from ("", *markdown_table(("figure", "value"), list(_figures(result)), right=(1,)))
     ids = result.attempts_by_provider
-    yield from ("", "### Providers", "", *_table(("provider", "attempts", "failed", "answers"), [
+    yield from ("", "### Providers", "", *markdown_table(("provider", "attempts", "failed", "answers"), [
         (id, f"{ids[id]:,}", f"{result.failed_attempts_by_provider[id]:,}", f"{result.answers_by_provider[id]:,}")
         for id in ids
     ], right=(1, 2, 3)))  # fmt: skip
@@ -89,7 +90,7 @@ def _run(result: Result) -> Iterator[str]:
             yield f"- {'✓' if one['ok'] else '✗'} {expected_text(one)}: {actual_text(one['actual'])}"
     if result.transitions:
         shown = result.transitions[:MAX_TRANSITIONS]
-        yield from ("", "### Breakers", "", *_table(("at", "provider", "from", "to", "why"), [
+        yield from ("", "### Breakers", "", *markdown_table(("at", "provider", "from", "to", "why"), [
             (clock_time(one.at_us), one.provider, one.from_state, one.to_state, one.reason) for one in shown
         ], right=(0,)))  # fmt: skip
         if len(shown) < len(result.transitions):
@@ -116,10 +117,3 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
         yield "fleet", fleet_text(result.fleet)
     if result.cut:
         yield "cut off long after the end", f"{result.cut:,}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] | range = ()) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'|'.join('---:' if column in right else '---' for column in range(len(head)))}|"
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"

@@ -37,6 +37,7 @@ from sandbox.core.events import (
     RouteChosen,
     StreamRestartedElsewhere,
 )
+from sandbox.core.figures import tokens_per_second
 
 Status = Literal["waiting", "writing", "done", "failed", "cancelled"]
 Outcome = Literal["running", "ok", "failed", "cancelled"]
@@ -198,11 +199,8 @@ class RequestStory:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Output tokens over the time from first text to the end; None where that says nothing."""
-        if self.cached or not self.output_tokens or self.latency_ms is None or self.ttft_ms is None:
-            return None
-        seconds = (self.latency_ms - self.ttft_ms) / 1000.0
-        return self.output_tokens / seconds if seconds > 0.001 else None
+        """How fast the answer was written; None where that says nothing."""
+        return None if self.cached else tokens_per_second(self.output_tokens, self.latency_ms, self.ttft_ms)
 
     def span_us(self, now_us: int) -> int:
         """From the request's arrival to its end, or to now while it runs."""
