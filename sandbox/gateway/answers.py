@@ -38,6 +38,11 @@ def cache_key(request: GenerationRequest, *, preset: str, mode: str, provider: s
     return f"llm_cache:{tenant}:{request.model or 'any'}:{sha256(canonical).hexdigest()}"
 
 
+def prompt_hash(key: str) -> str:
+    """The beginning of a cache key's hash: enough to tell the questions of a tenant apart in a report."""
+    return key.rpartition(":")[2][:16]
+
+
 def _plain(value: object) -> object:
     if hasattr(value, "items"):
         return dict(value.items())

@@ -61,6 +61,8 @@ class Call:
     """Its one outcome is on the books; whatever happens now changes nothing about it."""
     pieces: list[str] = field(default_factory=list)
     """Text that the caller has received of an unfinished stream."""
+    prompt_hash: str = ""
+    """Of the cache's key, where the cache is asked."""
     wasted_input_tokens: int = 0
     wasted_output_tokens: int = 0
     """Tokens paid for in answers that were not used."""

@@ -31,7 +31,7 @@ from sandbox.core.events import (
     RouteChosen,
 )
 from sandbox.costs.budgets import Budgets
-from sandbox.gateway.answers import cache_key, pack, unpack
+from sandbox.gateway.answers import cache_key, pack, prompt_hash, unpack
 from sandbox.gateway.breaker import Breaker, Transition
 from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions
 from sandbox.gateway.deployments import Deployment, ProviderStatus, Registry
@@ -255,11 +255,13 @@ class Gateway:
         options = call.options
         provider = f"{options.provider} alone" if options.pinned else options.provider
         try:
-            return cache_key(call.request, preset=self.policy.name, mode=self.mode, provider=provider)
+            key = cache_key(call.request, preset=self.policy.name, mode=self.mode, provider=provider)
         except (TypeError, ValueError) as error:
             refused = InvalidRequestError(f"the request holds something that cannot be sent as JSON: {error}")
             self._ledger.failed(call, refused)
             raise refused from None
+        call.prompt_hash = prompt_hash(key)
+        return key
 
     async def _lookup(self, call: Call, key: str) -> LLMResponse | None:
         assert self._cache is not None  # noqa: S101  a key exists only with a cache

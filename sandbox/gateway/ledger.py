@@ -239,6 +239,7 @@ class Ledger:
             failovers=call.failovers,
             trace_id=call.id,
             latency_ms=call.elapsed_ms(),
+            prompt_hash=call.prompt_hash,
             story=self._story(call, response),
         )
         if response is not None:
@@ -250,8 +251,12 @@ class Ledger:
             record.prompt_tokens = usage.input_tokens
             record.completion_tokens = usage.output_tokens
             record.cached_tokens = usage.cached_input_tokens
+            record.cache_write_tokens = usage.cache_write_tokens
+            record.reasoning_tokens = usage.reasoning_tokens
             record.estimated_cost = response.cost_usd
             record.saved_cost = response.saved_usd
+            # A kept answer has none: it passed no provider.
+            record.premium_cost = response.metadata.get("premium_usd", _NOTHING)
             record.ttft_ms = response.ttft_ms
             record.cached = response.cached
             record.estimated_tokens = usage.estimated

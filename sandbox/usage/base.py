@@ -30,9 +30,14 @@ class UsageRecord:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    """Of the prompt, read from the vendor's own prompt cache."""
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
     estimated_cost: Decimal | None = None
     waste_cost: Decimal = Decimal(0)
     saved_cost: Decimal | None = None
+    premium_cost: Decimal | None = Decimal(0)
+    """What failing over cost beyond the plan's first candidate; negative where it was cheaper, None where unknown."""
     catalogue_version: str = ""
     latency_ms: float = 0.0
     ttft_ms: float | None = None
@@ -43,6 +48,9 @@ class UsageRecord:
     failovers: int = 0
     trace_id: str = ""
     estimated_tokens: bool = False
+    prompt_hash: str = ""
+    """The same for the same question of a tenant to a model: 16 hexadecimal digits of the response cache's key, empty
+    where the cache was not asked. Whoever has neither cache nor prompt learns nothing from it."""
     story: dict[str, Any] = field(default_factory=dict)
     """Plan and attempts for `explain`, for orjson with `default=str`: plain data, dataclasses and Decimals. The store
     writes it down off the request path. Never a prompt or an answer, unless the user opted in."""
@@ -52,7 +60,8 @@ class UsageRecord:
 class UsageTotals:
     """Sums over some records.
 
-    `unpriced` counts successful requests whose price is unknown: `cost_usd` leaves them out.
+    `unpriced` counts successful requests whose price is unknown: `cost_usd` leaves them out; so does `premium_usd`,
+    which falls below 0 where the fallbacks were cheaper. `estimated` counts requests whose tokens were counted here.
     """
 
     requests: int = 0
@@ -68,6 +77,17 @@ class UsageTotals:
     unpriced: int = 0
     failovers: int = 0
     latency_ms_sum: float = 0.0
+    premium_usd: Decimal = Decimal(0)
+    attempts: int = 0
+    estimated: int = 0
+    answered_prompt_tokens: int = 0
+    """This and the following: tokens of requests that a provider answered, neither failed nor from the response cache.
+    They are what another model or catalogue can be priced with. Parts of a record never count as more than its whole:
+    cached reads up to the prompt, writes up to the rest of it, reasoning up to the completion."""
+    answered_completion_tokens: int = 0
+    answered_cached_tokens: int = 0
+    answered_write_tokens: int = 0
+    answered_reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

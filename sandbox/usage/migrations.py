@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from providers.clock import Clock, utc
+from sandbox.usage import premium_and_parts
 from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ STEPS: tuple[Step, ...] = (
             "CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
         ),
     ),
+    Step("m002_premium_and_parts_of_tokens", premium_and_parts.STATEMENTS),
 )
 
 # The table as sqlite-utils makes it, so that it finds what was applied here.

@@ -25,7 +25,7 @@ MAX_PICO = 2**63 - 1
 LARGEST_COUNT = 10**15
 """More tokens, attempts or milliseconds than a record can have; thousands of such records still sum within 64 bits."""
 
-_MONEY = ("estimated_cost", "waste_cost", "saved_cost")
+_MONEY = ("estimated_cost", "waste_cost", "saved_cost", "premium_cost")
 
 # Its own context, so that money is exact whatever precision the program around this has set.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -76,9 +76,12 @@ def as_json(record: UsageRecord) -> dict[str, Any]:
         "prompt_tokens": record.prompt_tokens,
         "completion_tokens": record.completion_tokens,
         "cached_tokens": record.cached_tokens,
+        "cache_write_tokens": record.cache_write_tokens,
+        "reasoning_tokens": record.reasoning_tokens,
         "estimated_cost": _money_text(record.estimated_cost),
         "waste_cost": _money_text(record.waste_cost),
         "saved_cost": _money_text(record.saved_cost),
+        "premium_cost": _money_text(record.premium_cost),
         "catalogue_version": record.catalogue_version,
         "latency_ms": record.latency_ms,
         "ttft_ms": record.ttft_ms,
@@ -89,19 +92,21 @@ def as_json(record: UsageRecord) -> dict[str, Any]:
         "failovers": record.failovers,
         "trace_id": record.trace_id,
         "estimated_tokens": record.estimated_tokens,
+        "prompt_hash": record.prompt_hash,
     }
 
 
 def from_json(body: Mapping[str, Any]) -> UsageRecord:
-    """The record of `as_json`, with its story where `body` has one.
+    """The record of `as_json`, with its story where `body` has one; what an older version did not write is its default.
 
     Raises ValueError, KeyError, TypeError or ArithmeticError for anything else.
     """
     values = dict(body)
     values["timestamp_us"] = _parse_time(values.pop("timestamp"))
     for field in _MONEY:
-        text = values[field]
-        values[field] = None if text is None else Decimal(text)
+        text = values.get(field)
+        if text is not None:
+            values[field] = Decimal(text)
     return UsageRecord(**values)
 
 
@@ -125,6 +130,7 @@ COLUMNS = (
     "estimated_cost_pico", "waste_cost_pico", "saved_cost_pico", "catalogue_version",
     "latency_ms", "ttft_ms", "cached", "success", "error_type", "attempts", "failovers", "trace_id",
     "estimated_tokens", "story",
+    "cache_write_tokens", "reasoning_tokens", "premium_cost_pico", "prompt_hash",
 )  # fmt: skip
 """The columns of table `usage`, in the order of `to_row` and `from_row`."""
 
@@ -135,9 +141,10 @@ def to_row(number: int, r: UsageRecord) -> tuple[Any, ...]:
         cost = None if r.estimated_cost is None else to_pico(r.estimated_cost)
         waste = to_pico(r.waste_cost)
         saved = None if r.saved_cost is None else to_pico(r.saved_cost)
+        premium = None if r.premium_cost is None else to_pico(r.premium_cost)
     except ValueError as error:
         logger.warning("usage record %s is kept as unpriced: %s", r.log_id, error)
-        cost, waste, saved = None, 0, None
+        cost, waste, saved, premium = None, 0, None, None
     return (
         number, r.log_id, r.request_id, r.tenant_id, r.agent_id, r.timestamp_us,
         r.mode, r.model, r.requested_model, r.provider,
@@ -146,6 +153,7 @@ def to_row(number: int, r: UsageRecord) -> tuple[Any, ...]:
         r.latency_ms, r.ttft_ms, 1 if r.cached else 0, 1 if r.success else 0,
         r.error_type, r.attempts, r.failovers, r.trace_id,
         1 if r.estimated_tokens else 0, story_text(r.story) if r.story else None,
+        r.cache_write_tokens, r.reasoning_tokens, premium, r.prompt_hash,
     )  # fmt: skip
 
 
@@ -155,6 +163,7 @@ def from_row(row: Sequence[Any]) -> UsageRecord:
         _, log, request, tenant, agent, time_us, mode, model, requested, provider,
         tokens, prompt, completion, cached_tokens, cost, waste, saved, catalogue,
         latency, ttft, cached, success, error, attempts, failovers, trace, estimated, story,
+        cache_writes, reasoning, premium, prompt_hash,
     ) = row  # fmt: skip
     return UsageRecord(
         log_id=log,
@@ -170,9 +179,12 @@ def from_row(row: Sequence[Any]) -> UsageRecord:
         prompt_tokens=prompt,
         completion_tokens=completion,
         cached_tokens=cached_tokens,
+        cache_write_tokens=cache_writes,
+        reasoning_tokens=reasoning,
         estimated_cost=None if cost is None else to_usd(cost),
         waste_cost=to_usd(waste),
         saved_cost=None if saved is None else to_usd(saved),
+        premium_cost=None if premium is None else to_usd(premium),
         catalogue_version=catalogue,
         latency_ms=latency,
         ttft_ms=ttft,
@@ -183,6 +195,7 @@ def from_row(row: Sequence[Any]) -> UsageRecord:
         failovers=failovers,
         trace_id=trace,
         estimated_tokens=bool(estimated),
+        prompt_hash=prompt_hash,
         story=read_story(story) if story else {},
     )
 

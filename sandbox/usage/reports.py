@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sandbox.usage import periods
 from sandbox.usage.base import Dimension, UsageFilter, UsageTotals
 from sandbox.usage.periods import Grain
-from sandbox.usage.records import PICO, to_usd
+from sandbox.usage.records import LARGEST_COUNT, PICO, to_usd
 from sandbox.usage.rollups import BITS, SUM_COLUMNS, Kind, kind_for
 
 PRUNED = "pruned_before_us"
@@ -188,15 +188,23 @@ def _select(kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dim
     return f"SELECT {name} AS name, {sums} FROM rollup WHERE {' AND '.join(conditions)} GROUP BY 1", parameters  # noqa: S608
 
 
+def _raw_money(column: str) -> str:
+    """Dollars and the rest apart: the sum of picodollars alone would be full at 9.2 million dollars."""
+    return f"coalesce(sum({column} / {PICO}), 0), coalesce(sum({column} % {PICO}), 0)"
+
+
 _RAW_NAMES = {"tenant": "tenant_id", "agent": "agent_id", "provider": "provider", "model": "model"}
 _RAW_SUMS = ", ".join(
     (
         "count(*)", "sum(success)", "sum(cached)", "sum(prompt_tokens)", "sum(completion_tokens)", "sum(tokens_used)",
-        # Dollars and the rest apart: the sum of picodollars alone would be full at 9.2 million dollars.
-        *(f"coalesce(sum({column} / {PICO}), 0), coalesce(sum({column} % {PICO}), 0)"
-          for column in ("estimated_cost_pico", "waste_cost_pico", "saved_cost_pico")),
+        *map(_raw_money, ("estimated_cost_pico", "waste_cost_pico", "saved_cost_pico")),
         "sum(success AND estimated_cost_pico IS NULL)", "sum(failovers)",
-        "sum(CAST(latency_ms * 1000 + 0.5 AS INTEGER))",
+        "sum(CAST(latency_ms * 1000 + 0.5 AS INTEGER))", _raw_money("premium_cost_pico"),
+        f"sum(min(attempts, {LARGEST_COUNT}))", "sum(estimated_tokens)",
+        *(f"sum(CASE WHEN success AND NOT cached THEN {part} ELSE 0 END)"
+          for part in ("prompt_tokens", "completion_tokens", "min(cached_tokens, prompt_tokens)",
+                       "min(cache_write_tokens, prompt_tokens - min(cached_tokens, prompt_tokens))",
+                       "min(reasoning_tokens, completion_tokens)")),
     )
 )  # fmt: skip
 
@@ -221,6 +229,7 @@ def _totals(sums: list[int]) -> UsageTotals:
     (
         requests, succeeded, cached, prompt, completion, tokens,
         cost, cost_pico, waste, waste_pico, saved, saved_pico, unpriced, failovers, latency_us,
+        premium, premium_pico, attempts, estimated, *answered,
     ) = sums  # fmt: skip
     return UsageTotals(
         requests=requests,
@@ -236,4 +245,12 @@ def _totals(sums: list[int]) -> UsageTotals:
         unpriced=unpriced,
         failovers=failovers,
         latency_ms_sum=latency_us / 1000,
+        premium_usd=to_usd(premium * PICO + premium_pico),
+        attempts=attempts,
+        estimated=estimated,
+        answered_prompt_tokens=answered[0],
+        answered_completion_tokens=answered[1],
+        answered_cached_tokens=answered[2],
+        answered_write_tokens=answered[3],
+        answered_reasoning_tokens=answered[4],
     )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sandbox.usage.bulk import BulkInsert
 from sandbox.usage.periods import GRAINS, SIZES_US, Grain, floor
-from sandbox.usage.records import COLUMNS, PICO
+from sandbox.usage.records import COLUMNS, LARGEST_COUNT, PICO
 
 TENANT, AGENT, PROVIDER, MODEL = 1, 2, 4, 8
 BITS = {"tenant": TENANT, "agent": AGENT, "provider": PROVIDER, "model": MODEL}
@@ -57,10 +57,11 @@ def kind_for(dimensions: Iterable[str]) -> Kind:
 
 SUMS = (
     "requests", "succeeded", "cached", "prompt_tokens", "completion_tokens", "tokens", "cost", "waste", "saved",
-    "unpriced", "failovers", "latency_us",
+    "unpriced", "failovers", "latency_us", "premium", "attempts", "estimated",
+    "answered_prompt", "answered_completion", "answered_cached", "answered_write", "answered_reasoning",
 )  # fmt: skip
 """What is summed, in the order of the lists below."""
-MONEY = ("cost", "waste", "saved")
+MONEY = ("cost", "waste", "saved", "premium")
 """Kept in two columns, `_usd` whole dollars and `_pico` the rest below one dollar: one 64-bit column of picodollars is
 full at 9.2 million dollars, and SQLite would go on with a float without a word."""
 
@@ -96,7 +97,9 @@ _values_of = itemgetter(
     *map(
         COLUMNS.index,
         ("success", "cached", "prompt_tokens", "completion_tokens", "tokens_used",
-         "estimated_cost_pico", "waste_cost_pico", "saved_cost_pico", "failovers", "latency_ms"),
+         "estimated_cost_pico", "waste_cost_pico", "saved_cost_pico", "failovers", "latency_ms",
+         "premium_cost_pico", "attempts", "estimated_tokens",
+         "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
     )
 )  # fmt: skip
 
@@ -111,7 +114,10 @@ def _grouped(rows: Iterable[Sequence[Any]]) -> Groups:
     groups: Groups = {}
     for row in rows:
         time_us, mode, tenant, agent, provider, model = _key_of(row)
-        success, cached, prompt, completion, tokens, cost, waste, saved, failovers, latency_ms = _values_of(row)
+        (
+            success, cached, prompt, completion, tokens, cost, waste, saved, failovers, latency_ms,
+            premium, attempts, estimated, cached_tokens, cache_writes, reasoning,
+        ) = _values_of(row)  # fmt: skip
         key = (time_us - time_us % _FINEST_US, mode, tenant, agent, provider, model)
         sums = groups.get(key)
         if sums is None:
@@ -131,6 +137,17 @@ def _grouped(rows: Iterable[Sequence[Any]]) -> Groups:
             sums[8] += saved
         sums[10] += failovers
         sums[11] += int(latency_ms * 1000 + 0.5)
+        if premium is not None:
+            sums[12] += premium
+        sums[13] += min(attempts, LARGEST_COUNT)
+        sums[14] += estimated
+        if success and not cached:
+            sums[15] += prompt
+            sums[16] += completion
+            read = min(cached_tokens, prompt)
+            sums[17] += read
+            sums[18] += min(cache_writes, prompt - read)
+            sums[19] += min(reasoning, completion)
     return groups
 
 
@@ -185,9 +202,12 @@ def _coarser(grain: Grain) -> Callable[[Key], Key]:
 
 
 def _columns(sums: Sums) -> tuple[int, ...]:
-    requests, succeeded, cached, prompt, completion, tokens, cost, waste, saved, unpriced, failovers, latency = sums
+    (
+        requests, succeeded, cached, prompt, completion, tokens, cost, waste, saved, unpriced, failovers, latency,
+        premium, *rest,
+    ) = sums  # fmt: skip
     return (
         requests, succeeded, cached, prompt, completion, tokens,
         *divmod(cost, PICO), *divmod(waste, PICO), *divmod(saved, PICO),
-        unpriced, failovers, latency,
+        unpriced, failovers, latency, *divmod(premium, PICO), *rest,
     )  # fmt: skip

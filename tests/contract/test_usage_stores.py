@@ -58,10 +58,13 @@ def put(store: UsageStore, *records: UsageRecord) -> list[UsageRecord]:
         {"estimated_cost": None, "requested_model": None, "ttft_ms": None},
         {"estimated_cost": Decimal(0), "saved_cost": Decimal("0.25"), "cached": True, "attempts": 0},
         {"success": False, "error_type": "RateLimitError", "provider": "", "waste_cost": Decimal("0.000000000001")},
+        {"cache_write_tokens": 40, "reasoning_tokens": 20, "prompt_hash": "0123456789abcdef"},
+        {"failovers": 1, "premium_cost": Decimal("-0.000000000001")},
+        {"failovers": 1, "premium_cost": None},
         {"estimated_tokens": True, "failovers": 2, "attempts": 5, "tenant_id": "ténant ☂", "agent_id": "a#b"},
         {"story": {"plan": [["openai", "gpt-4", "first"]], "attempts": [{"outcome": "ok"}], "premium_usd": None}},
     ],
-    ids=["plain", "unpriced", "hit", "failed", "odd", "story"],
+    ids=["plain", "unpriced", "hit", "failed", "parts", "cheaper", "unknown", "odd", "story"],
 )
 async def test_a_record_comes_back_as_it_was(store: UsageStore, changes: dict[str, Any]) -> None:
     (record,) = put(store, a_record(1, **changes))
@@ -137,6 +140,26 @@ async def test_cents_carry_over_to_dollars_from_one_commit_to_the_next(store: Us
         await store.flush()
     totals = await store.totals(UsageFilter())
     assert (totals.cost_usd, totals.saved_usd) == (Decimal("3.000000000005"), Decimal("7.5"))
+
+
+async def test_premiums_below_nothing_add_up(store: UsageStore) -> None:
+    for number, premium in enumerate(("-0.6", "-1.000000000001", "0.4", None)):
+        put(store, a_record(number, failovers=1, premium_cost=None if premium is None else Decimal(premium)))
+        await store.flush()
+    whole = await store.totals(UsageFilter())
+    cut = await store.totals(UsageFilter(since_us=START_US, until_us=START_US + 2))
+    assert (whole.premium_usd, cut.premium_usd) == (Decimal("-1.200000000001"), Decimal("-1.600000000001"))
+
+
+async def test_tokens_of_failures_and_of_kept_answers_are_not_what_providers_answered(store: UsageStore) -> None:
+    parts = {"cache_write_tokens": 500, "reasoning_tokens": 500, "cached_tokens": 60}
+    put(store, a_record(1, **parts), a_record(2, cached=True, **parts), a_record(3, success=False, **parts))
+    totals = await store.totals(UsageFilter())
+    assert totals.prompt_tokens == 300
+    assert (totals.answered_prompt_tokens, totals.answered_completion_tokens) == (100, 50)
+    assert totals.answered_cached_tokens == 60
+    assert totals.answered_write_tokens == 40, "the rest of the prompt, not more"
+    assert totals.answered_reasoning_tokens == 50
 
 
 async def test_a_cut_range_sums_times_as_a_whole_one_does(store: UsageStore) -> None:
@@ -216,9 +239,15 @@ RECORDS = st.lists(
             "estimated_cost": st.one_of(st.none(), st.decimals(0, 3_000_000, places=12)),
             "waste_cost": st.decimals(0, 1, places=12),
             "saved_cost": st.one_of(st.none(), st.decimals(0, 1, places=6)),
+            "premium_cost": st.one_of(st.none(), st.decimals(-2, 2, places=12)),
             "prompt_tokens": st.integers(0, 10**6),
             "completion_tokens": st.integers(0, 10**6),
             "tokens_used": st.integers(0, 10**7),
+            "cached_tokens": st.integers(0, 10**6),
+            "cache_write_tokens": st.integers(0, 10**6),
+            "reasoning_tokens": st.integers(0, 10**6),
+            "attempts": st.integers(0, 5),
+            "estimated_tokens": st.booleans(),
             "latency_ms": st.integers(0, 10**6).map(lambda us: us / 1000),
             "cached": st.booleans(),
             "success": st.booleans(),

@@ -74,6 +74,16 @@ def expected_totals(records: Iterable[UsageRecord], where: UsageFilter) -> Usage
         totals.saved_usd += r.saved_cost or 0
         totals.unpriced += r.success and r.estimated_cost is None
         totals.failovers += r.failovers
+        totals.premium_usd += r.premium_cost or 0
+        totals.attempts += r.attempts
+        totals.estimated += r.estimated_tokens
+        if r.success and not r.cached:
+            totals.answered_prompt_tokens += r.prompt_tokens
+            totals.answered_completion_tokens += r.completion_tokens
+            read = min(r.cached_tokens, r.prompt_tokens)
+            totals.answered_cached_tokens += read
+            totals.answered_write_tokens += min(r.cache_write_tokens, r.prompt_tokens - read)
+            totals.answered_reasoning_tokens += min(r.reasoning_tokens, r.completion_tokens)
         latency_us += round(r.latency_ms * 1000)
     return replace(totals, latency_ms_sum=latency_us / 1000)
 

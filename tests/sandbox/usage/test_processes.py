@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from providers.clock import SYSTEM_CLOCK
+from sandbox.usage import migrations
 from sandbox.usage.base import UsageFilter
 from sandbox.usage.sqlite import SqliteUsageStore
 
@@ -143,7 +144,7 @@ async def test_several_processes_may_begin_the_database_together(tmp_path: Path)
         finished(process)
     assert len(await verified(path)) == 100
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT count(*) FROM _sqlite_migrations").fetchone() == (1,)
+    assert connection.execute("SELECT count(*) FROM _sqlite_migrations").fetchone() == (len(migrations.STEPS),)
     connection.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from sqlite_utils import Database, Migrations
 
 from sandbox.usage import migrations
 from sandbox.usage.base import UsageFilter, UsageUnavailable
+from sandbox.usage.records import COLUMNS, to_row
 from sandbox.usage.sqlite import SqliteUsageStore
-from tests.contract.usage_records import a_record
+from tests.contract.usage_records import DAY_US, START_US, a_record, expected_breakdown
 from tests.fake_clock import FakeClock
 
 STEPS = migrations.STEPS
@@ -59,6 +61,43 @@ def test_an_older_database_is_upgraded_and_keeps_its_rows() -> None:
     migrations.bring_up_to_date(connection, Path("x"), FakeClock(), steps=(*STEPS, NEXT))
     assert len(names(connection)) == len(STEPS) + 1
     connection.close()
+
+
+async def test_sums_that_an_older_database_lacks_are_made_from_its_records(tmp_path: Path) -> None:
+    premiums = ["-0.25", "1.000000000007", None, "0.1"]
+    records = [
+        a_record(
+            number,
+            timestamp_us=START_US + number * 11 * DAY_US,
+            tenant_id=f"t{number % 2}",
+            cached=number == 3,
+            failovers=int(number < 3),
+            premium_cost=Decimal(premiums[number] or 0) if number < 3 and premiums[number] else None,
+            story={"premium_usd": premiums[number]},
+        )
+        for number in range(4)
+    ]
+    records[3].premium_cost = Decimal(0)
+    path = tmp_path / "usage.db"
+    connection = connect(path)
+    migrations.bring_up_to_date(connection, path, FakeClock(), steps=STEPS[:1])
+    columns = COLUMNS[: COLUMNS.index("story") + 1]
+    for number, one in enumerate(records):
+        row = to_row(number + 1, one)[: len(columns)]
+        marks = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO usage ({', '.join(columns)}) VALUES ({marks})", row)
+    connection.close()
+    store = SqliteUsageStore(path, clock=FakeClock())
+    assert [one async for one in store.scan(UsageFilter())] == records
+    new = ("premium_usd", "attempts", "answered_prompt_tokens", "answered_cached_tokens", "answered_write_tokens")
+    for where in (UsageFilter(), UsageFilter(tenant_id="t1"), UsageFilter(agent_id="writer", model="gpt-4")):
+        for by in ("tenant", "month", "day", "hour", "provider"):
+            have = await store.breakdown(where, by)  # type: ignore[arg-type]
+            want = dict(expected_breakdown(records, where, by))  # type: ignore[arg-type]
+            assert [[getattr(sums, name) for name in new] for _, sums in have] == [
+                [getattr(want[key], name) for name in new] for key, _ in have
+            ]
+    await store.close()
 
 
 def test_a_step_that_fails_leaves_the_database_as_it_was() -> None:

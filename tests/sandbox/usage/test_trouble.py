@@ -269,14 +269,15 @@ async def test_a_damaged_file_is_set_aside_and_told(
 
 
 async def spoil(path: Path) -> None:
-    """Overwrite every page but the first, as a failing disk would."""
+    """Overwrite the first page of every table and index, but not the schema, as a failing disk would."""
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    pages = [page for (page,) in connection.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 1")]
     connection.close()
     with open(path, "r+b") as file:
-        size = file.seek(0, 2)
-        file.seek(4096)
-        file.write(b"\xa5" * (size - 4096))
+        for page in pages:
+            file.seek((page - 1) * 4096)
+            file.write(b"\xa5" * 4096)
 
 
 async def test_damage_found_while_writing_costs_no_new_record(opened: Opener, path: Path) -> None:
