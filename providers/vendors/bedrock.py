@@ -166,6 +166,18 @@ class BedrockProvider(WireProvider):
                     model=model_id,
                 )
 
+    def is_available(self) -> bool:
+        """The same; the first time it looks where AWS's own programs look, on a machine at AWS for up to seconds."""
+        if not super().is_available():
+            return False
+        if self.mode != "live" or self._given is not None or self.api_key:
+            return True
+        try:
+            self._identity()
+        except AuthenticationError:
+            return False
+        return True
+
     def _connected(self) -> Transport:
         if self.transport_kind == "sdk":
             return self._by_boto3()

@@ -228,6 +228,16 @@ class WireProvider(BaseLLMProvider):
                     model=model_id,
                 )
 
+    def is_available(self) -> bool:
+        """Whether it has the credential that it needs to be asked. Asks no provider, so whether that is good is open."""
+        if self.mode != "live" or self._given is not None:
+            return True
+        try:
+            self._check_configured(self.model_id)
+        except AuthenticationError:
+            return False
+        return True
+
     def _connected_once(self) -> Transport:
         """One connected transport, however many first requests there are at once: an SDK's client takes its time."""
         with self._connecting:
