@@ -5,36 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 import orjson
-from aiohttp import http_exceptions, web
+from aiohttp import web
 
 from providers.errors import InvalidRequestError
 from providers.exchange.framing import STREAM_APIS
+from sandbox.server.bodies import body_of
+from sandbox.server.reply import Reply
 from sandbox.server.wiretap.listings import LISTED
-from sandbox.server.wiretap.reply import Reply
 from sandbox.server.wiretap.vendor import TappedRequest
 
 BODILESS: Final = frozenset({"GET", "HEAD"})
 _STREAM_UNLESS_TOLD: Final = frozenset({"chat", "generate"})
 """Ollama's APIs, which stream unless told not to."""
-
-
-async def body_of(request: web.BaseRequest, reply: Reply) -> bytes:
-    """The whole body. Raises InvalidRequestError for one that is too large or cannot be read."""
-    headers = request.headers
-    length = headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) > request.client_max_size:
-        raise _too_large(request, reply)
-    transport = request.transport
-    if headers.get("Expect", "").lower() == "100-continue" and transport is not None:
-        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large(request, reply) from None
-    except (web.RequestPayloadError, http_exceptions.HttpProcessingError) as error:
-        reply.close_after()
-        why = str(error).rpartition("\n")[2].strip()
-        raise InvalidRequestError(f"The body of the request cannot be read: {why}", status=400) from None
 
 
 async def take_in(request: web.BaseRequest, reply: Reply, wire: TappedRequest) -> None:
@@ -57,9 +39,3 @@ async def take_in(request: web.BaseRequest, reply: Reply, wire: TappedRequest) -
         wire.stream = asked.get("stream") is not False
     elif wire.api not in LISTED:
         wire.stream = asked.get("stream") is True
-
-
-def _too_large(request: web.BaseRequest, reply: Reply) -> InvalidRequestError:
-    reply.close_after()
-    limit = request.client_max_size
-    return InvalidRequestError(f"The request is larger than {limit} bytes, which is the most that is read.", status=413)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import orjson
-from aiohttp import http_exceptions, web
+from aiohttp import web
 
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded
 from providers.errors import (
@@ -31,14 +31,16 @@ from providers.mock.simulated import Simulation
 from providers.transports.canned import WholeResponse
 from providers.transports.damage import FOREVER
 from sandbox.core.offline import is_local
+from sandbox.server.bodies import MAX_BODY, body_of
+from sandbox.server.http_log import http_logger
+from sandbox.server.pages import foreign, leave, local_origin
+from sandbox.server.reply import RESET_GRACE, Reply
 from sandbox.server.wiretap import control
 from sandbox.server.wiretap.clients import settings
 from sandbox.server.wiretap.http2 import Connections
-from sandbox.server.wiretap.intake import BODILESS, body_of, take_in
+from sandbox.server.wiretap.intake import BODILESS, take_in
 from sandbox.server.wiretap.journal import Entry, Journal
-from sandbox.server.wiretap.pages import foreign, leave, local_origin
 from sandbox.server.wiretap.provoked import HEADER, Chosen, Own
-from sandbox.server.wiretap.reply import RESET_GRACE, Reply
 from sandbox.server.wiretap.routes import PREFIXES, Found, Unknown, find
 from sandbox.server.wiretap.vendor import TappedRequest, Vendor
 
@@ -48,15 +50,8 @@ if TYPE_CHECKING:
     from sandbox.scenarios.faults import Schedule
 
 logger: Final = logging.getLogger(__name__)
-_http_logger: Final = logging.getLogger(f"{__name__}.http")
-_CLIENTS_FAULT: Final = (http_exceptions.HttpProcessingError, web.RequestPayloadError)
-_http_logger.addFilter(
-    # What is no HTTP at all has been answered with a 400; it is no trouble of this program's.
-    lambda record: not (record.exc_info and isinstance(record.exc_info[1], _CLIENTS_FAULT))
-)
+_http_logger: Final = http_logger(f"{__name__}.http")
 
-MAX_BODY: Final = 32 << 20
-"""Bytes of a request; the vendors' own limits lie between 20 and 32 MB."""
 HINT: Final = "x-wiretap-hint"
 BACKLOG: Final = 128
 """Connections that may wait to be taken."""

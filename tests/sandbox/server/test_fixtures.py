@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from providers.exchange import load
-from sandbox.server.wiretap.reply import NOT_PASSED_ON
+from sandbox.server.reply import NOT_PASSED_ON
 from sandbox.server.wiretap.routes import PREFIXES
 from tests.fake_clock import FakeClock
 from tests.sandbox.server.support import CHAT, chat, put, tapped

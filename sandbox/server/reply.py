@@ -95,25 +95,13 @@ class Reply(web.StreamResponse):
         One that is no `stream` and came without a pause goes out with its length. Where the body is `computed` first
         the headers wait for it. Raises what the source raises; what came before that has been sent.
         """
-        self.code = status
         if self._request.method == "HEAD":
             await self.whole(status, headers, b"")
             return
-        self._chunked = self._request.version >= (1, 1)
-        if not self._chunked:
-            self._kept = False
-        self._head = self._opening(status, headers, "transfer-encoding: chunked\r\n" if self._chunked else "")
-        if not computed:
-            self._schedule()
+        self.open(status, headers, at_once=not computed)
         try:
             async for piece in source:
-                if piece:
-                    self._waiting.append(piece)
-                    self._size += len(piece)
-                    self._schedule()
-                    if self._size >= HIGH_WATER:
-                        self._flush()
-                        await self._drained()
+                await self.put(piece)
         except Exception:
             self._flush()
             raise
@@ -121,6 +109,34 @@ class Reply(web.StreamResponse):
             self._head = None
             await self.whole(status, headers, b"".join(self._waiting))
             return
+        await self.end()
+
+    def open(self, status: int, headers: Mapping[str, str], *, at_once: bool = True) -> None:
+        """Begin a body of unknown length; its headers go out with its first piece, or `at_once` when the loop turns."""
+        self.code = status
+        self._chunked = self._request.version >= (1, 1)
+        if not self._chunked:
+            self._kept = False
+        self._head = self._opening(status, headers, "transfer-encoding: chunked\r\n" if self._chunked else "")
+        if at_once:
+            self._schedule()
+
+    async def put(self, piece: bytes) -> None:
+        """Another piece of the body. Waits while the client does not read, so that little ever waits to be sent.
+
+        Raises ConnectionError where there is no client any more.
+        """
+        if not piece:
+            return
+        self._waiting.append(piece)
+        self._size += len(piece)
+        self._schedule()
+        if self._size >= HIGH_WATER:
+            self._flush()
+        await self._drained()
+
+    async def end(self) -> None:
+        """The body is complete."""
         self._flush(end=True)
         await self._drained()
 
