@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import IO, Any, Literal
 
+from sandbox.core.figures import decimal as decimal
+
 Colour = Literal["plain", "bold", "dim", "red", "green", "yellow", "blue", "cyan"]
 
 _CODES: dict[Colour, str] = {
@@ -96,11 +98,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return decimal(value)
     raise TypeError(f"{type(value).__name__} has no place in JSON")
-
-
-def decimal(value: Decimal | None) -> str | None:
-    """Money as a decimal string without an exponent and without zeros that say nothing; None is unpriced."""
-    if value is None:
-        return None
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text

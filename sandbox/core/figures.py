@@ -28,6 +28,14 @@ def dollars(value: Decimal | None, *, simulated: bool = False, signed: bool = Fa
     return f"{mark}{sign}${whole}.{fraction}"
 
 
+def decimal(value: Decimal | None) -> str | None:
+    """Money as a decimal string without an exponent and without zeros that say nothing; None is unpriced."""
+    if value is None:
+        return None
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def duration_ms(milliseconds: float) -> str:
     """`0.4 ms`, `812 ms`, `12.3 s`, `4 min 05 s`, `19 days`."""
     if milliseconds < 9.95:

@@ -1,0 +1,179 @@
+"""Who is compared: models by name, `provider/model`, provider or pattern; each one pinned to one provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from providers.errors import InputError
+from providers.hints import did_you_mean
+from providers.types import GenerationRequest
+from sandbox.gateway.call import CallOptions
+from sandbox.gateway.router import Candidate
+
+if TYPE_CHECKING:
+    from sandbox.gateway.deployments import Deployment
+    from sandbox.gateway.gateway import Gateway
+
+MOST = 32
+"""Models of one comparison: more columns than anyone reads, and few enough that a stray `*` does no harm."""
+_WILD = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One model at one provider, and no other."""
+
+    provider: str
+    """The registered id."""
+    model: str
+    candidate: Candidate
+    name: str = ""
+    """What its column is called: the model, and the provider too where that alone would not tell columns apart."""
+
+    @property
+    def key(self) -> str:
+        """The name by which `choose` finds it again."""
+        return f"{self.provider}/{self.model}"
+
+
+def choose(gateway: Gateway, names: Iterable[str]) -> list[Contestant]:
+    """The contestants that names mean, in their order, each once.
+
+    A name is a model (its first provider in the chain is asked), `provider/model`, a provider (its own model), or a
+    pattern of the first two such as `claude-3-*`. Raises InputError for one that means nobody, naming the nearest.
+    """
+    found: dict[tuple[str, str], Contestant] = {}
+    for name in names:
+        for contestant in _meant(gateway, name.strip()):
+            found.setdefault((contestant.provider, contestant.candidate.model_id), contestant)
+    if not found:
+        raise InputError("no model is named: name one or more, separated by commas")
+    if len(found) > MOST:
+        raise InputError(f"{len(found)} models are named; {MOST} can be compared at once")
+    return _told_apart(list(found.values()))
+
+
+def standing(gateway: Gateway, *, most: int = MOST, distinct: bool = False) -> list[Contestant]:
+    """Whom to compare where nobody is named: each provider's own model; `distinct`: each model once."""
+    found: dict[str, Contestant] = {}
+    for deployment in gateway.registry:
+        own = _own(deployment)
+        found.setdefault(own.model if distinct else own.provider, own)
+    return _told_apart(list(found.values())[:most])
+
+
+def known(gateway: Gateway) -> Iterator[Contestant]:
+    """Every model that can be named, at each provider that serves it: its own, then short names, then priced ones."""
+    prices = gateway.prices
+    for deployment in gateway.registry:
+        provider = deployment.provider
+        seen: set[str] = set()
+        names = dict.fromkeys(
+            (
+                deployment.model,
+                *getattr(provider, "models", ()),
+                *getattr(provider, "aliases", ()),
+                *prices.models_of(deployment.kind),
+            )
+        )
+        for name in names:
+            model_id = provider.resolve_model(name)
+            if model_id is not None and model_id not in seen:
+                seen.add(model_id)
+                yield _contestant(deployment, name, model_id)
+
+
+# --- one name -------------------------------------------------------------------------------------------------------
+
+
+def _meant(gateway: Gateway, name: str) -> Sequence[Contestant]:
+    if not name:
+        return ()
+    registry = gateway.registry
+    if _WILD.intersection(name):
+        return _matching(gateway, name)
+    provider, slash, model = name.partition("/")
+    if slash and provider in registry:
+        return [_at(gateway, registry.get(provider), model)]
+    served = _first_serving(gateway, name)
+    if served is not None:
+        return [served]
+    if name in registry:
+        return [_own(registry.get(name))]
+    raise _unknown(gateway, name)
+
+
+def _at(gateway: Gateway, deployment: Deployment, model: str) -> Contestant:
+    model_id = deployment.provider.resolve_model(model)
+    if model_id is None:
+        own = sorted({one.model for one in _own_names(deployment)})
+        raise InputError(
+            f"{deployment.id} does not serve {model!r}: {did_you_mean(model, own, cutoff=0.5)}"
+            f"its own model is {deployment.model}; a new one goes into its `models` setting"
+        )
+    # One that nobody knows is refused now and not in the middle of the comparison.
+    gateway.plan(GenerationRequest(prompt=model, model=model), CallOptions(provider=deployment.id))
+    return _contestant(deployment, model, model_id)
+
+
+def _own_names(deployment: Deployment) -> Iterator[Contestant]:
+    provider = deployment.provider
+    for name in (deployment.model, *getattr(provider, "models", ()), *getattr(provider, "aliases", ())):
+        yield _contestant(deployment, name, provider.resolve_model(name) or name)
+
+
+def _first_serving(gateway: Gateway, model: str) -> Contestant | None:
+    """At the first provider of the chain that serves the model; one that merely could does not count unless priced."""
+    for deployment in sorted(gateway.registry, key=lambda one: (one.priority, one.order)):
+        model_id = deployment.provider.resolve_model(model)
+        if model_id is None:
+            continue
+        declared = model_id != model or any(model == own.model for own in _own_names(deployment))
+        if declared or gateway.prices.find(deployment.kind, model_id) is not None:
+            return _contestant(deployment, model, model_id)
+    return None
+
+
+def _matching(gateway: Gateway, pattern: str) -> list[Contestant]:
+    wanted = pattern.lower()
+    providers, slash, _ = wanted.partition("/")
+    by_provider = bool(slash) and any(fnmatchcase(one.id.lower(), providers) for one in gateway.registry)
+    found: dict[str, Contestant] = {}
+    for one in known(gateway):
+        if fnmatchcase((one.key if by_provider else one.model).lower(), wanted):
+            # Without a provider, one that several serve is asked at the first of them, as by its plain name.
+            found.setdefault(one.key if by_provider else one.model, one)
+    if not found:
+        hint = did_you_mean(wanted.strip("*?"), {one.model for one in known(gateway)}, cutoff=0.5)
+        raise InputError(f"the pattern {pattern!r} matches no model: {hint}`sandbox models` lists them")
+    if len(found) > MOST:
+        raise InputError(f"the pattern {pattern!r} matches {len(found)} models; narrow it to {MOST} or fewer")
+    return list(found.values())
+
+
+def _unknown(gateway: Gateway, name: str) -> InputError:
+    names = {one.model for one in known(gateway)} | {one.id for one in gateway.registry}
+    hint = did_you_mean(name, names, cutoff=0.5)
+    asked = ", ".join(one.id for one in gateway.registry)
+    if gateway.prices.find(None, name) is not None:
+        return InputError(f"no configured provider serves {name!r}: {hint}there are {asked}")
+    return InputError(f"unknown model {name!r}: {hint}`sandbox models` lists them, and providers can be named: {asked}")
+
+
+# --- making them ----------------------------------------------------------------------------------------------------
+
+
+def _contestant(deployment: Deployment, model: str, model_id: str) -> Contestant:
+    return Contestant(deployment.id, model, Candidate(deployment, model, model_id, True, f"serves {model}"), name=model)
+
+
+def _own(deployment: Deployment) -> Contestant:
+    return _contestant(deployment, deployment.model, deployment.provider.model_id)
+
+
+def _told_apart(contestants: list[Contestant]) -> list[Contestant]:
+    models = [one.model for one in contestants]
+    return [replace(one, name=one.key) if models.count(one.model) > 1 else one for one in contestants]
