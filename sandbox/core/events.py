@@ -36,6 +36,8 @@ class CacheHit(Event):
     model: str
     saved_usd: Decimal | None
     coalesced: bool
+    similarity: float | None = None
+    """How alike the answered question is, where it is another one; None: it is the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sandbox.gateway.policies import StreamPolicy
 from sandbox.gateway.strategies import RoutingStrategy
 
 if TYPE_CHECKING:
+    from sandbox.cache.semantic import Question
     from sandbox.gateway.router import Plan
     from sandbox.gateway.spending import Allowance
 
@@ -63,6 +64,8 @@ class Call:
     """Text that the caller has received of an unfinished stream."""
     prompt_hash: str = ""
     """Of the cache's key, where the cache is asked."""
+    question: Question | None = None
+    """As it is compared with others, where the cache looks for such."""
     wasted_input_tokens: int = 0
     wasted_output_tokens: int = 0
     """Tokens paid for in answers that were not used."""

@@ -17,25 +17,26 @@ from providers.errors import InvalidRequestError, ProviderTimeoutError
 from providers.pricing import Catalogue, catalogue
 from providers.redaction import redact
 from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent
-from sandbox.cache.base import CacheStore, CacheUnavailable
+from sandbox.cache.base import CacheStore
+from sandbox.cache.semantic import SemanticIndex
 from sandbox.core.bus import Bus
 from sandbox.core.events import (
     BreakerClosed,
     BreakerForced,
     BreakerHalfOpened,
     BreakerOpened,
-    ComponentFailed,
     PlannedCandidate,
     ProviderEnabled,
     RequestReceived,
     RouteChosen,
 )
 from sandbox.costs.budgets import Budgets
-from sandbox.gateway.answers import cache_key, pack, prompt_hash, unpack
+from sandbox.gateway.answers import pack, unpack
 from sandbox.gateway.breaker import Breaker, Transition
 from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions
 from sandbox.gateway.deployments import Deployment, ProviderStatus, Registry
 from sandbox.gateway.flights import Flights
+from sandbox.gateway.keeping import Keeping
 from sandbox.gateway.ledger import Ledger, Recorder
 from sandbox.gateway.limits import RateLimits
 from sandbox.gateway.policies import Policy
@@ -65,6 +66,7 @@ class Gateway:
         prices: Catalogue | None = None,
         cache: CacheStore | None = None,
         cache_ttl: float = 3600.0,
+        similar_questions: SemanticIndex | None = None,
         record: Recorder | None = None,
         store_prompts: bool = False,
         budgets: Budgets | None = None,
@@ -78,9 +80,9 @@ class Gateway:
         draws = draws or seeded()
         self.router = Router(self.registry, self.policy, prices=self.prices, clock=clock, draws=draws)
         self._ids = ids
-        self._cache = cache
-        self._cache_ttl = cache_ttl
-        self._cache_warned = False
+        self._keeping = Keeping(
+            cache, ttl=cache_ttl, policy=self.policy, mode=mode, bus=self.bus, similar=similar_questions
+        )
         self.budgets = budgets
         self._flights = Flights()
         self._tools = Tools(self.policy, self.router, self.prices, clock, draws, self.bus)
@@ -159,6 +161,11 @@ class Gateway:
 
     # --- requests -------------------------------------------------------------------------------------------------
 
+    def use_stores(self, *, cache: CacheStore | None, record: Recorder | None) -> None:
+        """Keep answers and hand usage records over there from now on, those of requests under way too."""
+        self._keeping.use(cache)
+        self._ledger.use(record)
+
     def plan(self, request: GenerationRequest | str, options: CallOptions = DEFAULT_OPTIONS) -> Plan:
         """What `generate` would do, without doing it. Raises InputError for an unknown model, provider or strategy."""
         return self.router.plan(
@@ -216,7 +223,7 @@ class Gateway:
             self._ledger.failed(call, error)
             raise
         if key is not None and run.response is not None and options.store_stream:
-            await self._store(call, key, run.response)
+            await self._keeping.keep(call, key, run.response)
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
@@ -250,48 +257,19 @@ class Gateway:
         return call
 
     def _key(self, call: Call) -> str | None:
-        if self._cache is None or not self.policy.cache or call.options.no_cache:
-            return None
-        options = call.options
-        provider = f"{options.provider} alone" if options.pinned else options.provider
         try:
-            key = cache_key(call.request, preset=self.policy.name, mode=self.mode, provider=provider)
+            return self._keeping.key(call)
         except (TypeError, ValueError) as error:
             refused = InvalidRequestError(f"the request holds something that cannot be sent as JSON: {error}")
             self._ledger.failed(call, refused)
             raise refused from None
-        call.prompt_hash = prompt_hash(key)
-        return key
 
     async def _lookup(self, call: Call, key: str) -> LLMResponse | None:
-        assert self._cache is not None  # noqa: S101  a key exists only with a cache
         try:
-            value = await self._cache.get(key)
-        except Exception as error:
-            self._cache_failed(call, error)
-            return None
+            return await self._keeping.find(call, key)
         except asyncio.CancelledError:
             self._ledger.cancelled(call)
             raise
-        return None if value is None else unpack(value)
-
-    async def _store(self, call: Call, key: str, response: LLMResponse) -> None:
-        assert self._cache is not None  # noqa: S101
-        ttl = self._cache_ttl if call.options.cache_ttl is None else call.options.cache_ttl
-        try:
-            await self._cache.set(key, pack(response), ttl=ttl)
-        except Exception as error:
-            self._cache_failed(call, error)
-
-    def _cache_failed(self, call: Call, error: Exception) -> None:
-        """A failing cache is passed over, with one warning."""
-        if self._cache_warned:
-            return
-        self._cache_warned = True
-        message = redact(str(error) if isinstance(error, CacheUnavailable) else f"{type(error).__name__}: {error}")
-        logger.warning("the cache is passed over: %s", message)
-        if self.bus.active:
-            self.bus.publish(ComponentFailed(self.clock.time_us(), call.id, "cache", message))
 
     async def _follow(self, call: Call, key: str) -> LLMResponse:
         """Share the answer of an identical question that is being asked already, within this call's own deadline."""
@@ -337,7 +315,7 @@ class Gateway:
             self._ledger.failed(call, error)
             raise
         if key is not None:
-            await self._store(call, key, response)
+            await self._keeping.keep(call, key, response)
         return response
 
     def _planned(self, call: Call) -> Sequence[Candidate]:

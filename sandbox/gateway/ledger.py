@@ -53,6 +53,10 @@ class Ledger:
         self._record = record
         self._store_prompts = store_prompts
 
+    def use(self, record: Recorder | None) -> None:
+        """Hand usage records over there from now on."""
+        self._record = record
+
     # --- outcomes -------------------------------------------------------------------------------------------------
 
     def answered(
@@ -131,7 +135,13 @@ class Ledger:
         if self._bus.active:
             self._bus.publish(
                 CacheHit(
-                    self._clock.time_us(), call.id, response.provider, response.model, response.saved_usd, coalesced
+                    self._clock.time_us(),
+                    call.id,
+                    response.provider,
+                    response.model,
+                    response.saved_usd,
+                    coalesced,
+                    response.metadata.get("similarity"),
                 )
             )
             if call.stream and response.text:

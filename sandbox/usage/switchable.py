@@ -1,0 +1,87 @@
+"""Usage records whose store can be changed while they come in: each goes to exactly one store, and none is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from sandbox.core.in_use import InUse
+from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageStore, UsageTotals
+
+
+class _Seat(NamedTuple):
+    store: UsageStore
+    uses: InUse
+
+
+class SwitchableUsageStore:
+    """A UsageStore over another."""
+
+    def __init__(self, store: UsageStore) -> None:
+        self._seat = _Seat(store, InUse())
+
+    @property
+    def current(self) -> UsageStore:
+        return self._seat.store
+
+    async def replace(self, store: UsageStore) -> None:
+        """Record there from now on; returns when the store before has committed what it took and is closed.
+
+        Raises UsageUnavailable where it could not commit all: what is left waits in its spool, for its next opening.
+        """
+        before, self._seat = self._seat, _Seat(store, InUse())
+        await before.uses.over()
+        try:
+            await before.store.flush()
+        finally:
+            await before.store.close()
+
+    @property
+    def problem(self) -> str | None:
+        return self._seat.store.problem
+
+    @property
+    def pending(self) -> int:
+        return self._seat.store.pending
+
+    def record(self, record: UsageRecord) -> None:
+        self._seat.store.record(record)
+
+    async def flush(self) -> None:
+        store, uses = self._seat
+        with uses:
+            await store.flush()
+
+    async def totals(self, where: UsageFilter) -> UsageTotals:
+        store, uses = self._seat
+        with uses:
+            return await store.totals(where)
+
+    async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
+        store, uses = self._seat
+        with uses:
+            return await store.breakdown(where, by)
+
+    async def get(self, request_id: str) -> UsageRecord | None:
+        store, uses = self._seat
+        with uses:
+            return await store.get(request_id)
+
+    async def recent(self, where: UsageFilter, limit: int = 50) -> Sequence[UsageRecord]:
+        store, uses = self._seat
+        with uses:
+            return await store.recent(where, limit)
+
+    async def scan(self, where: UsageFilter) -> AsyncIterator[UsageRecord]:
+        store, uses = self._seat
+        with uses:
+            async for record in store.scan(where):
+                yield record
+
+    async def prune(self, *, before_us: int) -> int:
+        store, uses = self._seat
+        with uses:
+            return await store.prune(before_us=before_us)
+
+    async def close(self) -> None:
+        await self._seat.store.close()
