@@ -224,7 +224,15 @@ class MockSettings(Section):
     seed: Whole = Field(default=0, description="Seed of the synthetic answers.")
     pace: Literal["instant", "realistic"] | None = Field(
         default=None,
-        description="`realistic`: answers take their time; unset: realistic in the terminal UI, else instant.",
+        description="`realistic`: answers take their time; unset: that in the terminal UI and in `compare`, else `instant`.",
+    )
+
+
+class CompareSettings(Section):
+    """Models asked side by side."""
+
+    confirm_above: Money = Field(
+        default=Decimal("0.10"), description="A comparison that may cost more than this, USD, asks first in live mode."
     )
 
 
@@ -290,6 +298,7 @@ class Settings(Section):
         default=None, description="A TOML file of own prices that override the catalogue's."
     )
     mock: MockSettings = Field(default_factory=MockSettings, description="The simulated providers.")
+    compare: CompareSettings = Field(default_factory=CompareSettings, description="Models asked side by side.")
     ui: UISettings = Field(default_factory=UISettings, description="The terminal UI.")
     budget_limit: Limit | None = Field(
         default=None, description="Most that may be spent in a month over all tenants, USD; unset: no limit."
