@@ -46,16 +46,21 @@ class Session:
         return self.loaded.settings
 
     @asynccontextmanager
-    async def runtime(self, *, stores_only: bool = False) -> AsyncIterator[Runtime]:
+    async def runtime(self, *, stores_only: bool = False, unhurried: bool = False) -> AsyncIterator[Runtime]:
         """The wired engine for as long as it is needed. Raises ConfigError for what is not available.
 
-        `stores_only`: for looking at what is kept, which needs no provider and so no key in any mode.
+        `stores_only`: for looking at what is kept, which needs no provider and so no key in any mode. `unhurried`:
+        simulated answers take their time, unless the user said otherwise.
         """
         settings = self.settings
         from sandbox.runtime import Runtime
 
         if stores_only:
             settings = settings.model_copy(update={"mode": "mock", "chain": None})
+        if unhurried:
+            from sandbox.settings.pace import at_reading_pace
+
+            settings = at_reading_pace(settings)
         with following(settings.mode):
             runtime = await Runtime.open(settings)
             # The start is over and the work may be long; what the start made stays for good and need not be looked at.

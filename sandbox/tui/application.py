@@ -19,6 +19,7 @@ from textual.widgets import Input, Static, TextArea
 
 from providers.clock import SYSTEM_CLOCK, Clock
 from providers.redaction import redact
+from sandbox.settings.pace import at_reading_pace
 from sandbox.tui import actions, state
 from sandbox.tui.app_commands import keys_found
 from sandbox.tui.app_rooms import AppRooms
@@ -354,10 +355,3 @@ class SandboxApp(AppRooms):
 
     def _fatal_error(self) -> None:
         self._close_messages_no_wait()
-
-
-def at_reading_pace(settings: Settings) -> Settings:
-    """Simulated answers take their time on a screen, unless the user said otherwise."""
-    if settings.mock.pace is not None:
-        return settings
-    return settings.model_copy(update={"mock": settings.mock.model_copy(update={"pace": "realistic"})})
