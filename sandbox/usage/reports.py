@@ -7,7 +7,7 @@ describes the database goes through sqlite-utils, which is imported when the fir
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ def totals(connection: sqlite3.Connection, where: UsageFilter) -> UsageTotals:
     def run(sql: str, parameters: list[Any]) -> Iterable[tuple[Any, ...]]:
         return connection.execute(sql, parameters).fetchall()
 
-    return _totals(_sums(connection, where, None, run).get("", []))
+    return totals_of(_sums(connection, where, None, run).get("", []))
 
 
 def breakdown(connection: sqlite3.Connection, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
@@ -67,7 +67,12 @@ def breakdown(connection: sqlite3.Connection, where: UsageFilter, by: Dimension)
     def run(sql: str, parameters: list[Any]) -> Iterable[tuple[Any, ...]]:
         return [tuple(row.values()) for row in database.query(sql, parameters)]
 
-    groups = [(name, _totals(sums)) for name, sums in _sums(connection, where, by, run).items()]
+    return ranked(_sums(connection, where, by, run), by)
+
+
+def ranked(sums: Mapping[str, Sequence[int]], by: Dimension) -> list[tuple[str, UsageTotals]]:
+    """The groups of a breakdown in its order."""
+    groups = [(name, totals_of(values)) for name, values in sums.items()]
     if by in BITS:
         return sorted(groups, key=lambda group: (-group[1].cost_usd, -group[1].requests, group[0]))
     return sorted(groups)
@@ -78,7 +83,7 @@ def narrowed(connection: sqlite3.Connection, where: UsageFilter) -> UsageFilter 
 
     No index has provider or model, so a search for a rare one would otherwise read every record.
     """
-    wanted = {name: value for name, value in _conditions(where).items() if value is not None and name in _UNINDEXED}
+    wanted = {name: value for name, value in wanted_of(where).items() if name in _UNINDEXED}
     if not wanted:
         return where
     kind = kind_for(_UNINDEXED)
@@ -116,7 +121,7 @@ _Run = Callable[[str, list[Any]], Iterable[tuple[Any, ...]]]
 
 def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | None, run: _Run) -> dict[str, list[int]]:
     """For each name, the values of SUM_COLUMNS; the pieces are added here, where integers have no limit."""
-    wanted = {name: value for name, value in _conditions(where).items() if value is not None}
+    wanted = wanted_of(where)
     kind = kind_for([*wanted, by] if by in BITS else wanted)
     grains = kind.grains
     if by in periods.GRAINS:
@@ -130,7 +135,7 @@ def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | No
     try:
         pruned = connection.execute("SELECT value FROM fact WHERE name = ?", [PRUNED]).fetchone()
         for piece in cover(since, until, grains):
-            piece = _whole_where_pruned(piece, pruned[0] if pruned else 0, kind.grains[0])
+            piece = whole_where_pruned(piece, pruned[0] if pruned else 0, kind.grains[0])
             select = _select_raw if piece.grain is None else _select
             for name, *values in run(*select(kind, piece, where.mode, wanted, by)):
                 label = periods.name(name, by) if by in ("hour", "day", "month") else name
@@ -142,11 +147,13 @@ def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | No
     return groups
 
 
-def _conditions(where: UsageFilter) -> dict[str, str | None]:
-    return {"tenant": where.tenant_id, "agent": where.agent_id, "provider": where.provider, "model": where.model}
+def wanted_of(where: UsageFilter) -> dict[str, str]:
+    """The dimensions that a filter fixes, and at what."""
+    given = {"tenant": where.tenant_id, "agent": where.agent_id, "provider": where.provider, "model": where.model}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _whole_where_pruned(piece: Piece, pruned_us: int, finest: Grain) -> Piece:
+def whole_where_pruned(piece: Piece, pruned_us: int, finest: Grain) -> Piece:
     """A cut period whose raw rows are gone counts whole: its roll-up is all that is known of it."""
     start = periods.floor(piece.since_us, finest)
     if piece.grain is None and start < pruned_us:
@@ -223,7 +230,8 @@ def _select_raw(
     return sql, [mode, piece.since_us, piece.until_us, *wanted.values()]
 
 
-def _totals(sums: list[int]) -> UsageTotals:
+def totals_of(sums: Sequence[int]) -> UsageTotals:
+    """The totals of values of SUM_COLUMNS; of none, nothing."""
     if not sums:
         return UsageTotals()
     (

@@ -107,10 +107,11 @@ _values_of = itemgetter(
 def add(connection: sqlite3.Connection, rows: Iterable[Sequence[Any]]) -> None:
     """Add rows of table `usage` to every roll-up, in the transaction that is open."""
     # In the order of the primary key, so that neighbours are written one after the other.
-    _UPSERT.run(connection, sorted(_rows(_grouped(rows)), key=_primary_key))
+    _UPSERT.run(connection, sorted(map(_row, aggregated(grouped(rows), KINDS)), key=_primary_key))
 
 
-def _grouped(rows: Iterable[Sequence[Any]]) -> Groups:
+def grouped(rows: Iterable[Sequence[Any]]) -> Groups:
+    """The sums of rows of table `usage` that share all dimensions and ten minutes."""
     groups: Groups = {}
     for row in rows:
         time_us, mode, tenant, agent, provider, model = _key_of(row)
@@ -161,15 +162,21 @@ def _regrouped(groups: Groups, key: Callable[[Key], Key]) -> Groups:
     return merged
 
 
-def _rows(finest: Groups) -> Iterator[tuple[Any, ...]]:
+def aggregated(finest: Groups, kinds: Sequence[Kind]) -> Iterator[tuple[Kind, Grain, Key, Sums]]:
+    """What `grouped` gave, for each kind (widest first) and each of its grains; the lists are shared."""
     by_kind: dict[int, Groups] = {}
-    for kind in KINDS:
+    for kind in kinds:
         groups = by_kind[kind.bits] = finest if kind.bits == ALL else _regrouped(by_kind[kind.source], _narrower(kind))
         for grain in kind.grains:
             if grain != GRAINS[0]:
                 groups = _regrouped(groups, _coarser(grain))
-            for (start, mode, tenant, agent, provider, model), sums in groups.items():
-                yield (kind.bits, grain, mode, start, tenant, agent, provider, model, *_columns(sums))
+            for key, sums in groups.items():
+                yield kind, grain, key, sums
+
+
+def _row(one: tuple[Kind, Grain, Key, Sums]) -> tuple[Any, ...]:
+    kind, grain, (start, mode, tenant, agent, provider, model), sums = one
+    return (kind.bits, grain, mode, start, tenant, agent, provider, model, *columns(sums))
 
 
 def _narrower(kind: Kind) -> Callable[[Key], Key]:
@@ -201,7 +208,8 @@ def _coarser(grain: Grain) -> Callable[[Key], Key]:
     return key
 
 
-def _columns(sums: Sums) -> tuple[int, ...]:
+def columns(sums: Sums) -> tuple[int, ...]:
+    """The sums as SUM_COLUMNS."""
     (
         requests, succeeded, cached, prompt, completion, tokens, cost, waste, saved, unpriced, failovers, latency,
         premium, *rest,

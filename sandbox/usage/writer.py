@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,22 @@ class UsageWriter:
     Raises UsageUnavailable only for a database that is not ours to write.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, sync: bool, retention_days: float | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        sync: bool,
+        retention_days: float | None = None,
+        rolled_up: bool = True,
+        committed: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        """`rolled_up=False` keeps the records without their sums; `committed` is called after each commit of some."""
         self._path = path
         self._clock = clock
         self._sync = sync
+        self._rolled_up = rolled_up
+        self._committed = committed
         self._retention_us = None if retention_days is None else int(retention_days * DAY_US)
         self._link = database.Link(path, lambda: database.open_for_writing(path, clock=clock, sync=sync))
         self._spool = Spool(path.with_name(path.name + ".spool"), clock)
@@ -176,7 +188,11 @@ class UsageWriter:
 
     def _commit(self, batch: Sequence[UsageRecord]) -> None:
         with database.transaction(self._link.get()) as connection:
-            rollups.add(connection, _insert(connection, batch))
+            fresh = _insert(connection, batch)
+            if self._rolled_up:
+                rollups.add(connection, fresh)
+        if self._committed is not None:
+            self._committed(connection)
 
     def _settle(self) -> None:
         if self._trouble is not None:
