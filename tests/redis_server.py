@@ -105,13 +105,15 @@ class RedisServer:
         """Begin, on the port of before if there was one, and return when it answers."""
         for last in (False, False, True):
             port = self.port or free_port()
-            self._process = subprocess.Popen(
-                [self._binary, str(self._write_config(port))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            # What it says before it has read where its log is to be.
+            with (self.folder / "begin.log").open("wb") as said:
+                self._process = subprocess.Popen(
+                    [self._binary, str(self._write_config(port))], stdout=said, stderr=subprocess.STDOUT
+                )
             if self._answers(port):
                 self.port = port
                 return self
-            log = self.folder.joinpath("redis.log").read_text(errors="replace") if self._logged() else ""
+            log = "".join(file.read_text(errors="replace") for file in sorted(self.folder.glob("*.log")))
             self.stop()
             if self.certificate is not None and "tls" in log.lower():
                 pytest.skip(f"this redis-server has no TLS: {self._binary}")
@@ -209,9 +211,6 @@ class RedisServer:
                 return True
             time.sleep(0.005)
         return False
-
-    def _logged(self) -> bool:
-        return (self.folder / "redis.log").exists()
 
     def _end(self, by: signal.Signals) -> None:
         process = self._process
