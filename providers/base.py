@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from providers.attempts import Deadline, RetryPolicy, Unobserved, attempt_with_retries
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded
 from providers.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
     InputError,
+    InvalidRequestError,
     MalformedResponseError,
+    ModelNotFoundError,
+    PermissionDeniedError,
     ProviderError,
     ProviderTimeoutError,
+    QuotaExhaustedError,
+    RateLimitError,
     StreamInterruptedError,
 )
 from providers.pricing import Catalogue, Price, count_tokens, seed_prices
@@ -40,13 +47,22 @@ SILENCE_LIMIT = 15.0
 """Seconds a stream may be silent between chunks."""
 
 
+SLOW_CHECK = 5.0
+"""Seconds within which the smallest question is answered by a provider that is fast enough."""
+
+
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """One look at a provider: reachable, authenticated, fast enough."""
+    """One look at a provider: reachable, authenticated, fast enough. What could not be told is None."""
 
     is_healthy: bool
     latency_ms: float | None = None
     last_error: str | None = None
+    reachable: bool | None = None
+    authenticated: bool | None = None
+    fast_enough: bool | None = None
+    error: ProviderError | None = field(default=None, repr=False, compare=False)
+    """What the provider said, where it said no."""
 
 
 class BaseLLMProvider:
@@ -232,19 +248,23 @@ class BaseLLMProvider:
         return Deadline(self.clock, limit * (policy.retries + 1) + waits + 1.0)
 
     async def health_check(self, *, timeout: float = 10.0) -> HealthReport:
-        """Reachable, authenticated and fast enough, tested by the smallest possible question."""
+        """Reachable, authenticated and fast enough, tested by the smallest possible question. Times are seconds."""
         started = self.clock.monotonic()
         try:
             async with self.clock.timeout(timeout):
                 await self.attempt(GenerationRequest(prompt="ping", max_tokens=1), self.model_id)
         except ProviderError as error:
-            return HealthReport(False, (self.clock.monotonic() - started) * 1000, f"{type(error).__name__}: {error}")
+            return _refused(error, (self.clock.monotonic() - started) * 1000)
         except TimeoutError:
-            return HealthReport(False, timeout * 1000, f"no answer within {timeout:g} s")
+            return HealthReport(False, timeout * 1000, f"no answer within {timeout:g} s", False, None, False)
         except Exception as error:
             message = redact(f"{type(error).__name__}: {error}")
             return HealthReport(False, (self.clock.monotonic() - started) * 1000, message)
-        return HealthReport(True, (self.clock.monotonic() - started) * 1000)
+        seconds = self.clock.monotonic() - started
+        if seconds > SLOW_CHECK:
+            slow = f"answered after {seconds:.1f} s; up to {SLOW_CHECK:g} s is fast enough"
+            return HealthReport(False, seconds * 1000, slow, True, True, False)
+        return HealthReport(True, seconds * 1000, None, True, True, True)
 
     async def __aenter__(self) -> BaseLLMProvider:
         return self
@@ -339,6 +359,25 @@ class OpenStream:
             await self._source.aclose()
         except Exception:
             logger.debug("closing a stream failed", exc_info=True)
+
+
+def _refused(error: ProviderError, latency_ms: float) -> HealthReport:
+    """What an error says of the provider: one that answers is there, and one that minds the request knows the key."""
+    reachable = not isinstance(error, (ConnectionFailedError, ProviderTimeoutError))
+    authenticated: bool | None = None
+    if isinstance(error, (AuthenticationError, PermissionDeniedError)):
+        authenticated = False
+    elif isinstance(error, (RateLimitError, QuotaExhaustedError, InvalidRequestError, ModelNotFoundError)):
+        authenticated = True
+    return HealthReport(
+        False,
+        latency_ms,
+        f"{type(error).__name__}: {error}",
+        reachable,
+        authenticated,
+        latency_ms <= SLOW_CHECK * 1000 if reachable else None,
+        error,
+    )
 
 
 def _shows(event: StreamEvent) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
@@ -14,10 +13,11 @@ from providers.pricing import seed_prices
 from providers.types import GenerationRequest, LLMResponse, StreamEvent
 from sandbox.core.bus import Bus
 from sandbox.gateway.breaker import Breaker, BreakerPolicy
+from sandbox.gateway.checks import HealthWatch
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import preset
 from sandbox.gateway.strategies import RoutingStrategy
-from sandbox.health.monitor import HealthMonitor
+from sandbox.health.history import HealthHistory
 from sandbox.usage.base import UsageRecord
 
 
@@ -54,11 +54,16 @@ class LLMRouter:
         self._counts = {"total_requests": 0, "successful_requests": 0, "failed_requests": 0, "failover_count": 0}
         self._cost = Decimal(0)
         self.gateway = Gateway(policy, clock=clock, draws=draws, bus=bus, prices=seed_prices(), record=self._count)
-        self._monitor = HealthMonitor(self.health_check_all, interval=health_check_interval, clock=clock)
+        self._watch = HealthWatch(self.gateway, interval=health_check_interval)
 
-    def register_provider(self, name: str, provider: BaseLLMProvider, priority: int = 100) -> None:
-        """Add a provider; priority 1 is the highest. Raises InputError when the name is taken."""
-        self.gateway.register(name, provider, priority=priority)
+    def register_provider(
+        self, name: str, provider: BaseLLMProvider, priority: int = 100, *, weight: float = 1.0
+    ) -> None:
+        """Add a provider; priority 1 is the highest, `weight` its share under the strategy `weighted`.
+
+        Raises InputError when the name is taken.
+        """
+        self.gateway.register(name, provider, priority=priority, weight=weight)
 
     def circuit_breaker(self, name: str) -> Breaker:
         """The breaker of a provider, to force or to reset by hand."""
@@ -93,23 +98,27 @@ class LLMRouter:
 
     async def health_check_all(self) -> dict[str, HealthReport]:
         """Ask every provider the smallest question: reachable, authenticated, fast enough. Good news re-enables one."""
-        deployments = list(self.gateway.registry)
-        reports = await asyncio.gather(*(one.provider.health_check() for one in deployments))
-        for one, report in zip(deployments, reports, strict=True):
-            if report.is_healthy:
-                self.gateway.enable(one.id)
-        return {one.id: report for one, report in zip(deployments, reports, strict=True)}
+        return await self._watch.check_all()
 
     async def start_health_monitoring(self) -> None:
-        """Check all providers every `health_check_interval` seconds in the background."""
-        await self._monitor.start()
+        """Check all providers every `health_check_interval` seconds in the background.
+
+        One whose key or model was refused is left out until a check, every five minutes, finds that it works again.
+        """
+        await self._watch.start()
 
     async def stop_health_monitoring(self) -> None:
-        await self._monitor.stop()
+        """End the background checks; safe to call twice."""
+        await self._watch.stop()
+
+    @property
+    def health_history(self) -> HealthHistory:
+        """Latency and success of each provider over the last hour, of real traffic and of checks."""
+        return self._watch.history
 
     async def close(self) -> None:
         """Stop the monitoring and close every provider; safe to call twice."""
-        await self._monitor.stop()
+        await self._watch.close()
         await self.gateway.close()
 
     async def __aenter__(self) -> LLMRouter:

@@ -60,7 +60,7 @@ class CandidateSkipped(Event):
     provider: str
     model: str
     reason: str
-    """breaker_open, throttled, disabled, budget, window."""
+    """breaker_open, throttled, disabled, budget, window, prefill."""
     retry_after_s: float | None
 
 
@@ -175,6 +175,19 @@ class ProviderEnabled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HealthChecked(Event):
+    """A provider was asked how it is; None is what could not be told."""
+
+    provider: str
+    is_healthy: bool
+    latency_ms: float | None
+    error: str | None
+    reachable: bool | None
+    authenticated: bool | None
+    fast_enough: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class CostComputed(Event):
     cost_usd: Decimal | None
     waste_usd: Decimal
@@ -273,6 +286,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         BreakerForced,
         ProviderDisabled,
         ProviderEnabled,
+        HealthChecked,
         CostComputed,
         UsageRecorded,
         ExchangeRecorded,

@@ -80,6 +80,12 @@ class Deployment:
                 del self._disabled[key]
         return None
 
+    def out_for(self) -> float | None:
+        """Seconds until its credential, or the model it was configured with, is asked again; None: neither is out."""
+        now = self.clock.monotonic()
+        entries = [self._disabled[key] for key in (None, self.provider.model_id) if key in self._disabled]
+        return max((entry.until - now for entry in entries if now < entry.until), default=None)
+
     def available(self, model_id: str, tokens: int = 0) -> bool:
         """Whether a request of about `tokens` could be sent now; takes nothing."""
         return (
@@ -147,5 +153,5 @@ class Registry:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __contains__(self, id: str) -> bool:
+    def __contains__(self, id: object) -> bool:
         return id in self._by_id

@@ -121,10 +121,10 @@ class Gateway:
         """The breaker of a registered provider, to force or to reset by hand."""
         return self.registry.get(id).breaker
 
-    def enable(self, id: str) -> None:
-        """Put a disabled provider back into rotation by hand."""
+    def enable(self, id: str, reason: str = "by hand") -> None:
+        """Put a disabled provider back into rotation; one that is in it stays there."""
         if self.registry.get(id).enable() and self.bus.active:
-            self.bus.publish(ProviderEnabled(self.clock.time_us(), "", id, None, "by hand"))
+            self.bus.publish(ProviderEnabled(self.clock.time_us(), "", id, None, reason))
 
     def health(self) -> list[ProviderStatus]:
         """How every provider is doing, in the order of the chain."""
@@ -173,6 +173,7 @@ class Gateway:
             strategy=options.strategy,
             first=options.provider,
             pinned=options.pinned,
+            fallbacks=options.fallbacks,
             peek=True,
         )
 
@@ -321,7 +322,11 @@ class Gateway:
     def _planned(self, call: Call) -> Sequence[Candidate]:
         options = call.options
         call.plan = plan = self.router.plan(
-            call.request, strategy=options.strategy, first=options.provider, pinned=options.pinned
+            call.request,
+            strategy=options.strategy,
+            first=options.provider,
+            pinned=options.pinned,
+            fallbacks=options.fallbacks,
         )
         if self.bus.active:
             listed = tuple(PlannedCandidate(c.deployment.id, c.model, c.why) for c in plan.candidates.listed)
@@ -337,7 +342,7 @@ class Gateway:
         seconds = max(left, self.policy.streaming.max_stream) if call.stream else left
         request, router = call.request, self.router
         pinned = call.plan if call.options.pinned else None
-        lanes = router.lanes(request.model) if pinned is None else pinned.candidates
+        lanes = router.lanes(request.model, call.options.fallbacks) if pinned is None else pinned.candidates
         estimate = router.estimates(request)
         timer = self.clock.timeout(left)
         try:

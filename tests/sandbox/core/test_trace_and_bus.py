@@ -31,6 +31,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int: INT64,
     str: st.text(),
     bool: st.booleans(),
+    bool | None: st.none() | st.booleans(),
     float: FLOATS,
     Decimal: MONEY,
     int | None: st.none() | INT64,
