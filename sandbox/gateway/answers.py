@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 
 import orjson
 
-from providers.types import GenerationRequest, LLMResponse, TokenUsage, ToolCall
+from providers.dialects import names
+from providers.dialects.forms import PARALLEL_TOOLS
+from providers.types import Completion, GenerationRequest, LLMResponse, TokenUsage, ToolCall
 
 _VERSION = 1
+_UNHEARD = frozenset(
+    {
+        "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+        "prompt_cache_options",
+    }
+)  # fmt: skip
+"""Fields of vendors' own that change nothing about an answer: who asks, and how it is processed and kept."""
 
 
-def cache_key(request: GenerationRequest, *, preset: str, mode: str, provider: str | None) -> str:
+def cache_key(
+    request: GenerationRequest, *, preset: str, mode: str, provider: str | None, fallbacks: tuple[str, ...] = ()
+) -> str:
     """`llm_cache:{tenant}:{model}:{sha256}` over everything that changes the answer.
 
     A provider asked for by name is part of the question: its answer is wanted, not another's.
     """
-    question = {
+    question: dict[str, Any] = {
         "v": _VERSION,
         "messages": request.chat(),
         "temperature": request.temperature,
@@ -33,6 +46,12 @@ def cache_key(request: GenerationRequest, *, preset: str, mode: str, provider: s
         "mode": mode,
         "provider": provider,
     }
+    if fallbacks:
+        question["fallbacks"] = fallbacks
+    if request.metadata:
+        extras = _extras(request)
+        if extras:
+            question["extras"] = extras
     canonical = orjson.dumps(question, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     tenant = request.tenant_id.replace(":", "%3A")
     return f"llm_cache:{tenant}:{request.model or 'any'}:{sha256(canonical).hexdigest()}"
@@ -43,12 +62,39 @@ def prompt_hash(key: str) -> str:
     return key.rpartition(":")[2][:16]
 
 
+def _extras(request: GenerationRequest) -> dict[str, Any]:
+    """What a request has beyond the common form, by the wire format that it came in. The rest is the caller's own."""
+    extras: dict[str, Any] = {}
+    for name in (*names(), PARALLEL_TOOLS):
+        own = request.metadata.get(name)
+        if isinstance(own, Mapping):
+            own = {key: value for key, value in own.items() if key not in _UNHEARD}
+        if own or own is False:
+            extras[name] = own
+    return extras
+
+
 def _plain(value: object) -> object:
     if hasattr(value, "items"):
         return dict(value.items())
     if hasattr(value, "__iter__"):
         return list(value)
     raise TypeError(f"a request cannot hold {type(value).__name__}")
+
+
+def completion_of(response: LLMResponse) -> Completion:
+    """A response as the completion that it came from, to be written again."""
+    return Completion(
+        # What called tools and said nothing has no text, rather than an empty one.
+        text=response.text or (None if response.tool_calls else ""),
+        reasoning_text=response.reasoning_text,
+        finish_reason=response.finish_reason,
+        stop=response.stop,
+        usage=response.usage,
+        tool_calls=response.tool_calls,
+        model=response.model_id,
+        metadata=response.metadata,
+    )
 
 
 def pack(response: LLMResponse) -> bytes:

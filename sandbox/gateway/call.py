@@ -26,6 +26,8 @@ class CallOptions:
     """Ask this provider first, then the chain."""
     pinned: bool = False
     """Ask `provider` alone: nobody answers in its place."""
+    fallbacks: tuple[str, ...] = ()
+    """Names to ask after the model, in order: models, or `provider/model`. If there are any, nobody else is asked."""
     strategy: RoutingStrategy | None = None
     no_cache: bool = False
     cache_ttl: float | None = None
@@ -33,6 +35,8 @@ class CallOptions:
     store_stream: bool = False
     """Keep a streamed answer too."""
     stream_policy: StreamPolicy | None = None
+    restarts: bool = True
+    """The caller can discard a text that it was shown. Where it cannot, a stream that would start anew fails."""
     request_id: str | None = None
     """None: a fresh one."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sandbox.gateway.naming import Route
 from sandbox.gateway.policies import Policy, StreamLimits, preset
 from sandbox.gateway.strategies import RoutingStrategy
 from sandbox.settings import Settings
@@ -27,4 +28,8 @@ def configured_policy(settings: Settings, name: str | None = None) -> Policy:
         streaming=StreamLimits(streaming.policy, streaming.first_text, streaming.silence, streaming.max_stream),
         failover_on_content_filter=settings.failover_on_content_filter,
         equivalents={**policy.equivalents, **{tier: tuple(names) for tier, names in settings.equivalents.items()}},
+        routes={
+            name: Route(tuple(route.models), RoutingStrategy.of(route.strategy) if route.strategy else None)
+            for name, route in settings.routes.items()
+        },
     )

@@ -109,7 +109,9 @@ class Keeping:
     def _key_of(self, call: Call, request: GenerationRequest) -> str:
         options = call.options
         provider = f"{options.provider} alone" if options.pinned else options.provider
-        return cache_key(request, preset=self._policy.name, mode=self._mode, provider=provider)
+        return cache_key(
+            request, preset=self._policy.name, mode=self._mode, provider=provider, fallbacks=options.fallbacks
+        )
 
     def _failed(self, call: Call, component: str, error: Exception) -> None:
         if component in self._warned:

@@ -11,6 +11,7 @@ from providers.clock import Clock
 from providers.errors import InputError
 from providers.hints import did_you_mean
 from sandbox.gateway.breaker import Breaker, BreakerModel, BreakerPolicy, CircuitBreaker, OnChange
+from sandbox.gateway.naming import Route
 
 StreamPolicy = Literal["fail", "restart", "continue", "buffer"]
 
@@ -79,6 +80,8 @@ class Policy:
     streaming: StreamLimits = StreamLimits()
     failover_on_content_filter: bool = False
     equivalents: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: EQUIVALENTS)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    """Chains with names of their own, which may be asked for as models."""
 
     def breaker_for(self, provider: str) -> BreakerPolicy:
         return self.breakers.get(provider, self.breaker)

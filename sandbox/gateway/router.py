@@ -14,6 +14,7 @@ from providers.hints import did_you_mean
 from providers.pricing import Catalogue, estimate_tokens
 from providers.types import GenerationRequest, TokenUsage, content_text
 from sandbox.gateway.deployments import Deployment, Registry
+from sandbox.gateway.naming import owned
 from sandbox.gateway.policies import Policy
 from sandbox.gateway.strategies import Draft, Group, RoutingStrategy, order
 
@@ -30,6 +31,19 @@ class Candidate(NamedTuple):
     exact: bool
     """Serves the asked model itself (or none was asked)."""
     why: str
+
+
+class Aim(NamedTuple):
+    """Whom a request names."""
+
+    model: str | None
+    first: str | None = None
+    """A provider to ask before the others."""
+    names: tuple[str, ...] = ()
+    """The only ones to ask; none: everybody."""
+    strategy: str | None = None
+    lenient: bool = False
+    """Names of nobody who is here are passed over, as long as there is one of somebody."""
 
 
 LISTED = 20
@@ -107,11 +121,13 @@ class Router:
         """Plans made for each asked model: its candidates take turns among themselves."""
         self._known: dict[str | None, list[Group]] = {}
         self._settled: dict[str | None, Plan] = {}
+        self._lists: dict[Aim, Group] = {}
         registry.on_change(self._forget)
 
     def _forget(self) -> None:
         self._known.clear()
         self._settled.clear()
+        self._lists.clear()
 
     def plan(
         self,
@@ -120,16 +136,21 @@ class Router:
         strategy: RoutingStrategy | None = None,
         first: str | None = None,
         pinned: bool = False,
+        fallbacks: tuple[str, ...] = (),
         peek: bool = False,
     ) -> Plan:
         """`first` is a provider to ask before the others (`pinned`: alone); `peek` looks without taking a turn.
 
-        Raises InputError for an unknown model or provider.
+        With `fallbacks`, or where the model is a route, those listed are the only candidates. Raises InputError for an
+        unknown model or provider.
         """
-        chosen = self.strategy if strategy is None else RoutingStrategy.of(strategy)
-        if chosen is RoutingStrategy.PRIORITY and first is None:
+        aim = self._aim(request.model, fallbacks)
+        wanted = strategy or aim.strategy
+        chosen = self.strategy if wanted is None else RoutingStrategy.of(wanted)
+        first = first or aim.first
+        if chosen is RoutingStrategy.PRIORITY and first is None and not aim.names:
             return self._by_priority(request.model)
-        groups = self._groups(request.model)
+        groups = self._groups_of(aim)
         turn = self._turns.get(request.model, 0)
         draft = Draft(self.estimates(request), self._draws, turn)
         if not peek:
@@ -154,7 +175,9 @@ class Router:
 
     def _led_by(self, first: str, groups: list[Group], planned: Iterator[Candidate]) -> Iterator[Candidate]:
         head = self._registry.get(first)
-        leader = next(c for group in groups for c in group.candidates if c.deployment is head)
+        leader = next((c for group in groups for c in group.candidates if c.deployment is head), None)
+        if leader is None:
+            raise InputError(f"provider {first!r} is none of those that the request lists")
         yield leader._replace(why=f"asked for by name; {leader.why}")
         yield from (c for c in planned if c.deployment is not head)
 
@@ -179,15 +202,82 @@ class Router:
 
         return estimate
 
-    def lanes(self, model: str | None) -> Iterator[Candidate]:
+    def lanes(self, model: str | None, fallbacks: tuple[str, ...] = ()) -> Iterator[Candidate]:
         """Of the candidates for a model, one for each kind and model: the others cost the same."""
-        for group in self._groups(model):
+        for group in self._groups_of(self._aim(model, fallbacks)):
             for lane in group.lanes:
                 yield lane[0]
 
     def window(self, candidate: Candidate) -> int | None:
         """Context window in tokens, where known."""
         return self._prices.context_window(candidate.deployment.kind, candidate.model_id)
+
+    # --- names ----------------------------------------------------------------------------------------------------
+
+    def models(self) -> list[tuple[str, str | None]]:
+        """The names that may be asked for, routes first, each with who serves it; None: whoever it lists."""
+        found: dict[str, str | None] = dict.fromkeys(self.policy.routes)
+        for deployment in self._registry:
+            for name in (deployment.model, *_extra(deployment), *getattr(deployment.provider, "aliases", ())):
+                found.setdefault(name, deployment.id)
+        return list(found.items())
+
+    def _aim(self, model: str | None, fallbacks: tuple[str, ...]) -> Aim:
+        route = self.policy.routes.get(model) if model is not None else None
+        if route is not None:
+            # A route is written once for several modes, in some of which a provider has no key.
+            strategy = route.strategy or RoutingStrategy.PRIORITY
+            return Aim(model, None, (*route.models, *fallbacks), strategy, lenient=True)
+        if fallbacks:
+            names = fallbacks if model is None else (model, *fallbacks)
+            return Aim(model, None, names, RoutingStrategy.PRIORITY)
+        if model is not None and "/" in model:
+            owner, model = self._owned(model)
+            return Aim(model, owner)
+        return Aim(model)
+
+    def _owned(self, name: str) -> tuple[str | None, str]:
+        owner, model = owned(name, self._registry.__contains__)
+        if owner is not None and any(name == one.model or name in _extra(one) for one in self._registry):
+            # Somebody's model has this very name.
+            return None, name
+        return owner, model
+
+    def _groups_of(self, aim: Aim) -> list[Group]:
+        return [self._listed(aim)] if aim.names else self._groups(aim.model)
+
+    def _listed(self, aim: Aim) -> Group:
+        """The candidates of a list of names, in its order. Raises InputError for a name of nobody."""
+        group = self._lists.get(aim)
+        if group is None:
+            found: dict[tuple[str, str], Candidate] = {}
+            problem: InputError | None = None
+            for name in aim.names:
+                try:
+                    for candidate in self._serving(name):
+                        found.setdefault((candidate.deployment.id, candidate.model_id), candidate)
+                except InputError as error:
+                    problem = problem or error
+                    if not aim.lenient:
+                        raise
+            if problem is not None and not found:
+                raise problem
+            group = self._lists[aim] = Group(found.values(), listed=True)
+            _bound(self._lists)
+        return group
+
+    def _serving(self, name: str) -> list[Candidate]:
+        """Who serves a model itself. Raises InputError where nobody does."""
+        owner, model = self._owned(name)
+        serving = [
+            c._replace(why="listed")
+            for group in self._groups(model)
+            for c in group.candidates
+            if c.exact and owner in (None, c.deployment.id)
+        ]
+        if not serving:
+            raise InputError(f"{'no provider here' if owner is None else owner} serves {model!r}, which was listed")
+        return serving
 
     # --- which model each deployment would use --------------------------------------------------------------------
 
@@ -225,7 +315,7 @@ class Router:
 
     def _check_known(self, model: str, exact: list[Candidate]) -> None:
         """A model is known when it is configured, priced, or has equivalents."""
-        if any(c.model == c.deployment.model or c.model_id != model or model in _extra(c) for c in exact):
+        if any(c.model == c.deployment.model or c.model_id != model or model in _extra(c.deployment) for c in exact):
             return
         if any(model in names for names in self.policy.equivalents.values()):
             return
@@ -249,14 +339,14 @@ def _size(groups: list[Group]) -> int:
     return sum(len(group.candidates) for group in groups)
 
 
-def _bound(memo: dict[str | None, Any]) -> None:
+def _bound(memo: dict[Any, Any]) -> None:
     """Names of models come from callers: keep what is remembered of them bounded."""
     if len(memo) > 512:
         del memo[next(iter(memo))]
 
 
-def _extra(candidate: Candidate) -> Iterable[str]:
-    return getattr(candidate.deployment.provider, "models", ())
+def _extra(deployment: Deployment) -> Iterable[str]:
+    return getattr(deployment.provider, "models", ())
 
 
 def stand_in(deployment: Deployment, model: str, equivalents: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:

@@ -56,8 +56,11 @@ class Draft(NamedTuple):
 class Group:
     """Candidates by rank, with what a strategy needs of them worked out once."""
 
-    def __init__(self, candidates: Iterable[Candidate]) -> None:
-        self.candidates = tuple(sorted(candidates, key=lambda c: (c.deployment.priority, c.deployment.order)))
+    def __init__(self, candidates: Iterable[Candidate], *, listed: bool = False) -> None:
+        """`listed`: they have an order of their own already."""
+        if not listed:
+            candidates = sorted(candidates, key=lambda c: (c.deployment.priority, c.deployment.order))
+        self.candidates = tuple(candidates)
 
     @cached_property
     def lanes(self) -> list[list[Candidate]]:
@@ -91,6 +94,9 @@ def order(strategy: RoutingStrategy, group: Group, draft: Draft) -> Iterable[Can
     if len(candidates) < 2 or strategy is RoutingStrategy.PRIORITY:
         return candidates
     if strategy is RoutingStrategy.LEAST_LATENCY:
+        if len(group.by_metrics) < len(candidates):
+            # Several models of one provider.
+            return sorted(candidates, key=lambda c: c.deployment.metrics.rank)
         return map(group.by_metrics.__getitem__, sorted(group.by_metrics, key=_latency))
     if strategy is RoutingStrategy.LEAST_COST:
         return _by_cost(group, draft.cost)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import get_args
 
@@ -28,6 +28,7 @@ from providers.types import (
     ToolCallDelta,
 )
 from sandbox.core.events import ChunkReceived, StreamRestartedElsewhere
+from sandbox.gateway.answers import completion_of
 from sandbox.gateway.call import Call
 from sandbox.gateway.ledger import Ledger
 from sandbox.gateway.policies import Policy, StreamPolicy
@@ -51,6 +52,8 @@ class StreamRun:
         """Seconds spent waiting for the present stream, without the reader's pauses."""
         if self._policy not in get_args(StreamPolicy):
             raise InputError(f"unknown stream policy {self._policy!r}: there are {', '.join(get_args(StreamPolicy))}")
+        if self._policy == "restart" and not call.options.restarts:
+            self._policy = "fail"
         self.response: LLMResponse | None = None
 
     def events(self) -> AsyncGenerator[StreamEvent]:
@@ -64,7 +67,7 @@ class StreamRun:
         prefill: GenerationRequest | None = None
         while True:
             try:
-                answer = await walk.advance(self._opener(prefill), attempt_timeout=timeout)
+                answer = await walk.advance(self._opener(prefill), attempt_timeout=timeout, only=self._only(broken))
             except ProviderError as last:
                 if broken is None:
                     raise
@@ -100,13 +103,13 @@ class StreamRun:
             except ProviderError as error:
                 ended = True
                 walk.settle_failure(answer, error)
-                if self._policy == "fail":
+                prefill = self._prefilled()
+                if self._policy == "fail" or (prefill is None and not call.options.restarts):
                     async for event in self._interrupted(error):
                         yield event
                     raise
                 walk.left(answer.candidate, error)
                 broken = (answer.candidate, error)
-                prefill = self._prefilled()
                 # The deadline ran to the first text; the next candidate's first text gets one of its own.
                 call.deadline.renew(until=self._ends_at)
             finally:
@@ -118,7 +121,11 @@ class StreamRun:
     # --- opening --------------------------------------------------------------------------------------------------
 
     def _opener(self, prefill: GenerationRequest | None) -> Opener:
-        return Opener(self._call.request, prefill, self._tools.policy)
+        return Opener(self._call.request, prefill, self._tools.policy, restarts=self._call.options.restarts)
+
+    def _only(self, broken: object) -> Callable[[Candidate], bool] | None:
+        """Whom a caller that cannot start anew may still be sent to."""
+        return None if broken is None or self._call.options.restarts else _goes_on_from_text
 
     def _prefilled(self) -> GenerationRequest | None:
         """The request that asks to go on from the partial text; None: start anew."""
@@ -280,12 +287,15 @@ class StreamRun:
 class Opener:
     """One shot at a candidate's stream, up to its first text; says too whether it goes on from the partial text."""
 
-    __slots__ = ("_plain", "_policy", "_prefill")
+    __slots__ = ("_plain", "_policy", "_prefill", "_restarts")
 
-    def __init__(self, plain: GenerationRequest, prefill: GenerationRequest | None, policy: Policy) -> None:
+    def __init__(
+        self, plain: GenerationRequest, prefill: GenerationRequest | None, policy: Policy, *, restarts: bool
+    ) -> None:
         self._plain = plain
         self._prefill = prefill
         self._policy = policy
+        self._restarts = restarts
 
     async def __call__(self, candidate: Candidate) -> tuple[OpenStream, bool]:
         provider = candidate.deployment.provider
@@ -294,7 +304,8 @@ class Opener:
                 return await self._opened(candidate, self._prefill), True
             except InvalidRequestError:
                 # Newer models refuse a prefill although their vendor's API has it: start anew on the same candidate.
-                pass
+                if not self._restarts:
+                    raise
         return await self._opened(candidate, self._plain), False
 
     async def _opened(self, candidate: Candidate, request: GenerationRequest) -> OpenStream:
@@ -308,6 +319,10 @@ class Opener:
         return stream
 
 
+def _goes_on_from_text(candidate: Candidate) -> bool:
+    return candidate.deployment.provider.prefills
+
+
 def replayed(response: LLMResponse) -> Iterator[StreamEvent]:
     """A kept answer as the events of a stream."""
     yield StreamStarted(response.provider, response.model_id)
@@ -315,13 +330,4 @@ def replayed(response: LLMResponse) -> Iterator[StreamEvent]:
         yield TextDelta(response.text)
     for index, call in enumerate(response.tool_calls):
         yield ToolCallDelta(index, call.id, call.name, call.arguments)
-    completion = Completion(
-        text=response.text,
-        reasoning_text=response.reasoning_text,
-        finish_reason=response.finish_reason,
-        stop=response.stop,
-        usage=response.usage,
-        tool_calls=response.tool_calls,
-        model=response.model_id,
-    )
-    yield StreamFinished(completion, response)
+    yield StreamFinished(completion_of(response), response)

@@ -84,15 +84,24 @@ class Walk:
         """The provider asked (or skipped) last, and why it was left."""
         self._last: ProviderError | None = None
         self._skips: list[Skip] = []
+        self._only: Callable[[Candidate], bool] | None = None
         self._outgrown: int | None = None
         """Context window, in tokens, that this request did not fit."""
 
-    async def advance(self, shot: Callable[[Candidate], Awaitable[T]], *, attempt_timeout: float | None) -> Answer[T]:
+    async def advance(
+        self,
+        shot: Callable[[Candidate], Awaitable[T]],
+        *,
+        attempt_timeout: float | None,
+        only: Callable[[Candidate], bool] | None = None,
+    ) -> Answer[T]:
         """The next candidate's answer. Raises the request's final error when none is left or none may be asked.
 
+        `only`: the others are passed over, now and later.
         `attempt_timeout`: seconds; None: the shot keeps its limits itself (see `attempt_with_retries`).
         """
         call, tools = self.call, self.tools
+        self._only = only
         while self._position < len(self.candidates):
             if call.deadline.remaining() <= 0 or self._asked >= self._most:
                 break
@@ -138,6 +147,7 @@ class Walk:
             if (
                 candidate.deployment.available(candidate.model_id, foreseen)
                 and self._fits(candidate)
+                and (self._only is None or self._only(candidate))
                 and (self.call.allowance is None or self.call.allowance.covers(candidate))
             ):
                 count += 1
@@ -161,6 +171,9 @@ class Walk:
             return None
         if not self._fits(candidate):
             self._skip(candidate, "window", None, None)
+            return None
+        if self._only is not None and not self._only(candidate):
+            self._skip(candidate, "prefill", None, None)
             return None
         gone = deployment.disabled(candidate.model_id)
         if gone is not None:

@@ -154,6 +154,23 @@ class StreamSettings(Section):
     max_stream: Seconds = Field(default=600.0, description="Longest whole stream, seconds.")
 
 
+class RouteSettings(Section):
+    """A chain with a name of its own, which callers give in place of a model."""
+
+    models: Annotated[Names, Field(min_length=1)] = Field(
+        description="Models or `provider/model`, in the order in which they are asked; nobody else is."
+    )
+    strategy: Text | None = Field(default=None, description="How they are ordered instead; unset: as listed.")
+
+
+class ServerSettings(Section):
+    """The gateway as a server."""
+
+    hosts: Names = Field(
+        default=[], description="Names by which it is reached, beside addresses and this machine's own names."
+    )
+
+
 class CacheSettings(Section):
     """Where answers are kept, and for how long."""
 
@@ -285,6 +302,10 @@ class Settings(Section):
         default_factory=dict,
         description="Model names of a tier (large, medium, small, …) that may stand in for each other.",
     )
+    routes: dict[str, RouteSettings] = Field(
+        default_factory=dict, description="Chains that may be asked for by name, in place of a model."
+    )
+    server: ServerSettings = Field(default_factory=ServerSettings, description="The gateway as a server.")
     cache: CacheSettings = Field(default_factory=CacheSettings, description="The response cache.")
     usage: UsageSettings = Field(default_factory=UsageSettings, description="The usage records.")
     backend: Literal["local", "aws"] = Field(

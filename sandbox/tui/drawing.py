@@ -48,6 +48,7 @@ SKIP_WORDS = {
     "disabled": "disabled",
     "budget": "over budget",
     "window": "window too small",
+    "prefill": "starts only anew",
 }
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
