@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import Final
 
 from providers.clock import Clock
@@ -19,40 +19,17 @@ from sandbox.core.bus import Bus
 from sandbox.core.events import BudgetThresholdCrossed
 from sandbox.core.figures import dollars
 from sandbox.costs.base import ALL, Balance, Budget, BudgetStore, Grant, scope_of, tenant_of, whose
+from sandbox.costs.limit import AlertCallback, Limit, alert
 from sandbox.costs.periods import month_after, month_of
 from sandbox.costs.reservation import Reservation, pico
 from sandbox.costs.status import BudgetStatus, status_of
 from sandbox.usage.base import UsageFilter, UsageStore, UsageUnavailable
-from sandbox.usage.records import PICO, to_usd
+from sandbox.usage.records import to_usd
 
 logger = logging.getLogger(__name__)
 
 GRACE_US: Final = 2_000_000
 """A hold outlives the request's deadline by this, so that its own settling always finds it."""
-
-AlertCallback = Callable[[str | None, float, Decimal], None]
-"""Called with the tenant (None: all together), the threshold as a share of the limit, and the USD used."""
-
-
-class _Limit:
-    """A budget in picodollars."""
-
-    __slots__ = ("budget", "marks", "pico")
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        whole = budget.limit_usd * PICO
-        self.pico = int(whole.to_integral_value(ROUND_FLOOR))
-        self.marks = [int((whole * share).to_integral_value(ROUND_CEILING)) for share in budget.thresholds]
-
-    def reached(self, used: int) -> int:
-        """How many thresholds are at or below what was used."""
-        return sum(used >= mark for mark in self.marks)
-
-    def is_spent(self, used: int, refused: int) -> bool:
-        """Whether what is left does not pay for a request that was refused, and hardly anything is left."""
-        last = self.budget.thresholds[-1:] == (Decimal(1),)
-        return last and refused > 0 and used + refused > self.pico and used * 10 >= self.pico * 9
 
 
 class Budgets:
@@ -76,7 +53,7 @@ class Budgets:
         self._bus = bus or Bus()
         self._usage = usage
         self._told = told
-        self._limits: dict[str, _Limit] = {}
+        self._limits: dict[str, Limit] = {}
         self._callbacks: list[AlertCallback] = []
         self._reached: dict[str, tuple[int, int, int]] = {}
         """Of each scope its month, its limit, and how many of its thresholds somebody was told of."""
@@ -99,7 +76,7 @@ class Budgets:
 
     def set(self, budget: Budget) -> None:
         """From now on; in place of the tenant's budget before."""
-        self._limits[budget.scope] = _Limit(budget)
+        self._limits[budget.scope] = Limit(budget)
 
     def remove(self, tenant: str | None = None) -> None:
         """Raises InputError where the tenant has none."""
@@ -110,7 +87,7 @@ class Budgets:
         """Call when a threshold is crossed; what it raises is logged and disturbs nobody."""
         self._callbacks.append(callback)
 
-    def _of(self, tenant: str | None) -> _Limit:
+    def _of(self, tenant: str | None) -> Limit:
         limit = self._limits.get(scope_of(tenant))
         if limit is None:
             names = [whose(one.tenant) for one in self]
@@ -129,7 +106,7 @@ class Budgets:
         """How all of them stand, the one over all tenants first."""
         return await self._statuses(sorted(self._limits.values(), key=lambda one: one.budget.scope != ALL))
 
-    async def _statuses(self, limits: Sequence[_Limit]) -> list[BudgetStatus]:
+    async def _statuses(self, limits: Sequence[Limit]) -> list[BudgetStatus]:
         now_us = self._clock.time_us()
         period = self._month_of(now_us)
         scopes = [limit.budget.scope for limit in limits]
@@ -251,11 +228,7 @@ class Budgets:
                     budget.limit_usd,
                 )
             )
-        for callback in self._callbacks:
-            try:
-                callback(budget.tenant, float(share), used)
-            except Exception:
-                logger.exception("a budget's alert callback failed")
+        alert(self._callbacks, budget, share, used)
 
     async def close(self) -> None:
         """Safe to call twice."""

@@ -11,6 +11,8 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -25,10 +27,14 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
+Position = tuple[int, int]
+"""Where a row stands among all: its time and its number."""
 
 PAGE = 500
 """Records that `scan` holds at a time."""
 _SYNC_WAIT_S = 5.0
+position = itemgetter(COLUMNS.index("timestamp_us"), 0)
+"""Of a row selected as COLUMNS."""
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM usage"  # noqa: S608 - constants
 _AMONG = "request_id >= ? AND request_id < ?"
 _COUNT = f"SELECT count(DISTINCT request_id) FROM usage WHERE {_AMONG}"  # noqa: S608 - constants
@@ -102,19 +108,14 @@ class SqliteUsageStore:
         return [from_row(row) for row in await self._read(query)]
 
     async def scan(self, where: UsageFilter) -> AsyncIterator[UsageRecord]:
-        # The beginning of the range is where the first page goes on from: as a condition of its own it would win the
-        # index, and each page would read all that came before it.
-        conditions, parameters = _conditions(replace(where, since_us=None))
-        last = (-1 if where.since_us is None else where.since_us, -1)
-        sql = f"{_SELECT} WHERE {conditions} AND (timestamp_us, id) > (?, ?) ORDER BY timestamp_us, id LIMIT {PAGE}"
+        last: Position | None = None
         while True:
-            rows = await self._rows(sql, [*parameters, *last])
+            rows = await self._read(partial(page, where=where, last=last))
             for row in rows:
-                record = from_row(row)
-                last = (record.timestamp_us, row[0])
-                yield record
+                yield from_row(row)
             if len(rows) < PAGE:
                 return
+            last = position(rows[-1])
 
     async def prune(self, *, before_us: int) -> int:
         deleted = 0
@@ -140,9 +141,6 @@ class SqliteUsageStore:
         except (UsageUnavailable, TimeoutError):
             return  # `problem` says it; the record is in the spool, or on its way.
 
-    async def _rows(self, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-        return await self._read(lambda connection: connection.execute(sql, parameters).fetchall())
-
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run the query on the reading thread. Raises UsageUnavailable when the database cannot be read."""
         if self._writer.waiting and not self._writer.in_trouble:
@@ -167,6 +165,16 @@ class SqliteUsageStore:
             await asyncio.wrap_future(self._writer.replace_damaged(error))
         except (sqlite3.Error, OSError) as second:
             raise UsageUnavailable(database.sentence(self.path, second)) from error
+
+
+def page(connection: sqlite3.Connection, where: UsageFilter, last: Position | None) -> list[tuple[Any, ...]]:
+    """The next PAGE rows in order of time, after the position of the last one; None: the first ones."""
+    # The beginning of the range is where the first page goes on from: as a condition of its own it would win the
+    # index, and each page would read all that came before it.
+    conditions, parameters = _conditions(replace(where, since_us=None))
+    after = last or (-1 if where.since_us is None else where.since_us, -1)
+    sql = f"{_SELECT} WHERE {conditions} AND (timestamp_us, id) > (?, ?) ORDER BY timestamp_us, id LIMIT {PAGE}"
+    return connection.execute(sql, [*parameters, *after]).fetchall()
 
 
 def _conditions(where: UsageFilter) -> tuple[str, list[Any]]:

@@ -188,7 +188,7 @@ class UsageWriter:
 
     def _commit(self, batch: Sequence[UsageRecord]) -> None:
         with database.transaction(self._link.get()) as connection:
-            fresh = _insert(connection, batch)
+            fresh = insert(connection, batch)
             if self._rolled_up:
                 rollups.add(connection, fresh)
         if self._committed is not None:
@@ -315,7 +315,7 @@ class UsageWriter:
         return deleted
 
 
-def _insert(connection: sqlite3.Connection, batch: Sequence[UsageRecord]) -> list[tuple[Any, ...]]:
+def insert(connection: sqlite3.Connection, batch: Sequence[UsageRecord]) -> list[tuple[Any, ...]]:
     """Insert the records; the rows of those that were not there yet."""
     first = (connection.execute("SELECT max(id) FROM usage").fetchone()[0] or 0) + 1
     rows = [to_row(number, record) for number, record in enumerate(batch, first)]
