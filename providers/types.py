@@ -293,8 +293,9 @@ def money(value: Decimal | float | int | str | None) -> Decimal | None:
 class TokenUsage:
     """Tokens of one answer, the same meaning for every vendor.
 
-    `input_tokens` includes cached reads and cache writes; `output_tokens` includes reasoning.
-    Costs are USD; None is unpriced. `estimated`: counted here, because the vendor sent no numbers.
+    `input_tokens` includes cached reads and cache writes; `output_tokens` includes reasoning; `cache_write_tokens`
+    includes those of the one-hour cache. Costs are USD; None is unpriced. `estimated`: counted here, because the vendor
+    sent no numbers.
     """
 
     input_tokens: int = 0
@@ -307,6 +308,12 @@ class TokenUsage:
     output_cost_usd: Decimal | None = None
     total_cost_usd: Decimal | None = None
     estimated: bool = False
+    cache_write_1h_tokens: int = 0
+    """Those of the cache writes that are kept for an hour, which some vendors charge more for."""
+    service_tier: str | None = None
+    """The vendor's class of service, where it is priced by itself: batch, flex, priority, fast; None: the standard."""
+    region: str | None = None
+    """Where the answer was made, where the vendor says that it was bound to a place; None: anywhere."""
 
     def __post_init__(self) -> None:
         if not self.total_tokens:
@@ -320,13 +327,16 @@ class TokenUsage:
 
 @dataclass(slots=True)
 class RawUsage:
-    """The vendor's own token numbers, not normalised; None where it sent nothing."""
+    """The vendor's own token numbers and words, not normalised; None where it sent nothing."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    service_tier: str | None = None
+    region: str | None = None
 
 
 @dataclass(slots=True)
@@ -366,7 +376,7 @@ class AttemptRecord:
     model: str
     outcome: Literal["ok", "failed", "skipped"]
     error_type: str | None = None
-    """Class name of the error; for a skip the reason: breaker_open, throttled, disabled, budget, window."""
+    """Class name of the error; for a skip the reason: breaker_open, throttled, disabled, budget, window, prefill."""
     error_message: str | None = None
     status: int | None = None
     started_ms: float = 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from json import JSONDecoder
 from typing import Any, NamedTuple
 
 import orjson
@@ -35,6 +36,7 @@ _TEXT = (str, type(None))
 _CALL_ID = r"[A-Za-z0-9_-]{1,64}"
 OPENING = "Hello."
 """What the user says first where a vendor refuses a conversation that the assistant begins."""
+_BY_SCHEMA = " It must follow this JSON Schema: "
 JSON_ONLY = "Answer with one valid JSON value and nothing else: no explanation, no code fence."
 
 
@@ -291,7 +293,21 @@ def json_instruction(request: GenerationRequest) -> str:
     schema = json_schema(request)
     if schema is None:
         return JSON_ONLY
-    return f"{JSON_ONLY} It must follow this JSON Schema: {dump(schema).decode()}"
+    return f"{JSON_ONLY}{_BY_SCHEMA}{dump(schema).decode()}"
+
+
+def told_format(text: str) -> dict[str, Any] | None:
+    """The response format that `json_instruction` told in words; None where the text has no such words."""
+    _, told, rest = text.partition(JSON_ONLY)
+    if not told:
+        return None
+    if rest.startswith(_BY_SCHEMA):
+        try:
+            schema, _ = JSONDecoder().raw_decode(rest, len(_BY_SCHEMA))
+            return schema_format(schema)
+        except ValueError:
+            pass
+    return {"type": "json_object"}
 
 
 # --- images ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from providers.errors import ConfigError
-from providers.pricing.names import PROVIDER_ALIASES, fits, is_snapshot, plain, spellings
+from providers.pricing.names import PROVIDER_ALIASES, Pattern, fits, is_snapshot, plain, spellings
 from providers.pricing.row import DAY_US, RATE_NAMES, Price, PriceRow, Tier, midnight_us
 from providers.types import TokenUsage
 
@@ -33,6 +33,16 @@ Entry = Mapping[str, Any]
 """One model as the data files have it: id, match, rows, window, max_output, local, source."""
 
 
+class Premium(NamedTuple):
+    """What a user pays more, or less, than the list price: for a region, a kind of deployment, by agreement."""
+
+    models: tuple[Pattern, ...]
+    factor: Decimal
+    """What every rate is multiplied by."""
+    region: str | None = None
+    """Only where the vendor says that the answer was bound to this region."""
+
+
 class Layer(NamedTuple):
     """What a user lays on top of a shipped catalogue."""
 
@@ -44,6 +54,8 @@ class Layer(NamedTuple):
     """What tells this layer from another in the version."""
     newest: date | None = None
     """The day of the newest row."""
+    premiums: Mapping[str, Sequence[Premium]] = MappingProxyType({})
+    """By provider."""
 
 
 class _Timeline:
@@ -80,8 +92,8 @@ class Catalogue:
         """What every usage record keeps, so that its cost can be told again."""
         self._providers: Mapping[str, Mapping[str, Any]] = data["providers"]
         self._now_us = midnight_us(self.date) + DAY_US // 2
-        self._memos: tuple[dict[tuple[str | None, str], _Found], ...] = ({}, {})
-        self._memo = self._memos[False]
+        self._memo: dict[tuple[str | None, str], _Found] = {}
+        self._service_memo: dict[tuple[str | None, str, str], _Found] = {}
         self._by_id: dict[str, dict[str, Entry]] = {}
         self._by_family: dict[str, dict[str, Entry]] = {}
 
@@ -98,39 +110,49 @@ class Catalogue:
         at: int | None = None,
         *,
         busy_seconds: float | None = None,
-        write_1h_tokens: int = 0,
-        batch: bool = False,
     ) -> Price | None:
         """What `usage` costs at `at` (UTC microseconds; None: on the catalogue's own day). None is unpriced.
 
-        A self-hosted model (vllm) is priced by `busy_seconds` of its machine, and unpriced without them.
+        A class of service without rates of its own is unpriced: to charge the standard ones would be a guess. A
+        self-hosted model (vllm) is priced by `busy_seconds` of its machine, and unpriced without them.
         """
-        row = None if batch else self._memo.get((provider, model))
+        service = usage.service_tier
+        row = self._memo.get((provider, model)) if service is None else None
         if not isinstance(row, PriceRow):
-            row = self.find(provider, model, at=at, batch=batch)
+            row = self.find(provider, model, at=at, service=service)
             if row is None:
                 return None
-        return row.cost(usage, write_1h_tokens, busy_seconds)
+        return row.cost(usage, busy_seconds)
 
-    def find(self, provider: str | None, model: str, *, at: int | None = None, batch: bool = False) -> PriceRow | None:
+    def find(
+        self, provider: str | None, model: str, *, at: int | None = None, service: str | None = None
+    ) -> PriceRow | None:
         """The row in force for a model by any of its names; None where there is none.
 
         Without a provider the first one that knows the name answers: openai, anthropic, gemini, deepseek, bedrock,
         azure_openai; never a self-hosted one, which would know every name. `at` is UTC microseconds; None: noon of the
-        catalogue's day.
+        catalogue's day. `service`: the rates of that class of service, not the standard ones.
         """
-        memo = self._memos[batch]
-        found = memo.get((provider, model), _UNSEEN)
+        if service is None:
+            found = self._memo.get((provider, model), _UNSEEN)
+        else:
+            found = self._service_memo.get((provider, model, service), _UNSEEN)
         if found is _UNSEEN:
-            if len(model) > LONGEST_NAME:
+            if len(model) > LONGEST_NAME or (service is not None and len(service) > LONGEST_NAME):
                 return None
-            if len(memo) >= MEMO_LIMIT:
-                memo.clear()
-            found = memo[provider, model] = _collapse(self._resolve(provider, model, batch))
+            found = self._remember(provider, model, service)
         if found is None and self._backup is not None:
-            return self._backup.find(provider, model, at=at, batch=batch)
+            return self._backup.find(provider, model, at=at, service=service)
         if isinstance(found, _Timeline):
             return found.at(self._now_us if at is None else at)
+        return found
+
+    def _remember(self, provider: str | None, model: str, service: str | None) -> _Found:
+        found = _collapse(self._resolve(provider, model, service))
+        memo: dict[Any, _Found] = self._memo if service is None else self._service_memo
+        if len(memo) >= MEMO_LIMIT:
+            memo.clear()
+        memo[(provider, model) if service is None else (provider, model, service)] = found
         return found
 
     def context_window(self, provider: str | None, model: str) -> int | None:
@@ -150,12 +172,35 @@ class Catalogue:
         """The catalogue's names of a provider's own models, in the catalogue's order."""
         return list(dict.fromkeys(entry["id"] for entry in self._entries(_kind(provider))))
 
-    def rows(self, provider: str | None = None, *, at: int | None = None, batch: bool = False) -> Iterator[PriceRow]:
+    def listed(self, provider: str) -> list[str]:
+        """The names of all models that a provider is known to serve, those with another's prices too."""
+        kind = _kind(provider)
+        homes = (kind, *self._providers.get(kind, {}).get("also", ()))
+        return list(dict.fromkeys(name for home in homes for name in self.models_of(home)))
+
+    def providers(self) -> list[str]:
+        """Who has prices."""
+        return list(dict.fromkeys([*self._providers, *self._layer.models]))
+
+    def names_of(self, row: PriceRow) -> list[str]:
+        """What else a row's model is called: names, patterns (`x*`), and aliases of the user's."""
+        found = [
+            str(pattern)
+            for entry in self._entries(row.provider)
+            if entry["id"] == row.model
+            for pattern in entry["match"]
+            if isinstance(pattern, str)
+        ]
+        aliases = self._layer.aliases.get(row.provider, {})
+        found += [alias for alias in aliases if (named := self.find(row.provider, alias)) and named.model == row.model]
+        return [name for name in dict.fromkeys(found) if name != row.model]
+
+    def rows(self, provider: str | None = None, *, at: int | None = None) -> Iterator[PriceRow]:
         """The row in force for every model that has one, by provider."""
-        kinds = dict.fromkeys([*self._providers, *self._layer.models]) if provider is None else [_kind(provider)]
+        kinds = self.providers() if provider is None else [_kind(provider)]
         for kind in kinds:
             for model in self.models_of(kind):
-                row = self.find(kind, model, at=at, batch=batch)
+                row = self.find(kind, model, at=at)
                 if row is not None:
                     yield row
 
@@ -180,7 +225,7 @@ class Catalogue:
 
     # --- resolving ------------------------------------------------------------------------------------------------
 
-    def _resolve(self, provider: str | None, model: str, batch: bool) -> list[PriceRow]:
+    def _resolve(self, provider: str | None, model: str, service: str | None) -> list[PriceRow]:
         if provider is None:
             homes = [(kind, kind) for kind in self._providers if ANY_MODEL not in self._ids(kind)]
         else:
@@ -191,33 +236,44 @@ class Catalogue:
         for name in spellings(model):
             for kind, home in homes:
                 entry = self._fitting(home, name)
-                rows = self._rows(kind, home, entry, name, batch)
+                rows = self._rows(kind, home, entry, name, service)
                 if rows or entry is not None:
                     return rows
         family = plain(model)
         for kind, home in homes:
             if (entry := self._families(home).get(family)) is not None:
-                return self._rows(kind, home, entry, family, batch)
+                return self._rows(kind, home, entry, family, service)
         return []
 
-    def _rows(self, kind: str, home: str, entry: Entry | None, name: str, batch: bool) -> list[PriceRow]:
+    def _rows(self, kind: str, home: str, entry: Entry | None, name: str, service: str | None) -> list[PriceRow]:
         """Rows of a shipped entry with what the user laid on top, for `kind` from the price list of `home`."""
-        rows = [] if entry is None else self._built(kind, home, entry, name, batch)
+        rows = [] if entry is None else self._built(kind, home, entry, name, service)
         for added in self._layer.models.get(kind, ()):
             if any(fits(p, name) for p in added["match"]) or (entry is not None and added["id"] == entry["id"]):
-                rows += self._built(kind, home, {**(entry or {}), **added}, name, batch)
+                rows += self._built(kind, home, {**(entry or {}), **added}, name, service)
         return rows
 
-    def _built(self, kind: str, home: str, entry: Entry, name: str, batch: bool) -> list[PriceRow]:
-        facts = {
+    def _built(self, kind: str, home: str, entry: Entry, name: str, service: str | None) -> list[PriceRow]:
+        facts: dict[str, Any] = {
             "provider": kind,
-            "model": name if entry["id"] == ANY_MODEL else entry["id"],
+            "model": name if "*" in entry["id"] else entry["id"],
             "local": entry.get("local", False),
             "context_window": entry.get("window"),
             "max_output": entry.get("max_output"),
+            "regions": {region: Decimal(factor) for region, factor in entry.get("regions", {}).items()},
             "source": entry.get("source") or self._providers.get(home, {}).get("source", ""),
         }
-        return [_row(facts, data) for data in entry["rows"] if data.get("batch", False) is batch]
+        premiums = [
+            premium
+            for premium in self._layer.premiums.get(kind, ())
+            if any(fits(p, name) or fits(p, entry["id"]) for p in premium.models)
+        ]
+        facts["regions"] |= {premium.region: premium.factor for premium in premiums if premium.region is not None}
+        rows = [_row(facts, data) for data in entry["rows"] if data.get("service") == service]
+        for premium in premiums:
+            if premium.region is None:
+                rows = [row.times(premium.factor) for row in rows]
+        return rows
 
     def _fitting(self, kind: str, name: str) -> Entry | None:
         """The shipped entry that a name in lower case means: by its id, else the first whose pattern fits."""
@@ -274,7 +330,7 @@ def _row(facts: dict[str, Any], data: Mapping[str, Any]) -> PriceRow:
         since=None if since is None else date.fromisoformat(since),
         hours=None if hours is None else parse_hours(hours),
         tiers=tuple(Tier(above=tier["above"], **_rates(tier)) for tier in data.get("tiers", ())),
-        batch=data.get("batch", False),
+        service=data.get("service"),
         hourly_usd=None if hourly is None else Decimal(hourly),
     )
 

@@ -21,7 +21,7 @@ import orjson
 from providers.pricing.names import Pattern, fits
 
 if TYPE_CHECKING:
-    from genai_prices.types import ConditionalPrice, MatchLogic, ModelInfo, ModelPrice, Provider
+    from genai_prices.types import ConditionalPrice, MatchLogic, ModelInfo, ModelPrice, PriceVariant, Provider
 
 HERE = Path(__file__).parent
 SOURCE = "genai-prices"
@@ -77,6 +77,30 @@ RETIRED: dict[str, list[dict[str, Any]]] = {
     ]
 }
 """Models that old programs still name and the library leaves out; the vendor's last on-demand list price."""
+
+OPENAI_REGIONS = ("us", "eu", "au", "ca", "jp", "in", "sg", "kr", "gb", "ae")
+"""What the names of OpenAI's regional addresses begin with."""
+
+REGIONAL: dict[str, list[tuple[Pattern, dict[str, str]]]] = {
+    "anthropic": [("~^claude-((opus|sonnet)-4-[678]|(fable|mythos|haiku|opus|sonnet)-[5-9])", {"us": "1.1"})],
+    "openai": [("~^gpt-(5\\.[4-9]|[6-9])", dict.fromkeys(OPENAI_REGIONS, "1.1"))],
+}
+"""What binding an answer to a region multiplies the rates by, which the library does not have.
+
+Anthropic: 1.1 for `inference_geo: us`, which models from Claude Opus 4.6 on know
+(https://platform.claude.com/docs/en/about-claude/pricing). OpenAI: 10 % on the regional addresses for models released
+from March 5, 2026, on (https://developers.openai.com/api/docs/guides/data-residency). Bedrock's regional profiles are
+models of their own in the library."""
+
+VARIANTS: dict[str, dict[str, str]] = {
+    "batch": {"processing": "batch"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+    "fast": {"service_tier": "fast"},
+}
+"""Our classes of service: what the library calls them."""
+SPEEDS = {"fast": {"speed": "fast"}}
+"""Likewise, where a vendor calls a class of service a speed."""
 
 MAX_OUTPUT: dict[str, list[tuple[Pattern, int]]] = {
     "openai": [
@@ -179,6 +203,8 @@ def _models(kind: str, provider: Provider) -> Iterator[dict[str, Any]]:
             entry["window"] = model.context_window
         if longest := next((n for pattern, n in MAX_OUTPUT.get(kind, ()) if fits(pattern, model.id)), None):
             entry["max_output"] = longest
+        if premiums := next((of for pattern, of in REGIONAL.get(kind, ()) if fits(pattern, model.id)), None):
+            entry["regions"] = premiums
         entry["rows"] = rows
         if taken := [name for name in left_out if any(fits(pattern, name) for pattern in entry["match"])]:
             raise ValueError(f"{kind}/{model.id} would price {taken}, which have no price for tokens")
@@ -193,16 +219,22 @@ def _rows(model: ModelInfo) -> Iterator[dict[str, Any]]:
         if rates is None:
             return
         yield {**_when(conditional.constraint), **rates}
-    for variant in model.price_variants or ():
-        if variant.when == {"processing": "batch"}:
-            # Batch rates overlay the list price that is in force from the same day on.
-            begin = getattr(variant.constraint, "start_date", None)
-            base = prices[0].prices
-            for conditional in prices:
-                started = getattr(conditional.constraint, "start_date", None)
-                if started is not None and begin is not None and started <= begin:
-                    base = conditional.prices
-            yield {"batch": True, **_when(variant.constraint), **(_rates(base, variant.prices) or {})}
+    for service, when in [*VARIANTS.items(), *SPEEDS.items()]:
+        variants = [variant for variant in model.price_variants or () if variant.when == when]
+        # The library's first one in force wins, ours the last.
+        for variant in reversed(variants):
+            yield {"service": service, **_when(variant.constraint), **_overlaid(prices, variant)}
+
+
+def _overlaid(prices: list[ConditionalPrice], variant: PriceVariant) -> dict[str, Any]:
+    """A variant's rates over the list price that is in force from the same day on."""
+    begin = getattr(variant.constraint, "start_date", None)
+    base = prices[0].prices
+    for conditional in prices:
+        started = getattr(conditional.constraint, "start_date", None)
+        if started is not None and begin is not None and started <= begin:
+            base = conditional.prices
+    return _rates(base, variant.prices) or {}
 
 
 def _always(prices: ModelPrice) -> ConditionalPrice:

@@ -2,18 +2,25 @@
 
 [[price]]
 provider = "openai"
-model = "gpt-4o"
+model = "gpt-4o"           # or gpt-4o*, *-mini, *nano*: every listed model that it fits
 from = 2026-12-01          # optional: before that day the shipped price stays
 input = 2.25               # USD per million tokens, or per thousand with unit = "per_thousand"
 output = 9
-cached_input = 1.1         # also cache_write, cache_write_1h, reasoning, batch = true, hours = "00:30-16:30"
+cached_input = 1.1         # also cache_write, cache_write_1h, reasoning, hours = "00:30-16:30"
 tiers = [{above = 200000, input = 4.5, output = 14}]
+service = "batch"          # optional: the rates of that class of service (batch, flex, priority, fast)
 names = ["gpt-4o-eu"]      # further names of the model; x*, *x and *x* are patterns
 
 [[price]]
 provider = "vllm"
 model = "*"
 hourly_usd = 0.20
+
+[[premium]]
+provider = "azure_openai"  # a tenth more for data-zone and regional deployments; -15 is a discount
+percent = 10
+model = "gpt-4o*"          # optional: else all models of the provider
+region = "eu"              # optional: only answers that the vendor says are bound to this region
 
 [aliases.azure_openai]
 my-deployment = "gpt-4o"
@@ -22,33 +29,31 @@ my-deployment = "gpt-4o"
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from providers.errors import ConfigError
-from providers.pricing.names import PROVIDER_ALIASES
-from providers.pricing.row import RATE_DECIMALS, RATE_NAMES
+from providers.hints import did_you_mean
+from providers.pricing import checks
+from providers.pricing.names import PROVIDER_ALIASES, fits
+from providers.pricing.row import RATE_NAMES, SERVICES
 
 if TYPE_CHECKING:
-    from providers.pricing.catalogue import Catalogue, Layer
+    from providers.pricing.catalogue import Catalogue, Layer, Premium
 
-MAX_RATE = Decimal(10_000)
-"""USD per million tokens. Ten times the dearest model ever listed: more is a slip of units."""
-MAX_HOURLY = Decimal(1_000)
-"""USD an hour. Ten times the dearest machine with eight accelerators."""
 UNITS = {"per_million": Decimal(1), "per_thousand": Decimal(1000)}
 _FACTS = {"context_window": "window", "max_output": "max_output"}
 _KEYS = (
-    *("provider", "model", "names", "from", "hours", "batch", "unit", "tiers", "hourly_usd", "local", "source"),
-    *_FACTS,
-    *RATE_NAMES,
+    *("provider", "model", "names", "from", "hours", "service", "batch", "unit", "tiers", "hourly_usd", "local"),
+    *("source", *_FACTS, *RATE_NAMES),
 )
 _TIER_KEYS = ("above", *RATE_NAMES)
+_PREMIUM_KEYS = ("provider", "model", "percent", "region")
 
 
 def read_layer(path: Path, under: Catalogue) -> Layer:
@@ -57,36 +62,36 @@ def read_layer(path: Path, under: Catalogue) -> Layer:
 
     try:
         raw = path.read_bytes()
-        document = tomllib.loads(raw.decode("utf-8"), parse_float=Decimal)
+        source = raw.decode("utf-8")
+        document = tomllib.loads(source, parse_float=Decimal)
     except OSError as error:
         raise ConfigError(f"cannot read the price file {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: a price file is TOML in UTF-8, and this is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
-    _known_keys(str(path), document, ("price", "aliases"))
-    tables = document.get("price", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise ConfigError(f"{path}: prices are written as [[price]] tables")
+    checks.known_keys(str(path), document, ("price", "premium", "aliases"))
     models: dict[str, dict[str, dict[str, Any]]] = {}
     taken: dict[tuple[object, ...], int] = {}
     newest: date | None = None
-    for number, table in enumerate(tables, 1):
-        where = f"{path}: price {number}"
+    for number, (where, table) in enumerate(_tables(path, source, document, "price"), 1):
         row = _Row(where, table)
-        model = under.own_name(row.provider, row.model) or row.model
-        key = (row.provider, model, row.since, row.data.get("hours"), row.batch)
-        if key in taken:
-            when = "for all dates" if row.since is None else f"from {row.since}"
-            raise ConfigError(f"{where}: {row.provider}/{model} already has a price {when}, in price {taken[key]}")
-        taken[key] = number
         if row.since is not None:
             newest = max(newest or row.since, row.since)
-        entry = models.setdefault(row.provider, {}).setdefault(model, {"id": model, "match": [], "rows": []})
-        entry["match"] += [row.model, *row.names]
-        entry["source"] = table.get("source", str(path))
-        entry.update(row.facts)
-        entry["rows"].append(row.data)
+        for model in _meant(row.where, row.provider, row.model, under):
+            key = (row.provider, model, row.since, row.data.get("hours"), row.service)
+            if key in taken:
+                when = "for all dates" if row.since is None else f"from {row.since}"
+                raise ConfigError(
+                    f"{where}: {row.provider}/{model} already has a price {when}, in price {taken[key]}; "
+                    "keep one of the two, or give them different days"
+                )
+            taken[key] = number
+            entry = models.setdefault(row.provider, {}).setdefault(model, {"id": model, "match": [], "rows": []})
+            entry["match"] += [model if "*" in row.model else row.model, *row.names]
+            entry["source"] = table.get("source", str(path))
+            entry.update(row.facts)
+            entry["rows"].append(row.data)
     for entries in models.values():
         for entry in entries.values():
             # The last row in force wins, so later days come later.
@@ -98,45 +103,91 @@ def read_layer(path: Path, under: Catalogue) -> Layer:
         newest,
     )
     _resolvable(path, layer, under)
-    return layer
+    return layer._replace(premiums=_premiums(_tables(path, source, document, "premium"), under.with_layer(layer)))
+
+
+def _tables(path: Path, source: str, document: Mapping[str, Any], kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The tables of one kind, each with where it stands: file, line and number."""
+    tables = document.get(kind, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ConfigError(f"{path}: {kind}s are written as [[{kind}]] tables")
+    heads = [source.count("\n", 0, m.end()) + 1 for m in re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{kind}[ \t]*\]\]", source)]
+    for number, table in enumerate(tables, 1):
+        # A head can also stand within a text of several lines, or be written otherwise: then no line is better.
+        line = f":{heads[number - 1]}" if len(heads) == len(tables) else ""
+        yield f"{path}{line}: {kind} {number}", table
+
+
+def _meant(where: str, provider: str, model: str, under: Catalogue) -> list[str]:
+    """The models that a row is about, by the catalogue's names. A pattern means the listed ones that it fits."""
+    listed = under.listed(provider)
+    if "*" not in model or not listed or listed == ["*"]:
+        # Whoever serves models that no catalogue lists may name them as they like.
+        return [under.own_name(provider, model) or model]
+    fitting = [name for name in listed if fits(model, name)]
+    if not fitting:
+        raise ConfigError(
+            f"{where}: model is {model!r}, which fits no model of {provider}; {_nearest(model, listed)}"
+            "write the name of one that is not listed in full"
+        )
+    return fitting
+
+
+def _nearest(pattern: str, listed: list[str]) -> str:
+    return did_you_mean(pattern.strip("*"), listed)
 
 
 class _Row:
     """One [[price]] table, checked."""
 
     def __init__(self, where: str, table: Mapping[str, Any]) -> None:
-        _known_keys(where, table, _KEYS)
-        provider = _text(where, table, "provider")
-        self.provider = PROVIDER_ALIASES.get(provider, provider)
-        self.model = _pattern(where, "model", _text(where, table, "model"))
-        where = f"{where} ({self.provider}/{self.model})"
-        self.names = _patterns(where, table.get("names", []))
-        self.since = _day(where, table)
-        self.batch = _flag(where, table, "batch")
-        self.facts: dict[str, Any] = {ours: _count(where, table, key) for key, ours in _FACTS.items() if key in table}
-        if _flag(where, table, "local"):
+        checks.known_keys(where, table, _KEYS)
+        self.provider, self.model = _subject(where, table)
+        self.where = where = f"{where} ({self.provider}/{self.model})"
+        self.names = checks.patterns(where, table.get("names", []))
+        self.since = checks.day(where, table)
+        self.service = _service(where, table)
+        self.facts: dict[str, Any] = {
+            ours: checks.count(where, table, key) for key, ours in _FACTS.items() if key in table
+        }
+        if checks.flag(where, table, "local"):
             self.facts["local"] = True
         if "source" in table:
-            _text(where, table, "source")
-        unit = table.get("unit", "per_million")
-        if not isinstance(unit, str) or unit not in UNITS:
-            raise ConfigError(f"{where}: unit is {unit!r}; it must be {' or '.join(UNITS)}")
-        data: dict[str, Any] = _rates(where, table, UNITS[unit])
+            checks.text(where, table, "source")
+        unit = UNITS[checks.choice(where, "unit", table.get("unit", "per_million"), tuple(UNITS))]
+        data: dict[str, Any] = _rates(where, table, unit)
         if "hourly_usd" in table:
             if data or "tiers" in table:
                 raise ConfigError(f"{where}: a row has either hourly_usd or prices per token, not both")
-            data["hourly_usd"] = str(_money(where, "hourly_usd", table["hourly_usd"], MAX_HOURLY))
+            data["hourly_usd"] = str(checks.hourly(where, table["hourly_usd"]))
         elif "input" not in data:
             raise ConfigError(f"{where}: there is no price; give input and output, or hourly_usd")
         if self.since is not None:
             data["from"] = self.since.isoformat()
         if "hours" in table:
-            data["hours"] = _hours(where, table["hours"])
-        if self.batch:
-            data["batch"] = True
+            data["hours"] = checks.hours(where, table["hours"])
+        if self.service is not None:
+            data["service"] = self.service
         if "tiers" in table:
-            data["tiers"] = _tiers(where, table["tiers"], UNITS[unit], data)
+            data["tiers"] = _tiers(where, table["tiers"], unit, data)
         self.data = data
+
+
+def _subject(where: str, table: Mapping[str, Any]) -> tuple[str, str]:
+    """Whose price it is: provider and model, or a pattern of models."""
+    provider = checks.text(where, table, "provider")
+    return PROVIDER_ALIASES.get(provider, provider), checks.pattern(where, "model", checks.text(where, table, "model"))
+
+
+def _service(where: str, table: Mapping[str, Any]) -> str | None:
+    """The class of service of a row; `batch = true` is short for one of them."""
+    batch = checks.flag(where, table, "batch")
+    if "service" not in table:
+        return "batch" if batch else None
+    service = checks.choice(where, "service", table["service"], SERVICES)
+    if batch and service != "batch":
+        raise ConfigError(f"{where}: service is {service!r}, but batch is true; give one of the two")
+    return service
 
 
 def _tiers(where: str, value: object, unit: Decimal, base: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -146,8 +197,8 @@ def _tiers(where: str, value: object, unit: Decimal, base: Mapping[str, Any]) ->
         )
     tiers: list[dict[str, Any]] = []
     for tier in value:
-        _known_keys(f"{where}, tiers", tier, _TIER_KEYS)
-        above = _count(f"{where}, tiers", tier, "above")
+        checks.known_keys(f"{where}, tiers", tier, _TIER_KEYS)
+        above = checks.count(f"{where}, tiers", tier, "above")
         if tiers and above <= tiers[-1]["above"]:
             raise ConfigError(f"{where}, tiers: above is {above} after {tiers[-1]['above']}; tiers must rise")
         inherited = {name: base[name] for name in RATE_NAMES if name in base}
@@ -156,90 +207,36 @@ def _tiers(where: str, value: object, unit: Decimal, base: Mapping[str, Any]) ->
 
 
 def _rates(where: str, table: Mapping[str, Any], unit: Decimal) -> dict[str, str]:
-    return {name: str(_money(where, name, table[name], MAX_RATE, unit)) for name in RATE_NAMES if name in table}
+    return {name: str(checks.rate(where, name, table[name], unit)) for name in RATE_NAMES if name in table}
 
 
-def _money(where: str, key: str, value: object, most: Decimal, unit: Decimal = Decimal(1)) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        raise ConfigError(f"{where}: {key} is {value!r}; it must be a number of USD")
-    try:
-        amount = Decimal(value) * unit
-    except ArithmeticError:
-        raise ConfigError(f"{where}: {key} is {value!r}; it must be a number of USD") from None
-    if not amount.is_finite() or not 0 <= amount <= most:
-        raise ConfigError(f"{where}: {key} is {value}; it must be between 0 and {most / unit:f} USD")
-    # At most six decimals per million tokens: a picodollar for each token, which is what the records can hold.
-    amount = amount.normalize()
-    if -int(amount.as_tuple().exponent) > RATE_DECIMALS:
-        raise ConfigError(f"{where}: {key} is {value}; a price per million tokens has at most {RATE_DECIMALS} decimals")
-    return Decimal(format(amount, "f"))
+def _premiums(tables: Iterator[tuple[str, dict[str, Any]]], prices: Catalogue) -> dict[str, list[Premium]]:
+    from providers.pricing.catalogue import Premium
 
-
-def _known_keys(where: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in known:
-            import difflib
-
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise ConfigError(f"{where}: there is no key {key!r}; {hint}")
-
-
-def _text(where: str, table: Mapping[str, Any], key: str) -> str:
-    value = table.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(
-            f"{where}: {key} is {'missing' if value is None else repr(value)}; it must be a name in quotes"
-        )
-    return value.strip()
-
-
-def _patterns(where: str, value: object) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ConfigError(f"{where}: names is {value!r}; it must be a list of names in quotes")
-    return [_pattern(where, "names", name) for name in value]
-
-
-def _pattern(where: str, key: str, name: str) -> str:
-    """A name in lower case that may begin or end with a star."""
-    name = name.strip().lower()
-    if not name or name[0] == "~" or "*" in name[1:-1]:
-        raise ConfigError(f"{where}: {key} has {name!r}; it must be a name, which may begin or end with *")
-    return name
-
-
-def _flag(where: str, table: Mapping[str, Any], key: str) -> bool:
-    value = table.get(key, False)
-    if not isinstance(value, bool):
-        raise ConfigError(f"{where}: {key} is {value!r}; it must be true or false")
-    return value
-
-
-def _count(where: str, table: Mapping[str, Any], key: str) -> int:
-    value = table.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{where}: {key} is {value!r}; it must be a whole number of tokens, at least 1")
-    return value
-
-
-def _day(where: str, table: Mapping[str, Any]) -> date | None:
-    value = table.get("from")
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = date.fromisoformat(value)
-    if value is not None and (isinstance(value, datetime) or not isinstance(value, date)):
-        raise ConfigError(f"{where}: from is {str(value)!r}; it must be a day such as 2026-12-01")
-    return value
-
-
-def _hours(where: str, value: object) -> str:
-    from providers.pricing.catalogue import parse_hours
-
-    with suppress(ValueError):
-        begin, end = parse_hours(value if isinstance(value, str) else "")
-        if begin != end and begin.tzinfo is end.tzinfo is None:
-            return f"{begin:%H:%M}-{end:%H:%M}"
-    raise ConfigError(f"{where}: hours is {value!r}; it must be two times of day in UTC, such as '00:30-16:30'")
+    premiums: dict[str, list[Premium]] = {}
+    taken: dict[tuple[str, str, str | None], int] = {}
+    for number, (where, table) in enumerate(tables, 1):
+        checks.known_keys(where, table, _PREMIUM_KEYS)
+        provider, model = _subject(where, {"model": "*", **table})
+        where = f"{where} ({provider}/{model})"
+        region = checks.text(where, table, "region").lower() if "region" in table else None
+        premium = Premium((model,), checks.factor(where, table), region)
+        listed = prices.listed(provider)
+        if not any(fits(model, name) for name in listed):
+            if not listed:
+                hint = did_you_mean(provider, prices.providers()) or f"there are {', '.join(prices.providers())}"
+                raise ConfigError(f"{where}: provider is {provider!r}, which has no prices; {hint.strip()}")
+            hint = _nearest(model, listed).strip() or f"{provider} has {listed[0]} and {len(listed) - 1} more"
+            raise ConfigError(f"{where}: model is {model!r}, which fits no model of {provider}; {hint}")
+        if (provider, model, region) in taken:
+            place = f"in region {region}" if region else "everywhere"
+            raise ConfigError(
+                f"{where}: {provider}/{model} already has a premium {place}, "
+                f"in premium {taken[provider, model, region]}; keep one of the two"
+            )
+        taken[provider, model, region] = number
+        premiums.setdefault(provider, []).append(premium)
+    return premiums
 
 
 def _aliases(path: Path, value: object) -> dict[str, dict[str, str]]:
@@ -262,4 +259,8 @@ def _resolvable(path: Path, layer: Layer, under: Catalogue) -> None:
     for provider, of in layer.aliases.items():
         for name, model in of.items():
             if with_layer.find(provider, model) is None:
-                raise ConfigError(f"{path}: aliases.{provider}.{name} is {model!r}, which has no price at {provider}")
+                hint = did_you_mean(model, with_layer.listed(provider)).strip()
+                raise ConfigError(
+                    f"{path}: aliases.{provider}.{name} is {model!r}, which has no price at {provider}"
+                    f"{f'; {hint}' if hint else ''}"
+                )

@@ -7,10 +7,11 @@ every amount leaves as a Decimal in USD. A rate has at most six decimals per mil
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from providers.errors import InputError
 from providers.types import TokenUsage
@@ -19,9 +20,12 @@ MILLION_EXPONENT = 6
 RATE_DECIMALS = 6
 """Decimals that a rate per million tokens may have."""
 PICODOLLAR = Decimal("1e-12")
+_FINEST_RATE = Decimal("1e-6")
 DAY_US = 86_400_000_000
 
 RATE_NAMES = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "reasoning")
+SERVICES = ("batch", "flex", "priority", "fast")
+"""The classes of service that have rates of their own somewhere."""
 
 # Wide enough that neither a product nor a sum is ever rounded, whatever context the caller's thread has set.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -84,8 +88,10 @@ class PriceRow:
     """Only from the first to before the second time of day, UTC; may pass midnight."""
     tiers: tuple[Tier, ...] = ()
     """Rising by `above`. The highest one that the prompt exceeds prices the whole request."""
-    batch: bool = False
-    """The rates of the vendor's batch service."""
+    service: str | None = None
+    """The class of service that these rates are for: batch, flex, priority, fast; None: the standard one."""
+    regions: Mapping[str, Decimal] = field(default_factory=dict)
+    """What every rate is multiplied by where the answer is bound to a region, by region; empty: no such premium."""
     hourly_usd: Decimal | None = None
     """Self-hosted: what an hour of the machine costs, in place of rates per token."""
     local: bool = False
@@ -98,6 +104,7 @@ class PriceRow:
     """The base rates first, then the tiers."""
     _since_us: int = field(init=False, repr=False)
     _hours_us: tuple[int, int] | None = field(init=False, repr=False)
+    _regional: dict[Decimal, PriceRow] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         base = Tier(
@@ -110,6 +117,7 @@ class PriceRow:
         set_(self, "_bands", tuple(_band(tier, decimals) for tier in tiers))
         set_(self, "_since_us", -1 if self.since is None else midnight_us(self.since))
         set_(self, "_hours_us", None if self.hours is None else (_us_of_day(self.hours[0]), _us_of_day(self.hours[1])))
+        set_(self, "_regional", {})
 
     def active(self, at_us: int) -> bool:
         """Whether this row is in force at a UTC microsecond count."""
@@ -121,12 +129,33 @@ class PriceRow:
         moment = at_us % DAY_US
         return begin <= moment < end if begin <= end else moment >= begin or moment < end
 
-    def cost(self, usage: TokenUsage, write_1h_tokens: int = 0, busy_seconds: float | None = None) -> Price | None:
+    def times(self, factor: Decimal) -> PriceRow:
+        """The same row with every rate multiplied, to six decimals."""
+        tiers = tuple(Tier(above=tier.above, **_multiplied(tier, factor)) for tier in self.tiers)
+        hourly = None if self.hourly_usd is None else _product(self.hourly_usd, factor)
+        return replace(self, tiers=tiers, hourly_usd=hourly, **_multiplied(self, factor))
+
+    def within(self, region: str) -> PriceRow | None:
+        """The row for answers bound to a region. None where there are such premiums, but none known for this one."""
+        if not self.regions:
+            return self
+        factor = self.regions.get(region)
+        if factor is None:
+            return None
+        known = self._regional.get(factor)
+        if known is None:
+            known = self._regional[factor] = replace(self.times(factor), regions={})
+        return known
+
+    def cost(self, usage: TokenUsage, busy_seconds: float | None = None) -> Price | None:
         """The price of `usage`; None where it cannot be told.
 
-        `write_1h_tokens` of the usage's cache writes went into the one-hour cache. `busy_seconds` prices a self-hosted
-        row: its machine time is the whole price, and it counts as output, which is what the machine is kept busy with.
+        `busy_seconds` prices a self-hosted row: its machine time is the whole price, and it counts as output, which is
+        what the machine is kept busy with.
         """
+        if usage.region is not None and self.regions:
+            row = self.within(usage.region)
+            return None if row is None else row.cost(usage, busy_seconds)
         if self.hourly_usd is not None:
             if busy_seconds is None:
                 return None
@@ -157,9 +186,10 @@ class PriceRow:
                 amount_in += cached * (rate_cached - rate_in)
             if rate_write is not None:
                 amount_in += written * (rate_write - rate_in)
-            if write_1h_tokens and rate_write_1h is not None:
+            kept = usage.cache_write_1h_tokens
+            if kept and rate_write_1h is not None:
                 rate_short = rate_in if rate_write is None else rate_write
-                amount_in += min(write_1h_tokens, written) * (rate_write_1h - rate_short)
+                amount_in += min(kept, written) * (rate_write_1h - rate_short)
         amount_out = answer * rate_out
         if rate_reasoning is not None:
             amount_out += min(usage.reasoning_tokens, answer) * (rate_reasoning - rate_out)
@@ -183,6 +213,14 @@ def self_hosted_cost(seconds: float, hourly_rate: Decimal | float) -> Decimal:
 def midnight_us(day: date) -> int:
     """UTC microseconds of the beginning of a day."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def _multiplied(rates: PriceRow | Tier, factor: Decimal) -> dict[str, Any]:
+    return {name: _product(rate, factor) for name in RATE_NAMES if (rate := getattr(rates, name)) is not None}
+
+
+def _product(rate: Decimal, factor: Decimal) -> Decimal:
+    return _EXACT.normalize(_EXACT.quantize(_EXACT.multiply(rate, factor), _FINEST_RATE))
 
 
 def _us_of_day(moment: time) -> int:

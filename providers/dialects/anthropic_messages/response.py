@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Final
 
 import orjson
 
 from providers.dialects.decoding import read_answer
 from providers.dialects.forms import THINKING_BLOCKS, arguments_text, lenient_arguments
-from providers.dialects.usage import count, usage_with_cache_outside
+from providers.dialects.usage import count, usage_with_cache_outside, word
 from providers.dialects.vendor_errors import embedded_error
 from providers.errors import MalformedResponseError
 from providers.types import Completion, RawUsage, StopReason, TokenUsage, ToolCall
@@ -28,6 +29,10 @@ _WORDS: Final[dict[StopReason, str]] = {
     "other": "end_turn",
 }  # fmt: skip
 
+_COUNTED: Final = tuple(field.name for field in fields(RawUsage))
+_ANYWHERE: Final = ("global", "not_available")
+"""What `inference_geo` says where the answer was bound to no place, or of a model that cannot be."""
+
 
 def stop_of(finish_reason: str | None) -> StopReason:
     return STOPS.get(finish_reason, "other") if finish_reason is not None else "other"
@@ -43,16 +48,21 @@ def finish_word(completion: Completion) -> str:
 
 def read_raw_usage(usage: Mapping[str, Any], before: RawUsage | None = None) -> RawUsage:
     """Raw numbers. A stream's later report counts from the start; what it leaves out stays as it was `before`."""
-    details = usage.get("output_tokens_details")
+    details, writes = usage.get("output_tokens_details"), usage.get("cache_creation")
+    geography = word(usage, "inference_geo")
     raw = RawUsage(
         count(usage, "input_tokens"),
         count(usage, "output_tokens"),
         count(usage, "cache_read_input_tokens"),
         count(usage, "cache_creation_input_tokens"),
         count(details, "thinking_tokens") if isinstance(details, dict) else None,
+        count(writes, "ephemeral_1h_input_tokens") if isinstance(writes, dict) else None,
+        # The fast mode is a class of service under another name.
+        "fast" if usage.get("speed") == "fast" else word(usage, "service_tier"),
+        None if geography in _ANYWHERE else geography,
     )
     if before is not None:
-        for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"):
+        for name in _COUNTED:
             if getattr(raw, name) is None:
                 setattr(raw, name, getattr(before, name))
     return raw
@@ -68,6 +78,17 @@ def write_usage(usage: TokenUsage | None) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cached_input_tokens,
         "output_tokens": usage.output_tokens,
     }
+    if usage.cache_write_1h_tokens:
+        written["cache_creation"] = {
+            "ephemeral_5m_input_tokens": usage.cache_write_tokens - usage.cache_write_1h_tokens,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h_tokens,
+        }
+    if usage.service_tier == "fast":
+        written["speed"] = "fast"
+    elif usage.service_tier is not None:
+        written["service_tier"] = usage.service_tier
+    if usage.region is not None:
+        written["inference_geo"] = usage.region
     if usage.reasoning_tokens:
         written["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     return written

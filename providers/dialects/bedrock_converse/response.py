@@ -10,7 +10,7 @@ import orjson
 from providers.dialects.bedrock_converse.blocks import read_thought
 from providers.dialects.decoding import read_answer
 from providers.dialects.forms import THINKING_BLOCKS, arguments_text, lenient_arguments
-from providers.dialects.usage import count, usage_with_cache_outside
+from providers.dialects.usage import count, usage_with_cache_outside, word
 from providers.dialects.vendor_errors import embedded_error
 from providers.errors import MalformedResponseError
 from providers.types import Completion, RawUsage, StopReason, TokenUsage, ToolCall
@@ -49,23 +49,37 @@ def finish_word(completion: Completion) -> str:
     return _WORDS[completion.stop]
 
 
-def read_usage(usage: Mapping[str, Any]) -> tuple[TokenUsage | None, RawUsage]:
-    """Normalised and raw numbers. Cached tokens are outside the input, under one of two names."""
+def read_usage(data: Mapping[str, Any]) -> tuple[TokenUsage | None, RawUsage]:
+    """Normalised and raw numbers of an answer, or of a stream's metadata.
+
+    Cached tokens are outside the input, under one of two names; the class of service stands beside the usage.
+    """
+    usage, tier = data.get("usage") or {}, data.get("serviceTier")
     cached, kept = count(usage, "cacheReadInputTokens"), count(usage, "cacheWriteInputTokens")
     raw = RawUsage(
         count(usage, "inputTokens"),
         count(usage, "outputTokens"),
         count(usage, "cacheReadInputTokenCount") if cached is None else cached,
         count(usage, "cacheWriteInputTokenCount") if kept is None else kept,
+        None,
+        _kept_for_an_hour(usage.get("cacheDetails")),
+        word(tier, "type") if isinstance(tier, dict) else None,
     )
     return usage_with_cache_outside(raw), raw
 
 
-def write_usage(usage: TokenUsage | None) -> dict[str, int]:
+def _kept_for_an_hour(details: object) -> int | None:
+    """The cache writes whose time to live is an hour; None where they are not told apart."""
+    if not isinstance(details, list):
+        return None
+    return sum(count(one, "inputTokens") or 0 for one in details if isinstance(one, dict) and one.get("ttl") == "1h")
+
+
+def write_usage(usage: TokenUsage | None) -> dict[str, Any]:
     """The format requires usage, so unknown numbers are written as 0."""
     if usage is None:
         return {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
-    written = {
+    written: dict[str, Any] = {
         "inputTokens": max(0, usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens),
         "outputTokens": usage.output_tokens,
         "totalTokens": usage.input_tokens + usage.output_tokens,
@@ -73,7 +87,16 @@ def write_usage(usage: TokenUsage | None) -> dict[str, int]:
     if usage.cached_input_tokens or usage.cache_write_tokens:
         written["cacheReadInputTokens"] = usage.cached_input_tokens
         written["cacheWriteInputTokens"] = usage.cache_write_tokens
+    if usage.cache_write_1h_tokens:
+        short = usage.cache_write_tokens - usage.cache_write_1h_tokens
+        details = [{"ttl": "1h", "inputTokens": usage.cache_write_1h_tokens}]
+        written["cacheDetails"] = [*details, {"ttl": "5m", "inputTokens": short}] if short else details
     return written
+
+
+def write_tier(usage: TokenUsage | None) -> dict[str, Any]:
+    """The class of service as the format has it, beside the usage; nothing for the standard one."""
+    return {} if usage is None or usage.service_tier is None else {"serviceTier": {"type": usage.service_tier}}
 
 
 def read_extras(data: Mapping[str, Any], metadata: dict[str, Any]) -> None:
@@ -121,7 +144,7 @@ def read(data: Any) -> Completion:
         elif "citationsContent" in block:
             text += [piece["text"] for piece in block["citationsContent"].get("content") or ()]
     finish = data.get("stopReason")
-    usage, raw = read_usage(data.get("usage") or {})
+    usage, raw = read_usage(data)
     completion = Completion(
         "".join(text) if text else None,
         "".join(reasoning) if reasoning else None,
@@ -182,6 +205,7 @@ def answer_body(completion: Completion) -> dict[str, Any]:
         "stopReason": finish_word(completion),
         "usage": write_usage(completion.usage),
         "metrics": write_metrics(completion),
+        **write_tier(completion.usage),
     }
     if GUARDRAIL in completion.metadata:
         body["trace"] = completion.metadata[GUARDRAIL]

@@ -17,6 +17,7 @@ from providers.dialects.bedrock_converse.response import (
     read_usage,
     stop_of,
     write_metrics,
+    write_tier,
     write_usage,
 )
 from providers.dialects.decoding import EventDecoder, P, Splitter
@@ -109,7 +110,7 @@ class BlockDecoder(EventDecoder[P], Generic[P]):
 
     def _usage(self, event: dict[str, Any]) -> None:
         read_extras(event, self.answer.metadata)
-        usage, raw = read_usage(event.get("usage") or {})
+        usage, raw = read_usage(event)
         if usage is not None:
             self.answer.usage, self.answer.raw_usage = usage, raw
             self._out.append(UsageReported(usage, raw))
@@ -182,7 +183,11 @@ class ConverseEncoder:
         if completion.text == "" and not self._text_sent:
             written += self._switch("text") + self._delta(self._index, {"text": ""})
         written += self._stop_block() + self._written("messageStop", {"stopReason": finish_word(completion)})
-        metadata = {"usage": write_usage(completion.usage), "metrics": write_metrics(completion)}
+        metadata = {
+            "usage": write_usage(completion.usage),
+            "metrics": write_metrics(completion),
+            **write_tier(completion.usage),
+        }
         if GUARDRAIL in completion.metadata:
             metadata["trace"] = completion.metadata[GUARDRAIL]
         return written + self._written("metadata", metadata)

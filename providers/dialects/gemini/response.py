@@ -11,7 +11,7 @@ from providers.dialects.accumulator import Accumulator, call_id
 from providers.dialects.decoding import read_answer
 from providers.dialects.forms import RAW_FINISH, THOUGHT_SIGNATURES, arguments_text, lenient_arguments
 from providers.dialects.gemini.parts import signatures_of
-from providers.dialects.usage import count, usage_with_cache_inside
+from providers.dialects.usage import count, usage_with_cache_inside, word
 from providers.dialects.vendor_errors import embedded_error
 from providers.errors import ContentFilterError, MalformedResponseError
 from providers.types import (
@@ -75,13 +75,17 @@ def read_usage(sent: Mapping[str, Any]) -> tuple[TokenUsage | None, RawUsage]:
         count(sent, "cachedContentTokenCount"),
         None,
         count(sent, "thoughtsTokenCount"),
+        None,
+        # Vertex calls it traffic.
+        word(sent, "serviceTier") or word(sent, "trafficType"),
     )
     if raw.input_tokens is None and raw.output_tokens is None:
         return None, raw
     given = (raw.input_tokens or 0) + (count(sent, "toolUsePromptTokenCount") or 0)
     thoughts = raw.reasoning_tokens or 0
     written = (raw.output_tokens or 0) + thoughts
-    return usage_with_cache_inside(RawUsage(given, written, raw.cached_input_tokens, None, thoughts)), raw
+    inside = RawUsage(given, written, raw.cached_input_tokens, None, thoughts, None, raw.service_tier)
+    return usage_with_cache_inside(inside), raw
 
 
 def write_usage(usage: TokenUsage) -> dict[str, Any]:
@@ -95,6 +99,8 @@ def write_usage(usage: TokenUsage) -> dict[str, Any]:
         written["cachedContentTokenCount"] = usage.cached_input_tokens
     if usage.reasoning_tokens:
         written["thoughtsTokenCount"] = usage.reasoning_tokens
+    if usage.service_tier is not None:
+        written["serviceTier"] = usage.service_tier
     return written
 
 

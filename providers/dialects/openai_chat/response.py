@@ -10,7 +10,7 @@ import orjson
 from providers.dialects.accumulator import call_id
 from providers.dialects.decoding import read_answer
 from providers.dialects.forms import arguments_text
-from providers.dialects.usage import count, usage_with_cache_inside
+from providers.dialects.usage import count, usage_with_cache_inside, word
 from providers.dialects.vendor_errors import embedded_error
 from providers.errors import MalformedResponseError, ServiceUnavailableError
 from providers.types import Completion, RawUsage, StopReason, TokenUsage, ToolCall, content_text
@@ -44,9 +44,15 @@ def finish_word(completion: Completion) -> str:
 
 
 def read_usage(
-    usage: Mapping[str, Any], given: str = "prompt_tokens", made: str = "completion_tokens"
+    usage: Mapping[str, Any],
+    around: Mapping[str, Any],
+    given: str = "prompt_tokens",
+    made: str = "completion_tokens",
 ) -> tuple[TokenUsage | None, RawUsage]:
-    """Normalised and raw numbers of a `usage` object, whichever vendor wrote it; the Responses API has other names."""
+    """Normalised and raw numbers of a `usage` object, whichever vendor wrote it; the Responses API has other names.
+
+    `around` is what the object stands in: it holds the class of service.
+    """
     prompt, completion = usage.get(f"{given}_details"), usage.get(f"{made}_details")
     cached = written = None
     if type(prompt) is dict:
@@ -63,6 +69,8 @@ def read_usage(
         cached,
         written,
         count(completion, "reasoning_tokens") if type(completion) is dict else None,
+        None,
+        word(around, "service_tier"),
     )
     return usage_with_cache_inside(raw, count(usage, "total_tokens")), raw
 
@@ -78,6 +86,11 @@ def write_usage(usage: TokenUsage, given: str = "prompt_tokens", made: str = "co
         f"{given}_details": prompt,
         f"{made}_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
+
+
+def write_tier(usage: TokenUsage) -> dict[str, str]:
+    """The class of service, beside the usage; nothing for the standard one."""
+    return {} if usage.service_tier is None else {"service_tier": usage.service_tier}
 
 
 def decode_completion(body: bytes) -> Completion:
@@ -119,7 +132,7 @@ def _read(data: Any) -> Completion:
     usage, raw = None, NO_USAGE
     sent = data.get("usage")
     if sent:
-        usage, raw = read_usage(sent)
+        usage, raw = read_usage(sent, data)
     completion = Completion(
         text,
         reasoning if type(reasoning) is str else None,
@@ -175,4 +188,5 @@ def encode_completion(completion: Completion, *, model: str, response_id: str, c
     }
     if completion.usage is not None:
         body["usage"] = write_usage(completion.usage)
+        body.update(write_tier(completion.usage))
     return orjson.dumps(body)

@@ -11,7 +11,14 @@ from providers.dialects.accumulator import call_id
 from providers.dialects.decoding import EventDecoder, json_or_text
 from providers.dialects.forms import arguments_text
 from providers.dialects.openai_chat.errors import error_object
-from providers.dialects.openai_chat.response import decode_completion, finish_word, read_usage, stop_of, write_usage
+from providers.dialects.openai_chat.response import (
+    decode_completion,
+    finish_word,
+    read_usage,
+    stop_of,
+    write_tier,
+    write_usage,
+)
 from providers.dialects.sse import SseEvent, SseSplitter
 from providers.dialects.vendor_errors import embedded_error
 from providers.errors import MalformedResponseError, ProviderError, ServiceUnavailableError, StreamInterruptedError
@@ -52,12 +59,12 @@ class ChatDecoder(EventDecoder[SseEvent]):
         usage = chunk.get("usage")
         if self.answer.finish_reason is None:
             if usage:
-                self._usage(usage)
+                self._usage(usage, chunk)
             return
         if usage is None and "x_groq" in chunk:
             usage = chunk["x_groq"].get("usage")
         if usage:
-            self._usage(usage)
+            self._usage(usage, chunk)
             if not choices:
                 # Only the sentinel can follow, which some servers forget while they keep the connection open.
                 self._finish()
@@ -158,8 +165,8 @@ class ChatDecoder(EventDecoder[SseEvent]):
             return len(calls), True
         return len(calls) - 1, False
 
-    def _usage(self, usage: Mapping[str, Any]) -> None:
-        normalised, raw = read_usage(usage)
+    def _usage(self, usage: Mapping[str, Any], chunk: Mapping[str, Any]) -> None:
+        normalised, raw = read_usage(usage, chunk)
         if normalised is not None:
             self.answer.usage, self.answer.raw_usage = normalised, raw
             self._out.append(UsageReported(normalised, raw))
@@ -224,7 +231,8 @@ class ChatEncoder:
         """What follows the finish reason."""
         written = b""
         if self._include_usage and completion.usage is not None:
-            written = self._head + b'],"usage":' + orjson.dumps(write_usage(completion.usage)) + b"}\n\n"
+            usage = {"usage": write_usage(completion.usage), **write_tier(completion.usage)}
+            written = self._head + b"]," + orjson.dumps(usage)[1:] + b"\n\n"
         return written + b"data: [DONE]\n\n"
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:

@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 import orjson
 
 from providers.dialects.decoding import read_answer
-from providers.dialects.openai_chat.response import finish_word, first_choice, read_usage, stop_of, write_usage
+from providers.dialects.openai_chat.response import (
+    finish_word,
+    first_choice,
+    read_usage,
+    stop_of,
+    write_tier,
+    write_usage,
+)
 from providers.dialects.openai_chat.stream import ChatDecoder, ChatEncoder
 from providers.types import Completion, RawUsage, StreamEvent, TextDelta
 
@@ -22,7 +29,7 @@ def _read(data: Any) -> Completion:
     text, finish, sent = choice["text"], choice.get("finish_reason"), data.get("usage")
     if type(text) is not str:
         raise TypeError("text is not a string")
-    usage, raw = read_usage(sent) if sent else (None, RawUsage())
+    usage, raw = read_usage(sent, data) if sent else (None, RawUsage())
     return Completion(
         text,
         finish_reason=finish if type(finish) is str else None,
@@ -45,6 +52,7 @@ def encode_completion(completion: Completion, *, model: str, response_id: str, c
     }
     if completion.usage is not None:
         body["usage"] = write_usage(completion.usage)
+        body.update(write_tier(completion.usage))
     return orjson.dumps(body)
 
 

@@ -9,7 +9,7 @@ import orjson
 
 from providers.dialects.decoding import read_answer
 from providers.dialects.forms import RESPONSE_ITEMS
-from providers.dialects.openai_chat.response import read_usage, write_usage
+from providers.dialects.openai_chat.response import read_usage, write_tier, write_usage
 from providers.dialects.vendor_errors import embedded_error
 from providers.errors import MalformedResponseError, ProviderError, ServiceUnavailableError
 from providers.types import Completion, RawUsage, StopReason, TokenUsage, ToolCall
@@ -54,7 +54,7 @@ def read_finish(response: Mapping[str, Any]) -> str | None:
 
 def read_counts(response: Mapping[str, Any]) -> tuple[TokenUsage | None, RawUsage]:
     sent = response.get("usage")
-    return read_usage(sent, "input_tokens", "output_tokens") if sent else (None, RawUsage())
+    return read_usage(sent, response, "input_tokens", "output_tokens") if sent else (None, RawUsage())
 
 
 def failure_of(response: Mapping[str, Any]) -> ProviderError | None:
@@ -204,6 +204,7 @@ def ending(completion: Completion) -> dict[str, Any]:
         fields = {"status": "incomplete", "incomplete_details": {"reason": word}}
     if completion.usage is not None:
         fields["usage"] = write_usage(completion.usage, "input_tokens", "output_tokens")
+        fields |= write_tier(completion.usage)
     return fields
 
 

@@ -14,6 +14,7 @@ from providers.errors import ConfigError
 from providers.pricing import Catalogue, PriceRow, catalogue
 from providers.pricing.catalogue import HERE, MEMO_LIMIT
 from providers.pricing.names import fits, is_snapshot, plain
+from providers.pricing.row import SERVICES
 from providers.types import TokenUsage
 
 REQUEST = TokenUsage(100, 50)
@@ -175,9 +176,9 @@ def test_azure_has_openais_prices_under_its_own_name() -> None:
 def test_azures_own_row_does_not_borrow_openais_batch_rate() -> None:
     prices = catalogue()
     now = us(2026, 11, 4)
-    assert prices.find("openai", "o1", at=now, batch=True) is not None
+    assert prices.find("openai", "o1", at=now, service="batch") is not None
     assert prices.find("azure_openai", "o1", at=now) is not None
-    assert prices.find("azure_openai", "o1", at=now, batch=True) is None
+    assert prices.find("azure_openai", "o1", at=now, service="batch") is None
 
 
 def test_patterns() -> None:
@@ -334,10 +335,12 @@ def test_the_data_files_are_sound(name: str) -> None:
         assert len(ids) == len(set(ids))
         for entry in provider["models"]:
             assert entry["rows"], entry["id"]
+            assert {row.get("service") for row in entry["rows"]} <= {None, *SERVICES}
+            assert all(1 < Decimal(factor) < 2 for factor in entry.get("regions", {}).values())
             for row in entry["rows"]:
                 for rates in (row, *row.get("tiers", ())):
                     for key, value in rates.items():
-                        if isinstance(value, str) and key not in ("from", "hours"):
+                        if isinstance(value, str) and key not in ("from", "hours", "service"):
                             assert 0 <= Decimal(value) <= 10_000
                             assert (Decimal(value) * 10**6) % 1 == 0, (entry["id"], key)
             assert known(prices, kind, entry["id"]).model == entry["id"]

@@ -109,7 +109,7 @@ def test_units_tiers_names_hours_and_batch(file: Path) -> None:
     for name in ("rocket-1", "ROCKET-1", "rocket-1-2026", "my-rocket"):
         assert total(prices, "acme", name, noon) == Decimal("0.003"), name
         assert total(prices, "acme", name, night) == Decimal("0.0002"), name
-    batch = prices.price("acme", "rocket-1", REQUEST, noon, batch=True)
+    batch = prices.price("acme", "rocket-1", TokenUsage(1000, 1000, service_tier="batch"), noon)
     assert batch is not None
     assert batch.total == Decimal("0.0015")
     long = prices.price("acme", "rocket-1", TokenUsage(5001, 0, cached_input_tokens=1), noon)
