@@ -131,6 +131,15 @@ class Registry:
         self._changed()
         return removed
 
+    def replace(self, id: str, provider: BaseLLMProvider) -> BaseLLMProvider:
+        """Another provider in a deployment's place, with a clean record; returns the one before."""
+        deployment = self.get(id)
+        before, deployment.provider = deployment.provider, provider
+        deployment.enable()
+        deployment.breaker.reset()
+        self._changed()
+        return before
+
     def on_change(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
 
@@ -153,5 +162,5 @@ class Registry:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __contains__(self, id: object) -> bool:
+    def __contains__(self, id: str) -> bool:
         return id in self._by_id
