@@ -53,7 +53,7 @@ async def test_what_may_be_called(url: str, private: bool) -> None:
     ],
 )
 async def test_what_is_no_address_of_a_server(url: str) -> None:
-    with pytest.raises(ConfigError, match="^endpoint ") as refused:
+    with pytest.raises(ConfigError, match=r"^endpoint ") as refused:
         await check(url, private=True)
     assert "secret" not in str(refused.value)
 
@@ -80,7 +80,7 @@ async def test_what_is_no_address_of_a_server(url: str) -> None:
     ],
 )
 async def test_never_a_metadata_service_or_what_is_no_server(url: str) -> None:
-    with pytest.raises(ConfigError, match="metadata services|no address of a server|must be an address"):
+    with pytest.raises(ConfigError, match=r"metadata services|no address of a server|must be an address"):
         await check(url, private=True)
 
 
@@ -98,7 +98,7 @@ async def test_a_name_is_judged_by_all_its_addresses() -> None:
     for hidden in ("10.0.0.1", "127.0.0.1", "169.254.169.254"):
         with pytest.raises(ConfigError, match=f"llm.example.com is at {hidden}, and that is"):
             await check("http://llm.example.com", at=["8.8.8.8", hidden])
-    with pytest.raises(ConfigError, match="is at 169.254.169.254, and that is of the range"):
+    with pytest.raises(ConfigError, match=r"is at 169\.254\.169\.254, and that is of the range"):
         await check("http://llm.example.com", private=True, at=["169.254.169.254"])
     with pytest.raises(ConfigError, match=r"the host nowhere\.example cannot be found"):
         await check("http://nowhere.example", private=True)
