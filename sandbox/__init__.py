@@ -9,6 +9,7 @@ TYPE_CHECKING = False  # typing's own constant, without the 10 ms of importing t
 if TYPE_CHECKING:
     from typing import Any
 
+    from sandbox.compat.aws_adapter import AWSLLMAdapter
     from sandbox.compat.cost_calculator import LLMCostCalculator
     from sandbox.compat.provider_factory import LLMProviderFactory
     from sandbox.compat.router import LLMRouter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "AWSLLMAdapter": "sandbox.compat.aws_adapter",
     "CallOptions": "sandbox.gateway.call",
     "Gateway": "sandbox.gateway.gateway",
     "LLMCostCalculator": "sandbox.compat.cost_calculator",
@@ -34,6 +36,7 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "AWSLLMAdapter",
     "CallOptions",
     "Gateway",
     "LLMCostCalculator",

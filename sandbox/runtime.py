@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from providers import factory
 from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness, random_id, seeded
-from providers.errors import ConfigError
+from providers.errors import ConfigError, InputError
 from providers.faults import FaultBoard
 from providers.pricing import Catalogue, catalogue
 from providers.redaction import redact
 from providers.vendors.recording import Recorder
-from sandbox.cache.base import CacheStore, CacheUnavailable
+from sandbox.cache.base import CacheStore
 from sandbox.core.bus import Bus
-from sandbox.core.events import ComponentFailed, ExchangeRecorded
+from sandbox.core.events import BackendSwitched, ComponentFailed, ExchangeRecorded
 from sandbox.core.offline import OFFLINE_MODES
 from sandbox.costs.base import Budget, BudgetStore
 from sandbox.costs.budgets import Budgets
@@ -28,11 +27,10 @@ from sandbox.gateway.policies import Policy
 from sandbox.settings import Settings
 from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
-from sandbox.usage.base import UsageStore, UsageUnavailable
+from sandbox.stores import PARTS, Part, Place, Stores, Switched, backends_at, plain
+from sandbox.usage.base import UsageStore
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from providers.mock.simulated import Simulation
     from providers.vendors.recording import Saved
 
@@ -63,6 +61,8 @@ class Runtime:
         self._draws = draws
         self._ids = ids
         self._providers: dict[str, BaseLLMProvider] = {}
+        self._replaced: list[BaseLLMProvider] = []
+        """Providers that others have taken the place of, to be closed with the rest."""
         self._simulation: Simulation | None = None
         self.recorder = Recorder(
             settings.data_dir / "fixtures",
@@ -77,6 +77,7 @@ class Runtime:
         for id, one in settings.providers.items():
             if one.hourly_rate is not None:
                 self.prices = self.prices.with_hourly_rate(one.hourly_rate, one.kind or id)
+        self._stores = Stores(settings, clock=clock, told=self._note)
         self.cache: CacheStore | None = None
         self.usage: UsageStore | None = None
         self.budgets: Budgets
@@ -91,20 +92,23 @@ class Runtime:
         draws: Randomness | None = None,
         ids: Callable[[], str] = random_id,
         prices: Catalogue | None = None,
+        policy: Policy | None = None,
         stores: bool = True,
     ) -> Runtime:
-        """Build everything; with `stores=False` nothing is cached or recorded on disk. `prices`: not the settings' own.
+        """Build everything; with `stores=False` nothing is cached or recorded on disk.
+
+        `prices`, `policy`: in place of the settings' own.
 
         Raises ConfigError or InputError for settings that cannot work.
         """
         prices = prices or catalogue(settings.catalogue, overrides=settings.prices_file)
         runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids, prices=prices)
-        runtime._check_available()
         # First everything that can be refused, so that a refusal leaves no store open.
-        policy = configured_policy(settings)
+        policy = policy or configured_policy(settings)
         runtime._gather(policy)
         if stores:
-            runtime._open_stores()
+            runtime._stores.open()
+            runtime.cache, runtime.usage = runtime._stores.cache, runtime._stores.usage
         runtime.budgets = runtime.budgets_of(settings.booked, shared=stores)
         runtime.gateway = runtime._build(policy)
         return runtime
@@ -118,6 +122,20 @@ class Runtime:
         """Answer by another preset from now on, with fresh breakers. Raises InputError for an unknown one."""
         self.gateway = self._build(configured_policy(self.settings, name))
         return self.gateway
+
+    @property
+    def backends(self) -> dict[Part, str]:
+        """What the cache and the usage records are on now; `off` for one that is done without."""
+        return self._stores.backends
+
+    async def switch_backend(self, place: Place, *, part: Part | None = None) -> list[Switched]:
+        """Put the cache and the usage records, or one of them, here or on AWS while requests go on.
+
+        Each request's record goes to exactly one store; the stores before are closed when this returns what changed.
+        Raises BackendUnavailable, with nothing changed, for one that cannot be opened; whether its server answers is
+        for `sandbox.backends` to check first.
+        """
+        return await self._stores.switch(backends_at(place, PARTS if part is None else (part,)), self._switched)
 
     def budgets_of(self, mode: str, *, shared: bool = True) -> Budgets:
         """The settings' budgets over the ledgers of a mode, which all processes of this data folder share, or none."""
@@ -144,6 +162,24 @@ class Runtime:
             budgets.set(Budget(tenant, limit, shares))
         return budgets
 
+    def reconfigure(self, id: str, configured: ProviderSettings) -> None:
+        """A provider with other settings from now on, its address for one; calls under way end as they began.
+
+        Raises ConfigError for settings that cannot work, and has then changed nothing.
+        """
+        before = self._providers.pop(id, None)
+        try:
+            provider = self._provider(id, configured, named=True)
+        except InputError:
+            if before is not None:
+                self._providers[id] = before
+            raise
+        if before is not None:
+            self._replaced.append(before)
+        self.settings = self.settings.model_copy(update={"providers": {**self.settings.providers, id: configured}})
+        if provider is not None and id in self.gateway.registry:
+            self.gateway.registry.replace(id, provider)
+
     def forget_fixtures(self) -> None:
         """Files of recordings have changed: the next request finds them as they are now."""
         if self._simulation is not None and self._simulation.library is not None:
@@ -152,11 +188,11 @@ class Runtime:
     async def close(self) -> None:
         """Finish what is under way and release everything; safe to call twice."""
         try:
-            for id, provider in self._providers.items():
+            for provider in (*self._providers.values(), *self._replaced):
                 try:
                     await provider.close()
                 except Exception as error:
-                    logger.warning("closing provider %s failed: %s", id, redact(str(error)))
+                    logger.warning("closing provider %s failed: %s", provider.kind, redact(str(error)))
         finally:
             await self.recorder.close()
             await self._close_stores()
@@ -169,46 +205,13 @@ class Runtime:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    def _check_available(self) -> None:
-        settings = self.settings
-        for key, value, local in (
-            ("backend", settings.backend, "local"),
-            ("usage.backend", settings.usage.backend, "sqlite"),
-        ):
-            if value != local:
-                raise ConfigError(f"{key} = {value!r} is not available in this version: use {local!r}")
-        if settings.cache.backend == "redis":
-            raise ConfigError("cache.backend = 'redis' is not available in this version: use 'disk' or 'off'")
-
-    def _open_stores(self) -> None:
-        """A store that cannot be opened is told once and done without: a request never fails for it."""
-        from sandbox.cache.disk import DiskCacheStore
-        from sandbox.usage.sqlite import SqliteUsageStore
-
-        settings = self.settings
-        folder: Path = settings.data_dir
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            self._note(
-                f"the data folder {folder} cannot be made ({error.strerror}): going on without cache and usage records"
-            )
-            return
-        # What the cache answers passes no provider, and so could not be recorded.
-        if settings.cache.backend == "disk" and settings.mode != "record":
-            try:
-                self.cache = DiskCacheStore(folder / "cache", size_limit=settings.cache.size_limit, clock=self.clock)
-            except CacheUnavailable as error:
-                self._note(f"{error}: going on without cache")
-        try:
-            self.usage = SqliteUsageStore(
-                folder / "usage.db",
-                clock=self.clock,
-                durability=settings.usage.durability,
-                retention_days=settings.usage.retention_days,
-            )
-        except UsageUnavailable as error:
-            self._note(f"{error}: usage of this run is not recorded")
+    def _switched(self, changes: Sequence[Switched]) -> None:
+        self.settings = self._stores.settings
+        self.cache, self.usage = self._stores.cache, self._stores.usage
+        self.gateway.use_stores(cache=self.cache, record=None if self.usage is None else self.usage.record)
+        for change in changes:
+            if self.bus.active:
+                self.bus.publish(BackendSwitched(self.clock.time_us(), "", change.part, change.before, change.after))
 
     def _recorded(self, saved: Saved) -> None:
         self.forget_fixtures()
@@ -231,11 +234,8 @@ class Runtime:
         logger.warning("%s", sentence)
 
     async def _close_stores(self) -> None:
-        if self.cache is not None:
-            await self.cache.close()
         await self.budgets.close()
-        if self.usage is not None:
-            await self.usage.close()
+        await self._stores.close()
 
     def _gather(self, policy: Policy) -> list[tuple[str, ProviderSettings, BaseLLMProvider]]:
         """The chain's providers that this mode and the settings allow. Raises ConfigError when there are none."""
@@ -321,10 +321,6 @@ class Runtime:
     def _aws(self, configured: ProviderSettings) -> dict[str, Any]:
         """What a provider on AWS needs beside the settings that are its own."""
         aws = self.settings.aws
-
-        def plain(secret: SecretStr | None) -> str | None:
-            return None if secret is None else secret.get_secret_value()
-
         return {
             "region": configured.region or aws.region,
             "profile": aws.profile,

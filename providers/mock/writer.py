@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
+from providers.dialects.forms import told_format
 from providers.errors import ContextLengthError, InvalidRequestError
 from providers.mock.schema import Sampler
 from providers.mock.topic import Topic, keywords, topic_of
@@ -149,8 +150,9 @@ class SyntheticWriter:
             return Written(_completion(None, "tool_calls", asked, output, model, [call]), [])
         voice = VOICES.get(provider) or VOICES["mock"]
         pieces = prose(voice, topic, dice, continues=last.get("role") == "assistant", told=_tool_result(last))
-        if request.wants_json():
-            pieces = pieces_of(_structured(request, topic, "".join(pieces)))
+        form = request.response_format if request.wants_json() else _told(messages)
+        if form is not None:
+            pieces = pieces_of(_structured(request, form, topic, "".join(pieces)))
         if request.stop is not None:
             pieces = _before_stop(pieces, request.stop_list())
         stop: StopReason = "stop"
@@ -254,9 +256,14 @@ def _tool_result(last: Mapping[str, Any]) -> str:
     return (said[:200] or "there is nothing to report").rstrip(".")
 
 
-def _structured(request: GenerationRequest, topic: Topic, text: str) -> str:
+def _told(messages: Sequence[Message]) -> Mapping[str, Any] | None:
+    """The form that the model was asked for in words, where its API has no field for it."""
+    system = [content_text(message.get("content")) for message in messages if message.get("role") == "system"]
+    return told_format(" ".join(system)) if system else None
+
+
+def _structured(request: GenerationRequest, form: str | Mapping[str, Any], topic: Topic, text: str) -> str:
     """The answer as JSON: after the schema where one was given, else as a small object."""
-    form = request.response_format
     schema = None
     if isinstance(form, Mapping) and form.get("type") == "json_schema":
         schema = (form.get("json_schema") or {}).get("schema")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
 from sandbox.cache.base import CacheStore
 from sandbox.core.in_use import InUse
@@ -23,12 +24,10 @@ class SwitchableCacheStore:
     def current(self) -> CacheStore | None:
         return self._seat.store
 
-    async def replace(self, store: CacheStore | None) -> None:
-        """Use that one from now on; returns when the one before is closed, after its last use."""
+    def replace(self, store: CacheStore | None) -> Coroutine[Any, Any, None]:
+        """Use that one from now on. To be awaited: what this returns closes the one before, after its last use."""
         before, self._seat = self._seat, _Seat(store, InUse())
-        await before.uses.over()
-        if before.store is not None:
-            await before.store.close()
+        return _leave(before)
 
     async def get(self, key: str) -> bytes | None:
         store, uses = self._seat
@@ -66,3 +65,9 @@ class SwitchableCacheStore:
     async def close(self) -> None:
         if self._seat.store is not None:
             await self._seat.store.close()
+
+
+async def _leave(seat: _Seat) -> None:
+    await seat.uses.over()
+    if seat.store is not None:
+        await seat.store.close()

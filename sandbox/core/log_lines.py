@@ -1,4 +1,4 @@
-"""What a request's events say to a log: one JSON object a line for each failed attempt and each answer's cost.
+"""What events say to a log: one JSON object a line for each failed attempt, each answer's cost, each switch of a store.
 
 Nobody has to listen: the runtime subscribes this only where such lines would be written.
 """
@@ -9,7 +9,7 @@ import json
 import logging
 from typing import Any
 
-from sandbox.core.events import AttemptFailed, Event, RequestCompleted
+from sandbox.core.events import AttemptFailed, BackendSwitched, Event, RequestCompleted
 
 
 class LogLines:
@@ -40,6 +40,11 @@ class LogLines:
                 cost_usd=None if event.cost_usd is None else format(event.cost_usd, "f"),
                 input_tokens=event.input_tokens,
                 output_tokens=event.output_tokens,
+            )
+
+        elif isinstance(event, BackendSwitched):
+            self._write(
+                "backend_switched", part=event.part, from_backend=event.from_backend, to_backend=event.to_backend
             )
 
     def _write(self, name: str, **fields: Any) -> None:

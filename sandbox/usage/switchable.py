@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from sandbox.core.in_use import InUse
 from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageStore, UsageTotals
@@ -24,17 +24,13 @@ class SwitchableUsageStore:
     def current(self) -> UsageStore:
         return self._seat.store
 
-    async def replace(self, store: UsageStore) -> None:
-        """Record there from now on; returns when the store before has committed what it took and is closed.
+    def replace(self, store: UsageStore) -> Coroutine[Any, Any, None]:
+        """Record there from now on. To be awaited: what this returns commits what the store before took, and closes it.
 
-        Raises UsageUnavailable where it could not commit all: what is left waits in its spool, for its next opening.
+        That raises UsageUnavailable where not all could be committed: the rest waits in that store's spool.
         """
         before, self._seat = self._seat, _Seat(store, InUse())
-        await before.uses.over()
-        try:
-            await before.store.flush()
-        finally:
-            await before.store.close()
+        return _leave(before)
 
     @property
     def problem(self) -> str | None:
@@ -85,3 +81,11 @@ class SwitchableUsageStore:
 
     async def close(self) -> None:
         await self._seat.store.close()
+
+
+async def _leave(seat: _Seat) -> None:
+    await seat.uses.over()
+    try:
+        await seat.store.flush()
+    finally:
+        await seat.store.close()

@@ -1,0 +1,246 @@
+"""Opens the stores that the settings name, here or on AWS, and changes them while requests are under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from providers.clock import Clock
+from providers.errors import ConfigError
+from sandbox.cache.base import CacheStore, CacheUnavailable
+from sandbox.cache.switchable import SwitchableCacheStore
+from sandbox.core.offline import OFFLINE_MODES, is_local
+from sandbox.settings import Settings
+from sandbox.settings.model import AWS_BACKENDS, LOCAL_BACKENDS
+from sandbox.usage.base import UsageStore, UsageUnavailable
+from sandbox.usage.switchable import SwitchableUsageStore
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from sandbox.usage.dynamodb import AwsAccess
+
+Part = Literal["cache", "usage"]
+PARTS: tuple[Part, ...] = ("cache", "usage")
+Place = Literal["local", "aws"]
+
+
+class BackendUnavailable(Exception):
+    """A backend cannot be used; the message says why in one sentence, and nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """One part that lives elsewhere now."""
+
+    part: Part
+    before: str
+    after: str
+
+
+def backend_of(settings: Settings, part: Part) -> str:
+    """What a part is on by the settings: `disk`, `redis`, `off`, `sqlite` or `dynamodb`."""
+    return settings.cache.backend if part == "cache" else settings.usage.backend
+
+
+def with_backends(settings: Settings, backends: Mapping[Part, str]) -> Settings:
+    """The settings with these parts on these backends."""
+    sections = {
+        part: getattr(settings, part).model_copy(update={"backend": backend}) for part, backend in backends.items()
+    }
+    changed = settings.model_copy(update=sections)
+    on_aws = all(backend_of(changed, part) == AWS_BACKENDS[part] for part in PARTS)
+    return changed.model_copy(update={"backend": "aws" if on_aws else "local"})
+
+
+def backends_at(place: Place, parts: tuple[Part, ...] = PARTS) -> dict[Part, str]:
+    """What the parts are on at that place."""
+    table = AWS_BACKENDS if place == "aws" else LOCAL_BACKENDS
+    return {part: table[part] for part in parts}
+
+
+# --- opening --------------------------------------------------------------------------------------------------------
+
+
+def open_cache(settings: Settings, *, clock: Clock) -> CacheStore | None:
+    """The response cache; None where there is to be none. Raises CacheUnavailable."""
+    # What the cache answers passes no provider, and so could not be recorded.
+    if settings.cache.backend == "off" or settings.mode == "record":
+        return None
+    if settings.cache.backend == "redis":
+        return _redis_cache(settings, clock=clock)
+    from sandbox.cache.disk import DiskCacheStore
+
+    return DiskCacheStore(settings.data_dir / "cache", size_limit=settings.cache.size_limit, clock=clock)
+
+
+def _redis_cache(settings: Settings, *, clock: Clock) -> CacheStore:
+    raise CacheUnavailable("cache.backend = 'redis' is not there yet")
+
+
+def open_usage(settings: Settings, *, clock: Clock) -> UsageStore:
+    """The usage records. Raises UsageUnavailable."""
+    if settings.usage.backend == "dynamodb":
+        return _dynamodb_usage(settings, clock=clock)
+    from sandbox.usage.sqlite import SqliteUsageStore
+
+    return SqliteUsageStore(
+        settings.data_dir / "usage.db",
+        clock=clock,
+        durability=settings.usage.durability,
+        retention_days=settings.usage.retention_days,
+    )
+
+
+def _dynamodb_usage(settings: Settings, *, clock: Clock) -> UsageStore:
+    from sandbox.usage.dynamodb import DynamoUsageStore
+
+    return DynamoUsageStore(
+        settings.usage.table,
+        aws_access(settings),
+        folder=settings.data_dir,
+        clock=clock,
+    )
+
+
+def aws_access(settings: Settings) -> AwsAccess:
+    """Where DynamoDB is and who asks it, by the settings."""
+    from sandbox.usage.dynamodb import AwsAccess
+
+    aws = settings.aws
+    return AwsAccess(
+        region=aws.region,
+        endpoint_url=settings.usage.endpoint_url,
+        profile=aws.profile,
+        access_key_id=plain(aws.access_key_id),
+        secret_access_key=plain(aws.secret_access_key),
+        session_token=plain(aws.session_token),
+    )
+
+
+def plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def kept_here(settings: Settings) -> dict[Part, str]:
+    """The parts that stay on this machine although the settings put them elsewhere, and on what.
+
+    Mock and replay reach no other machine; an emulator on this one is none.
+    """
+    if settings.mode not in OFFLINE_MODES:
+        return {}
+    hosts: dict[Part, str | None] = {
+        "cache": _host(settings.cache.endpoint_url),
+        "usage": _host(settings.usage.endpoint_url) or "aws",
+    }
+    return {
+        part: LOCAL_BACKENDS[part]
+        for part, host in hosts.items()
+        if backend_of(settings, part) == AWS_BACKENDS[part] and host is not None and not is_local(host)
+    }
+
+
+def _host(address: str | None) -> str | None:
+    if address is None:
+        return None
+    return urlsplit(address if "://" in address else f"//{address}").hostname
+
+
+class Stores:
+    """The cache and the usage records of one runtime. Belongs to one event loop."""
+
+    def __init__(self, settings: Settings, *, clock: Clock, told: Callable[[str], None]) -> None:
+        """`told` hears, in a sentence each, what cannot be opened and is done without."""
+        self.settings = settings
+        self._clock = clock
+        self._told = told
+        self._cache = SwitchableCacheStore(None)
+        self._usage: SwitchableUsageStore | None = None
+        self._switching = asyncio.Lock()
+
+    @property
+    def cache(self) -> CacheStore | None:
+        return None if self._cache.current is None else self._cache
+
+    @property
+    def backends(self) -> dict[Part, str]:
+        """What each part is on now; `off` for one that is done without."""
+        there = {"cache": self.cache is not None, "usage": self.usage is not None}
+        return {part: backend_of(self.settings, part) if there[part] else "off" for part in PARTS}
+
+    @property
+    def usage(self) -> SwitchableUsageStore | None:
+        return self._usage
+
+    def open(self) -> None:
+        """A store that cannot be opened is told once and done without: a request never fails for it."""
+        here = kept_here(self.settings)
+        if here:
+            self._told(
+                f"{self.settings.mode} mode stays on this machine: {' and '.join(here.values())} in place of "
+                f"{' and '.join(backend_of(self.settings, part) for part in here)}"
+            )
+            self.settings = with_backends(self.settings, here)
+        folder = self.settings.data_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            self._told(
+                f"the data folder {folder} cannot be made ({error.strerror}): going on without cache and usage records"
+            )
+            return
+        try:
+            self._cache = SwitchableCacheStore(open_cache(self.settings, clock=self._clock))
+        except (CacheUnavailable, ConfigError) as error:
+            self._told(f"{error}: going on without cache")
+        try:
+            self._usage = SwitchableUsageStore(open_usage(self.settings, clock=self._clock))
+        except (UsageUnavailable, ConfigError) as error:
+            self._told(f"{error}: usage of this run is not recorded")
+
+    async def switch(self, backends: Mapping[Part, str], swapped: Callable[[list[Switched]], None]) -> list[Switched]:
+        """Put these parts on these backends; returns those that changed, when the stores before are closed.
+
+        All are opened before the first is swapped. `swapped` is called right after that, before any request goes on:
+        from then on each record goes to the new store. Raises BackendUnavailable, with nothing changed.
+        """
+        async with self._switching:
+            wanted = {part: one for part, one in backends.items() if backend_of(self.settings, part) != one}
+            changes = [Switched(part, backend_of(self.settings, part), one) for part, one in wanted.items()]
+            settings = with_backends(self.settings, wanted)
+            cache, usage = await self._opened(settings, wanted)
+            leaving = []
+            if "cache" in wanted:
+                leaving.append(self._cache.replace(cache))
+            if usage is not None and self._usage is None:
+                self._usage = SwitchableUsageStore(usage)
+            elif usage is not None and self._usage is not None:
+                leaving.append(self._usage.replace(usage))
+            self.settings = settings
+            swapped(changes)
+            results = await asyncio.gather(*leaving, return_exceptions=True)
+        left = next((error for error in results if isinstance(error, BaseException)), None)
+        if left is not None:
+            self._told(f"the store before could not be closed cleanly: {left}")
+        return changes
+
+    async def _opened(
+        self, settings: Settings, parts: Mapping[Part, str]
+    ) -> tuple[CacheStore | None, UsageStore | None]:
+        cache: CacheStore | None = None
+        try:
+            if "cache" in parts:
+                cache = open_cache(settings, clock=self._clock)
+            return cache, open_usage(settings, clock=self._clock) if "usage" in parts else None
+        except (CacheUnavailable, UsageUnavailable, ConfigError) as error:
+            if cache is not None:
+                await cache.close()
+            raise BackendUnavailable(f"{error}; nothing was changed") from error
+
+    async def close(self) -> None:
+        await self._cache.close()
+        if self._usage is not None:
+            await self._usage.close()
