@@ -214,6 +214,7 @@ class FaultBoard:
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
+        self._followed: FaultSource | None = None
         self._faults: dict[str, tuple[Fault, ...]] = {}
         self._quotas: dict[tuple[str, Fault], Quota] = {}
 
@@ -231,9 +232,16 @@ class FaultBoard:
                 self._quotas[provider, fault] = Quota(self._clock.monotonic())
 
     def get(self, provider: str) -> tuple[Fault, ...]:
+        """Those that were set."""
         return self._faults.get(provider, ())
 
-    active = get
+    def follow(self, source: FaultSource | None) -> None:
+        """Provoke what another source says too, such as a scenario; what was set by hand comes before it."""
+        self._followed = source
+
+    def active(self, provider: str) -> Sequence[Fault]:
+        own = self._faults.get(provider, ())
+        return own if self._followed is None else (*own, *self._followed.active(provider))
 
     def clear(self) -> None:
         self._faults.clear()
@@ -245,7 +253,9 @@ class FaultBoard:
 
     def quota_wait(self, provider: str, fault: Fault) -> float | None:
         quota = self._quotas.get((provider, fault))
-        return quota.take(fault, self._clock.monotonic()) if quota is not None else None
+        if quota is not None:
+            return quota.take(fault, self._clock.monotonic())
+        return None if self._followed is None else self._followed.quota_wait(provider, fault)
 
 
 class Quota:

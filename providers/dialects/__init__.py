@@ -38,6 +38,14 @@ API_DIALECTS: Final = {
 }
 """The dialect of each API name that recorded exchanges carry."""
 
+ID_PREFIXES: Final = {
+    "openai_chat": "chatcmpl-",
+    "anthropic_messages": "msg_",
+    "openai_responses": "resp_",
+    "openai_completions": "cmpl-",
+}
+"""How the ids of a format's answers begin, where they have a form of their own."""
+
 _STREAMED: Final = {
     "converse": "converse-stream",
     "invoke": "invoke-stream",

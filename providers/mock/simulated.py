@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from providers.clock import SYSTEM_CLOCK, Clock
-from providers.dialects import spoken
+from providers.dialects import ID_PREFIXES, spoken
 from providers.dialects.base import Dialect, StreamEncoder
 from providers.errors import FixtureError, MalformedResponseError, ProviderError, StreamInterruptedError
 from providers.mock.pace import PACES, Instant, Pace, Timing
@@ -24,14 +24,6 @@ from providers.types import Completion, GenerationRequest, Message, StreamFinish
 
 if TYPE_CHECKING:
     from providers.exchange import Exchange, FixtureLibrary, Match, RecordedResponse
-
-_ID_PREFIX: Final = {
-    "openai_chat": "chatcmpl-",
-    "anthropic_messages": "msg_",
-    "openai_responses": "resp_",
-    "openai_completions": "cmpl-",
-}
-
 
 Observer = Callable[[WireRequest, str | None], None]
 """Hears of every request which recording answers it; None: the writer does."""
@@ -182,7 +174,7 @@ class SimulatedTransport:
     ) -> WireResponse:
         now_us = self._clock.time_us()
         created = now_us // 1_000_000
-        prefix = _ID_PREFIX.get(dialect.name, "")
+        prefix = ID_PREFIXES.get(dialect.name, "")
         response_id = ident if ident.startswith(prefix) and prefix else prefix + ident[:24]
         usage = written.completion.usage
         moment = Moment(
