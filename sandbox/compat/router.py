@@ -113,12 +113,12 @@ class LLMRouter:
 
     @property
     def health_history(self) -> HealthHistory:
-        """Latency and success of each provider over the last hour, of real traffic and of checks."""
+        """Latency and success of each provider over the last hour, of checks and, while they run, of real traffic."""
         return self._watch.history
 
     async def close(self) -> None:
         """Stop the monitoring and close every provider; safe to call twice."""
-        await self._watch.close()
+        await self._watch.stop()
         await self.gateway.close()
 
     async def __aenter__(self) -> LLMRouter:

@@ -18,7 +18,7 @@ from providers.hints import did_you_mean
 from sandbox.core.bus import Bus
 from sandbox.core.events import BudgetThresholdCrossed
 from sandbox.core.figures import dollars
-from sandbox.costs.base import ALL, Balance, Budget, BudgetStore, Grant, scope_of, tenant_of, whose
+from sandbox.costs.base import ALL, Balance, Budget, BudgetStore, Debt, Grant, scope_of, tenant_of, whose
 from sandbox.costs.limit import AlertCallback, Limit, alert
 from sandbox.costs.periods import month_after, month_of
 from sandbox.costs.reservation import Reservation, pico
@@ -147,6 +147,19 @@ class Budgets:
         if wanted and grant.hold is None:
             self._look(request_id, period, grant.balances, refused=max(1, wanted[-1]))
         return reservation
+
+    async def correct(self, used: Decimal) -> None:
+        """Let this month's ledger over all tenants say that this many USD were used.
+
+        For what requests do not tell the whole of: a machine that costs something while nobody asks it.
+        """
+        if ALL not in self._limits:
+            return
+        period = self._month_of(self._clock.time_us())
+        await self._begin(period, (ALL,))
+        booked = (await self._store.balances(period, (ALL,)))[ALL].used
+        if difference := pico(used) - booked:
+            self._look("", period, self._store.settle(Debt(None, period, (ALL,), difference)))
 
     def _month_of(self, time_us: int) -> int:
         start, end = self._month

@@ -7,7 +7,7 @@ closed by real traffic alone; a check decides only about a refused key or model,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from providers.base import HealthReport
 from sandbox.core.events import HealthChecked, ProviderDisabled
@@ -21,7 +21,7 @@ CHECK_INTERVAL = 30.0
 
 
 class HealthWatch:
-    """`start` begins the rounds; `history` holds what was seen since then, of checks and of real traffic."""
+    """`start` begins the rounds; `history` holds all checks and, while there are rounds, the real traffic too."""
 
     def __init__(self, gateway: Gateway, *, interval: float = CHECK_INTERVAL, timeout: float = 10.0) -> None:
         """`timeout`: seconds that one check may take."""
@@ -31,7 +31,7 @@ class HealthWatch:
         self.history = HealthHistory(gateway.clock)
         self.reports: dict[str, HealthReport] = {}
         """Of each provider the last one."""
-        self._unsubscribe = gateway.bus.subscribe(self.history)
+        self._unsubscribe: Callable[[], None] | None = None
         self._monitor = HealthMonitor(self.round, interval=interval, clock=gateway.clock)
 
     @property
@@ -40,16 +40,16 @@ class HealthWatch:
 
     async def start(self) -> None:
         """Check in the background, first at once; a second start changes nothing."""
+        if self._unsubscribe is None:
+            self._unsubscribe = self._gateway.bus.subscribe(self.history)
         await self._monitor.start()
 
     async def stop(self) -> None:
         """End, and wait for the end; safe to call twice."""
         await self._monitor.stop()
-
-    async def close(self) -> None:
-        """Stop, and listen no more."""
-        await self.stop()
-        self._unsubscribe()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
 
     async def check_all(self) -> dict[str, HealthReport]:
         """Ask every provider now, those that are out of rotation too."""
@@ -78,20 +78,21 @@ class HealthWatch:
     def _heard(self, deployment: Deployment, report: HealthReport) -> HealthReport:
         gateway, id = self._gateway, deployment.id
         self.reports[id] = report
+        event = HealthChecked(
+            gateway.clock.time_us(),
+            "",
+            id,
+            report.is_healthy,
+            report.latency_ms,
+            report.last_error,
+            report.reachable,
+            report.authenticated,
+            report.fast_enough,
+        )
+        if self._unsubscribe is None:
+            self.history(event)
         if gateway.bus.active:
-            gateway.bus.publish(
-                HealthChecked(
-                    gateway.clock.time_us(),
-                    "",
-                    id,
-                    report.is_healthy,
-                    report.latency_ms,
-                    report.last_error,
-                    report.reachable,
-                    report.authenticated,
-                    report.fast_enough,
-                )
-            )
+            gateway.bus.publish(event)
         if report.authenticated and report.error is None:
             gateway.enable(id, "a health check was answered")
         elif report.error is not None and gateway.policy.disables:
