@@ -4,6 +4,7 @@ from __future__ import annotations
 
 COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("ask", "sandbox.cli.ask:ask", "PROMPT|-", "Ask once; the answer on stdout, its story on stderr."),
+    ("compare", "sandbox.cli.compare:compare", "PROMPT|-", "Ask several models at once: answers, cost and times."),
     ("explain", "sandbox.cli.explain:explain", "REQUEST_ID", "Why a request went where it went, and what it cost."),
     ("costs", "sandbox.cli.costs:costs", "", "What was spent, by provider, model, tenant, agent or time."),
     ("budget set", "sandbox.cli.budget:set_", "LIMIT", "Set what may be spent in a month, by a tenant or by all."),
