@@ -10,11 +10,22 @@ import pytest
 
 from sandbox.cache.base import CacheStore
 from sandbox.cache.disk import DiskCacheStore
+from sandbox.cache.redis import RedisCacheStore
+from sandbox.shared.address import RedisAddress
+from sandbox.shared.link import RedisLink
 from tests.fake_clock import FakeClock
+from tests.redis_server import RedisServer
 
 
-def _disk(folder: Path, clock: FakeClock) -> CacheStore:
+def _disk(request: pytest.FixtureRequest, folder: Path, clock: FakeClock) -> CacheStore:
     return DiskCacheStore(folder / "cache", size_limit=2**26, clock=clock)
+
+
+def _redis(request: pytest.FixtureRequest, folder: Path, clock: FakeClock) -> CacheStore:
+    server: RedisServer = request.getfixturevalue("redis_server")
+    # Patient, because what is meant here is what it keeps, on however busy a machine.
+    link = RedisLink(RedisAddress.parse(server.url), ask_s=20)
+    return RedisCacheStore(link, clock=clock, failed=pytest.fail, recovered=pytest.fail)
 
 
 @pytest.fixture
@@ -22,10 +33,10 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=[pytest.param(_disk, id="disk")])
+@pytest.fixture(params=[pytest.param(_disk, id="disk"), pytest.param(_redis, id="redis")])
 def open_cache(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Callable[[], CacheStore]:
     """Opens a cache over the same data each time."""
-    return lambda: request.param(tmp_path, clock)
+    return lambda: request.param(request, tmp_path, clock)
 
 
 @pytest.fixture

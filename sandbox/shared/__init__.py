@@ -1,0 +1,1 @@
+"""What several processes share through a Redis server, and the one connection to it."""
