@@ -19,6 +19,7 @@ from sandbox.core.bus import Bus
 from sandbox.core.events import BackendSwitched, ComponentFailed, ExchangeRecorded
 from sandbox.core.offline import OFFLINE_MODES
 from sandbox.costs.base import Budget, BudgetStore
+from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
 from sandbox.costs.sheltered import ShelteredBudgetStore
 from sandbox.gateway.configured import configured_policy
@@ -77,7 +78,7 @@ class Runtime:
         for id, one in settings.providers.items():
             if one.hourly_rate is not None:
                 self.prices = self.prices.with_hourly_rate(one.hourly_rate, one.kind or id)
-        self._stores = Stores(settings, clock=clock, told=self._note)
+        self._stores = Stores(settings, clock=clock, told=self._note, failed=self._failed)
         self.cache: CacheStore | None = None
         self.usage: UsageStore | None = None
         self.budgets: Budgets
@@ -267,6 +268,7 @@ class Runtime:
             record=self.usage.record if self.usage is not None else None,
             store_prompts=settings.usage.store_prompts,
             budgets=self.budgets,
+            costs=None if self.usage is None else GatewayCosts(self.usage, self.budgets, clock=self.clock),
         )
         for position, (id, configured, provider) in enumerate(self._gather(policy), 1):
             gateway.register(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from providers.clock import Clock
-from providers.errors import ConfigError
+from providers.errors import InputError
 from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.cache.switchable import SwitchableCacheStore
 from sandbox.core.offline import OFFLINE_MODES, is_local
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 Part = Literal["cache", "usage"]
 PARTS: tuple[Part, ...] = ("cache", "usage")
 Place = Literal["local", "aws"]
+Failed = Callable[[str, str], None]
+"""Called with a component and what is wrong with it, in a sentence."""
+
+logger = logging.getLogger(__name__)
 
 
 class BackendUnavailable(Exception):
@@ -65,20 +71,32 @@ def backends_at(place: Place, parts: tuple[Part, ...] = PARTS) -> dict[Part, str
 # --- opening --------------------------------------------------------------------------------------------------------
 
 
-def open_cache(settings: Settings, *, clock: Clock) -> CacheStore | None:
-    """The response cache; None where there is to be none. Raises CacheUnavailable."""
+def open_cache(settings: Settings, *, clock: Clock, failed: Failed) -> CacheStore | None:
+    """The response cache; None where there is to be none. Opening it connects to nothing.
+
+    `failed` hears of trouble later on. Raises CacheUnavailable, or InputError for an address that is none.
+    """
     # What the cache answers passes no provider, and so could not be recorded.
     if settings.cache.backend == "off" or settings.mode == "record":
         return None
     if settings.cache.backend == "redis":
-        return _redis_cache(settings, clock=clock)
+        return _redis_cache(settings, clock=clock, failed=failed)
     from sandbox.cache.disk import DiskCacheStore
 
     return DiskCacheStore(settings.data_dir / "cache", size_limit=settings.cache.size_limit, clock=clock)
 
 
-def _redis_cache(settings: Settings, *, clock: Clock) -> CacheStore:
-    raise CacheUnavailable("cache.backend = 'redis' is not there yet")
+def _redis_cache(settings: Settings, *, clock: Clock, failed: Failed) -> CacheStore:
+    if find_spec("redis") is None:
+        raise CacheUnavailable("cache.backend is redis, whose client is not installed: add the extra `redis`")
+    from sandbox.cache.redis import RedisCacheStore
+
+    return RedisCacheStore.of(
+        settings.cache,
+        clock=clock,
+        failed=lambda sentence: failed("cache", sentence),
+        recovered=lambda sentence: logger.warning("%s", sentence),
+    )
 
 
 def open_usage(settings: Settings, *, clock: Clock) -> UsageStore:
@@ -152,11 +170,12 @@ def _host(address: str | None) -> str | None:
 class Stores:
     """The cache and the usage records of one runtime. Belongs to one event loop."""
 
-    def __init__(self, settings: Settings, *, clock: Clock, told: Callable[[str], None]) -> None:
-        """`told` hears, in a sentence each, what cannot be opened and is done without."""
+    def __init__(self, settings: Settings, *, clock: Clock, told: Callable[[str], None], failed: Failed) -> None:
+        """`told` hears, in a sentence each, what cannot be opened and is done without; `failed` of trouble later on."""
         self.settings = settings
         self._clock = clock
         self._told = told
+        self._failed = failed
         self._cache = SwitchableCacheStore(None)
         self._usage: SwitchableUsageStore | None = None
         self._switching = asyncio.Lock()
@@ -193,12 +212,12 @@ class Stores:
             )
             return
         try:
-            self._cache = SwitchableCacheStore(open_cache(self.settings, clock=self._clock))
-        except (CacheUnavailable, ConfigError) as error:
+            self._cache = SwitchableCacheStore(open_cache(self.settings, clock=self._clock, failed=self._failed))
+        except (CacheUnavailable, InputError) as error:
             self._told(f"{error}: going on without cache")
         try:
             self._usage = SwitchableUsageStore(open_usage(self.settings, clock=self._clock))
-        except (UsageUnavailable, ConfigError) as error:
+        except (UsageUnavailable, InputError) as error:
             self._told(f"{error}: usage of this run is not recorded")
 
     async def switch(self, backends: Mapping[Part, str], swapped: Callable[[list[Switched]], None]) -> list[Switched]:
@@ -233,9 +252,9 @@ class Stores:
         cache: CacheStore | None = None
         try:
             if "cache" in parts:
-                cache = open_cache(settings, clock=self._clock)
+                cache = open_cache(settings, clock=self._clock, failed=self._failed)
             return cache, open_usage(settings, clock=self._clock) if "usage" in parts else None
-        except (CacheUnavailable, UsageUnavailable, ConfigError) as error:
+        except (CacheUnavailable, UsageUnavailable, InputError) as error:
             if cache is not None:
                 await cache.close()
             raise BackendUnavailable(f"{error}; nothing was changed") from error

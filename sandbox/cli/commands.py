@@ -28,6 +28,18 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "",
         "Ask each provider whether it is reachable, authenticated, fast enough.",
     ),
+    (
+        "backend show",
+        "sandbox.cli.backend:show",
+        "",
+        "Where cache and usage records live.",
+    ),
+    (
+        "backend switch",
+        "sandbox.cli.backend:switch",
+        "local|aws",
+        "Put them on this machine or on AWS, after a live check.",
+    ),
     ("config show", "sandbox.cli.config:show", "", "Every setting, its value and where it came from."),
     ("config path", "sandbox.cli.config:path", "", "Where the settings file is."),
     ("data path", "sandbox.cli.data:path", "", "Where cache and usage records are."),
@@ -63,6 +75,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
 """Name (with its group), where the function is, its arguments, and one sentence."""
 
 GROUPS = {
+    "backend": "Where cache and usage records live: this machine, or AWS.",
     "budget": "What may be spent in a month.",
     "config": "The settings.",
     "data": "The local data.",

@@ -18,6 +18,8 @@ from sandbox.cli.schemas.fixtures import (
     FixturesVerify,
 )
 from sandbox.cli.schemas.reports import (
+    BackendShow,
+    BackendSwitch,
     BudgetShow,
     ConfigShow,
     Costs,
@@ -44,6 +46,8 @@ _SHAPES: dict[str, Any] = {
     "budget-show": BudgetShow,
     "models": Models,
     "health": Health,
+    "backend-show": BackendShow,
+    "backend-switch": BackendSwitch,
     "config-show": ConfigShow,
     "path": Place,
     "data-size": DataSize,

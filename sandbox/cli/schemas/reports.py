@@ -130,6 +130,39 @@ class Health(TypedDict):
 
 
 @with_config(STRICT)
+class BackendItem(TypedDict):
+    """One part; what was not tried out is null. `identity` is as whom it was reached."""
+
+    part: Literal["cache", "usage"]
+    backend: Literal["disk", "redis", "off", "sqlite", "dynamodb"]
+    place: str
+    where: str | None
+    ok: bool | None
+    identity: str | None
+    latency_ms: Milliseconds | None
+    detail: str | None
+    problem: str | None
+
+
+@with_config(STRICT)
+class BackendShow(TypedDict):
+    """What `backend show --json` prints."""
+
+    backend: Literal["local", "aws"]
+    items: list[BackendItem]
+
+
+@with_config(STRICT)
+class BackendSwitch(TypedDict):
+    """What `backend switch --json` prints; `switched` says whether that changed the settings file."""
+
+    backend: Literal["local", "aws"]
+    switched: bool
+    config_file: str
+    items: list[BackendItem]
+
+
+@with_config(STRICT)
 class Setting(TypedDict):
     key: str
     value: str | int | float | bool | list[str] | None
