@@ -102,7 +102,7 @@ def from_json(body: Mapping[str, Any]) -> UsageRecord:
     Raises ValueError, KeyError, TypeError or ArithmeticError for anything else.
     """
     values = dict(body)
-    values["timestamp_us"] = _parse_time(values.pop("timestamp"))
+    values["timestamp_us"] = parse_time(values.pop("timestamp"))
     for field in _MONEY:
         text = values.get(field)
         if text is not None:
@@ -117,7 +117,8 @@ def _money_text(usd: Decimal | None) -> str | None:
 _EPOCH = utc(0)
 
 
-def _parse_time(text: str) -> int:
+def parse_time(text: str) -> int:
+    """UTC microseconds of an ISO 8601 text with a time zone. Raises ValueError for anything else."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
