@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 from providers.dialects.base import Quirks
 from providers.transports.base import Transport
+from providers.types import Completion, GenerationRequest, TokenUsage
 from providers.vendors.settings import environment
 from providers.vendors.wire import WireProvider
 
@@ -26,6 +27,8 @@ REASONING_QUIRKS: Final = Quirks(max_tokens_field="max_completion_tokens", sampl
 """The o series and gpt-5 and later refuse max_tokens and any temperature but their own."""
 COMPLETIONS_MODEL: Final = "gpt-3.5-turbo-instruct"
 """What legacy completions answer with by default: chat models are not served there."""
+_REGIONAL: Final = re.compile(r"https?://([a-z]{2})\.api\.openai\.com(?=[:/]|$)", re.I)
+"""The addresses that bind processing to a region, at a premium for newer models."""
 LEAST_OUTPUT: Final = 16
 """The Responses API refuses a smaller `max_output_tokens`."""
 
@@ -58,12 +61,20 @@ class OpenAIProvider(WireProvider):
             model_id = model_id or COMPLETIONS_MODEL
         super().__init__(model_id, **options)
         self.organization = organization or (environment("OPENAI_ORG_ID") if self.mode == "live" else None)
+        regional = _REGIONAL.match(self.base_url or "")
+        self.region = regional and regional[1].lower()
 
     def serves(self, model: str) -> bool:
         return is_openai_model(model)
 
     def quirks_of(self, model_id: str) -> Quirks:
         return openai_quirks(model_id, self.dialect_name)
+
+    def usage_of(self, request: GenerationRequest, completion: Completion) -> TokenUsage:
+        """The answers do not say where they were made: the address does."""
+        usage = super().usage_of(request, completion)
+        usage.region = usage.region or self.region
+        return usage
 
     def auth_headers(self, api_key: str) -> dict[str, str]:
         headers = super().auth_headers(api_key)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict, Unpack
 
 from providers.errors import InputError
 from providers.pricing import Catalogue, catalogue
+from providers.pricing.row import SERVICES
 from providers.types import TokenUsage
 from sandbox.costs.volume import steady_cost
 
@@ -42,8 +43,24 @@ class MonthlyEstimate(TypedDict):
     monthly_cost: Decimal | None
 
 
+class Pricing(TypedDict, total=False):
+    """By which prices, and what of the prompt has a price of its own. The prompt's tokens include all of these."""
+
+    cached_input_tokens: int
+    """Read from the vendor's cache."""
+    cache_write_tokens: int
+    """Written to it, for an hour too."""
+    cache_write_1h_tokens: int
+    """Those of them that are kept for an hour."""
+    service_tier: str | None
+    """The vendor's class of service: batch, flex, priority, fast; None: the standard one."""
+    catalogue: Catalogue | str | None
+    """A catalogue, or the name of a shipped one; None: the prices of 2024."""
+    as_of: AsOf
+
+
 class LLMCostCalculator:
-    """Class methods only. `catalogue` is a Catalogue or the name of a shipped one, `as_of` the time of the prices."""
+    """Class methods only. What they take beside their own arguments is `Pricing`."""
 
     @classmethod
     def calculate_cost(
@@ -54,6 +71,8 @@ class LLMCostCalculator:
         *,
         cached_input_tokens: int = 0,
         cache_write_tokens: int = 0,
+        cache_write_1h_tokens: int = 0,
+        service_tier: str | None = None,
         catalogue: Catalogue | str | None = None,
         as_of: AsOf = None,
     ) -> Decimal | None:
@@ -63,63 +82,52 @@ class LLMCostCalculator:
             output_tokens=_count("completion_tokens", completion_tokens),
             cached_input_tokens=_count("cached_input_tokens", cached_input_tokens),
             cache_write_tokens=_count("cache_write_tokens", cache_write_tokens),
+            cache_write_1h_tokens=_count("cache_write_1h_tokens", cache_write_1h_tokens),
+            service_tier=service_tier,
         )
         if cached_input_tokens + cache_write_tokens > prompt_tokens:
             raise InputError(
                 f"prompt_tokens is {prompt_tokens}, and it must include the {cached_input_tokens} cached and "
                 f"{cache_write_tokens} written tokens"
             )
+        if cache_write_1h_tokens > cache_write_tokens:
+            raise InputError(
+                f"cache_write_tokens is {cache_write_tokens}, and it must include the {cache_write_1h_tokens} that are "
+                "kept for an hour"
+            )
+        if service_tier is not None and service_tier not in SERVICES:
+            raise InputError(f"service_tier is {service_tier!r}; it must be one of {', '.join(SERVICES)}, or None")
         price = _catalogue(catalogue).price(None, model, usage, at=_moment(as_of))
         return None if price is None else price.total
 
     @classmethod
     def calculate_cost_from_total_tokens(
-        cls,
-        model: str,
-        total_tokens: int,
-        input_ratio: float = 0.7,
-        *,
-        catalogue: Catalogue | str | None = None,
-        as_of: AsOf = None,
+        cls, model: str, total_tokens: int, input_ratio: float = 0.7, **pricing: Unpack[Pricing]
     ) -> Decimal | None:
         """USD where only the sum is known: `input_ratio` of it, rounded down, is taken as the prompt."""
         if not 0 <= input_ratio <= 1:
             raise InputError(f"input_ratio is {input_ratio}; it must be between 0 and 1")
         prompt = int(_count("total_tokens", total_tokens) * Decimal(str(input_ratio)))
-        return cls.calculate_cost(model, prompt, total_tokens - prompt, catalogue=catalogue, as_of=as_of)
+        return cls.calculate_cost(model, prompt, total_tokens - prompt, **pricing)
 
     @classmethod
     def compare_model_costs(
-        cls,
-        models: Iterable[str],
-        prompt_tokens: int,
-        completion_tokens: int,
-        *,
-        catalogue: Catalogue | str | None = None,
-        as_of: AsOf = None,
+        cls, models: Iterable[str], prompt_tokens: int, completion_tokens: int, **pricing: Unpack[Pricing]
     ) -> dict[str, Decimal | None]:
         """The cost of the same request on each model, in the order given; None is unpriced."""
-        return {
-            model: cls.calculate_cost(model, prompt_tokens, completion_tokens, catalogue=catalogue, as_of=as_of)
-            for model in models
-        }
+        return {model: cls.calculate_cost(model, prompt_tokens, completion_tokens, **pricing) for model in models}
 
     @classmethod
     def get_cheapest_model(
-        cls,
-        models: Iterable[str],
-        prompt_tokens: int,
-        completion_tokens: int,
-        *,
-        catalogue: Catalogue | str | None = None,
-        as_of: AsOf = None,
+        cls, models: Iterable[str], prompt_tokens: int, completion_tokens: int, **pricing: Unpack[Pricing]
     ) -> tuple[str, Decimal]:
         """The cheapest priced model and its cost, of equals the first. Raises InputError when none is priced."""
-        costs = cls.compare_model_costs(models, prompt_tokens, completion_tokens, catalogue=catalogue, as_of=as_of)
+        costs = cls.compare_model_costs(models, prompt_tokens, completion_tokens, **pricing)
         priced = [(cost, model) for model, cost in costs.items() if cost is not None]
         if not priced:
             names = ", ".join(costs) or "none were named"
-            raise InputError(f"no model has a price in the catalogue {_catalogue(catalogue).version}: {names}")
+            version = _catalogue(pricing.get("catalogue")).version
+            raise InputError(f"no model has a price in the catalogue {version}: {names}")
         cost, model = min(priced, key=lambda pair: pair[0])
         return model, cost
 
@@ -130,12 +138,10 @@ class LLMCostCalculator:
         requests_per_day: int,
         avg_prompt_tokens: int,
         avg_completion_tokens: int,
-        *,
-        catalogue: Catalogue | str | None = None,
-        as_of: AsOf = None,
+        **pricing: Unpack[Pricing],
     ) -> MonthlyEstimate:
         """What a steady load costs; a month is 30 days."""
-        each = cls.calculate_cost(model, avg_prompt_tokens, avg_completion_tokens, catalogue=catalogue, as_of=as_of)
+        each = cls.calculate_cost(model, avg_prompt_tokens, avg_completion_tokens, **pricing)
         load = steady_cost(each, _count("requests_per_day", requests_per_day))
         return MonthlyEstimate(
             model=model,

@@ -61,6 +61,9 @@ cheapest = LLMCostCalculator.get_cheapest_model(
 """
 
 
+TOKENS = ["prompt_tokens", "completion_tokens", "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens"]
+
+
 def run(snippet: str, **names: Any) -> dict[str, Any]:
     scope = {"LLMCostCalculator": LLMCostCalculator, **names}
     exec(snippet, scope)
@@ -180,6 +183,27 @@ def test_cached_tokens_have_their_own_price_where_there_is_one() -> None:
         calculate("claude-3-haiku", 1000, 0, cached_input_tokens=600, cache_write_tokens=500)
 
 
+def test_every_method_takes_what_has_a_price_of_its_own() -> None:
+    calculator = LLMCostCalculator
+    pricing: dict[str, Any] = {
+        "cached_input_tokens": 600, "cache_write_tokens": 300, "cache_write_1h_tokens": 100, "catalogue": "current",
+    }  # fmt: skip
+    # 100 plain, 600 read, 200 written for five minutes, 100 for an hour: 0.25, 0.03, 0.3 and 0.5 a million.
+    prompt = Decimal("0.000153")
+    assert calculator.calculate_cost("claude-3-haiku", 1000, 0, **pricing) == prompt
+    assert calculator.calculate_cost_from_total_tokens("claude-3-haiku", 1000, 1, **pricing) == prompt
+    assert calculator.compare_model_costs(["claude-3-haiku"], 1000, 0, **pricing) == {"claude-3-haiku": prompt}
+    assert calculator.get_cheapest_model(["claude-3-haiku"], 1000, 0, **pricing) == ("claude-3-haiku", prompt)
+    assert calculator.estimate_monthly_cost("claude-3-haiku", 10, 1000, 0, **pricing)["daily_cost"] == prompt * 10
+    batch = calculator.calculate_cost("o3", 1000, 1000, service_tier="batch", catalogue="current")
+    assert batch == Decimal("0.005")
+    assert calculator.calculate_cost("gpt-4", 1000, 1000, service_tier="batch") is None
+    with pytest.raises(InputError, match="cache_write_tokens is 5, and it must include the 6 that are kept"):
+        calculator.calculate_cost("gpt-4", 10, 0, cache_write_tokens=5, cache_write_1h_tokens=6)
+    with pytest.raises(InputError, match="service_tier is 'cheap'; it must be one of batch, flex, priority, fast"):
+        calculator.calculate_cost("gpt-4", 10, 0, service_tier="cheap")
+
+
 @pytest.mark.parametrize(
     ("as_of", "expected"),
     [
@@ -200,7 +224,7 @@ def test_prices_of_a_day(as_of: Any, expected: str) -> None:
     assert cost == Decimal(expected)
 
 
-@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "cached_input_tokens", "cache_write_tokens"])
+@pytest.mark.parametrize("name", TOKENS)
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True, None])
 def test_what_is_no_number_of_tokens_is_refused(name: str, value: Any) -> None:
     with pytest.raises(InputError, match=rf"^{name} is .*; it must be a whole number of at least 0$"):
