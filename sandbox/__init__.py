@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sandbox.compat.cost_calculator import LLMCostCalculator
     from sandbox.compat.provider_factory import LLMProviderFactory
     from sandbox.compat.router import LLMRouter
+    from sandbox.costs.tracker import CostTracker
     from sandbox.gateway.call import CallOptions
     from sandbox.gateway.gateway import Gateway
     from sandbox.gateway.strategies import RoutingStrategy
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "AWSLLMAdapter": "sandbox.compat.aws_adapter",
     "CallOptions": "sandbox.gateway.call",
+    "CostTracker": "sandbox.costs.tracker",
     "Gateway": "sandbox.gateway.gateway",
     "LLMCostCalculator": "sandbox.compat.cost_calculator",
     "LLMProviderFactory": "sandbox.compat.provider_factory",
@@ -38,6 +40,7 @@ _EXPORTS = {
 __all__ = [
     "AWSLLMAdapter",
     "CallOptions",
+    "CostTracker",
     "Gateway",
     "LLMCostCalculator",
     "LLMProviderFactory",

@@ -78,7 +78,7 @@ class CostReports:
         Without a beginning it starts at the first request; without an end it goes up to now, or to the last request
         where a clock ran ahead. Raises InputError for another granularity and for more than MAX_BUCKETS.
         """
-        step = _step(granularity)
+        step = step_of(granularity)
         have = dict(await self.usage.breakdown(where, step))
         if not have and (where.since_us is None or where.until_us is None):
             return []
@@ -142,7 +142,8 @@ def inside(where: UsageFilter, by: Dimension, key: str) -> UsageFilter:
     )
 
 
-def _step(granularity: str) -> Literal["hour", "day", "month"]:
+def step_of(granularity: str) -> Literal["hour", "day", "month"]:
+    """The period of a granularity. Raises InputError for another one."""
     step = _STEPS.get(granularity)
     if step is None:
         known = get_args(Granularity)

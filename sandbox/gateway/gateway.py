@@ -30,6 +30,7 @@ from sandbox.core.events import (
     RequestReceived,
     RouteChosen,
 )
+from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
 from sandbox.gateway.answers import pack, unpack
 from sandbox.gateway.breaker import Breaker, Transition
@@ -70,6 +71,7 @@ class Gateway:
         record: Recorder | None = None,
         store_prompts: bool = False,
         budgets: Budgets | None = None,
+        costs: GatewayCosts | None = None,
     ) -> None:
         self.policy = policy or Policy()
         self.mode = mode
@@ -84,6 +86,8 @@ class Gateway:
             cache, ttl=cache_ttl, policy=self.policy, mode=mode, bus=self.bus, similar=similar_questions
         )
         self.budgets = budgets
+        self.costs = costs
+        """What was spent, from the records of this gateway's mode; None where none are kept."""
         self._flights = Flights()
         self._tools = Tools(self.policy, self.router, self.prices, clock, draws, self.bus)
         self._ledger = Ledger(
