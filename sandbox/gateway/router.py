@@ -217,8 +217,11 @@ class Router:
     def models(self) -> list[tuple[str, str | None]]:
         """The names that may be asked for, routes first, each with who serves it; None: whoever it lists."""
         found: dict[str, str | None] = dict.fromkeys(self.policy.routes)
+        tiers = {name: None for names in self.policy.equivalents.values() for name in names}
         for deployment in self._registry:
-            for name in (deployment.model, *_extra(deployment), *getattr(deployment.provider, "aliases", ())):
+            provider = deployment.provider
+            known = [name for name in tiers if provider.resolve_model(name) is not None]
+            for name in (deployment.model, *_extra(deployment), *known, *getattr(provider, "aliases", ())):
                 found.setdefault(name, deployment.id)
         return list(found.items())
 

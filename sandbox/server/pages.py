@@ -10,13 +10,13 @@ from sandbox.core.offline import is_local
 def local_origin(headers: Mapping[str, str]) -> str | None:
     """Whose page asks, where it is one of this machine; None for any other, and for a program."""
     origin = headers.get("Origin")
-    return origin if origin and _name(origin) and is_local(_name(origin)) else None
+    return origin if origin and host_name(origin) and is_local(host_name(origin)) else None
 
 
 def foreign(headers: Mapping[str, str]) -> bool:
     """Whether a page of some other site asks, in a browser on this machine: by its origin, or by a name of its own."""
     host, origin = headers.get("Host", ""), headers.get("Origin")
-    return not all(is_local(_name(address)) for address in (host, origin) if address is not None)
+    return not all(is_local(host_name(address)) for address in (host, origin) if address is not None)
 
 
 def leave(methods: Sequence[str], headers: Mapping[str, str]) -> dict[str, str]:
@@ -28,7 +28,7 @@ def leave(methods: Sequence[str], headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _name(address: str) -> str:
+def host_name(address: str) -> str:
     """The host of `host`, `host:port` or an origin."""
     place = address.rpartition("://")[2]
     if place.startswith("["):

@@ -56,6 +56,8 @@ class Reply(web.StreamResponse):
         """The status that was sent, or is about to be; None: no answer yet."""
         self.sent = 0
         """Bytes of the body that were handed over."""
+        self.moved = False
+        """Something was handed over since somebody last looked."""
 
     # --- what the framework asks ------------------------------------------------------------------------------------
 
@@ -126,14 +128,23 @@ class Reply(web.StreamResponse):
 
         Raises ConnectionError where there is no client any more.
         """
-        if not piece:
-            return
-        self._waiting.append(piece)
-        self._size += len(piece)
-        self._schedule()
+        self.push(piece)
         if self._size >= HIGH_WATER:
             self._flush()
         await self._drained()
+
+    def push(self, piece: bytes) -> None:
+        """Another piece of the body, at the loop's next turn."""
+        if piece and not self._over:
+            self._waiting.append(piece)
+            self._size += len(piece)
+            self._schedule()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that were handed over and that the client has not taken."""
+        transport = self._request.transport
+        return 0 if transport is None or transport.is_closing() else transport.get_write_buffer_size()
 
     async def end(self) -> None:
         """The body is complete."""
@@ -191,6 +202,7 @@ class Reply(web.StreamResponse):
     def _write(self, data: bytes) -> None:
         transport = self._request.transport
         if transport is not None and not transport.is_closing():
+            self.moved = True
             transport.write(data)
 
     async def _drained(self) -> None:

@@ -1,0 +1,180 @@
+"""One endpoint: a request in a wire format comes in, the gateway answers it, the answer goes out in the same format."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from providers.dialects import API_DIALECTS, ID_PREFIXES, dialect
+from providers.types import StreamFinished, StreamInterrupted, StreamRestarted, StreamStarted
+from sandbox.gateway.answers import completion_of
+from sandbox.server.bodies import body_of
+from sandbox.server.gateway import telling
+from sandbox.server.gateway.asking import Asked, read
+from sandbox.server.gateway.failures import on_wire, told
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from providers.dialects.base import StreamEncoder
+    from sandbox.server.gateway.service import Exchange, Service
+
+
+class Endpoint:
+    """The handler of one API, by the name that recordings carry."""
+
+    def __init__(self, api: str, service: Service) -> None:
+        self._dialect = dialect(API_DIALECTS[api])
+        self._prefix = ID_PREFIXES[self._dialect.name]
+        self._service = service
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        service = self._service
+        began = service.clock.monotonic()
+        with service.exchange(request) as exchange:
+            try:
+                await self._answer(request, exchange, began)
+            except asyncio.CancelledError:
+                ended = exchange.taken_back()
+                if ended is None:
+                    # The caller has left; what was asked for it upstream is closed by now.
+                    raise
+                await self._refuse(exchange, ended, began)
+            except Exception as error:
+                if not _has_left(exchange, error):
+                    await self._refuse(exchange, error, began)
+        return exchange.reply
+
+    async def _answer(self, request: web.Request, exchange: Exchange, began: float) -> None:
+        service, reply, dialect = self._service, exchange.reply, self._dialect
+        body = await body_of(request, reply)
+        exchange.received = True
+        runtime = service.runtime
+        asked = read(
+            dialect,
+            body,
+            request.headers,
+            path=request.raw_path,
+            ident=exchange.ident,
+            store_streams=runtime.settings.cache.streams,
+        )
+        if asked.stream:
+            await _Streaming(self, exchange, asked, began).run()
+            return
+        response = await runtime.gateway.generate(asked.request, asked.options)
+        written = dialect.encode_completion(
+            completion_of(response),
+            model=response.model_id,
+            response_id=self._prefix + exchange.ident,
+            created=service.clock.time_us() // 1_000_000,
+        )
+        took_ms = (service.clock.monotonic() - began) * 1000.0
+        await reply.whole(200, telling.headers(response, took_ms), written)
+
+    async def _refuse(self, exchange: Exchange, error: Exception, began: float) -> None:
+        reply, ident = exchange.reply, exchange.ident
+        if reply.code is not None:
+            # What had begun cannot be taken back: the connection breaks, so that nobody takes it for whole.
+            told(error, ident)
+            reply.reset()
+            return
+        failure = told(error, ident)
+        wire = on_wire(self._dialect, failure, ident)
+        took_ms = (self._service.clock.monotonic() - began) * 1000.0
+        headers = {**wire.headers, **telling.failure_headers(failure, ident, took_ms)}
+        await reply.whole(wire.status, headers, wire.body)
+
+    def encoder(self, exchange: Exchange, model: str, *, include_usage: bool) -> StreamEncoder:
+        return self._dialect.encoder(
+            model=model,
+            response_id=self._prefix + exchange.ident,
+            created=self._service.clock.time_us() // 1_000_000,
+            include_usage=include_usage,
+        )
+
+
+def _has_left(exchange: Exchange, error: Exception) -> bool:
+    """Whether the answer could not be handed over because nobody is there any more, who needs no more words."""
+    return isinstance(error, ConnectionError) and exchange.reply.code is not None
+
+
+class _Streaming:
+    """One stream on its way out. Before its first event a failure has a status of its own, after it an event."""
+
+    def __init__(self, endpoint: Endpoint, exchange: Exchange, asked: Asked, began: float) -> None:
+        self._endpoint = endpoint
+        self._exchange = exchange
+        self._asked = asked
+        self._began = began
+        self._encoder: StreamEncoder | None = None
+
+    async def run(self) -> None:
+        exchange, reply = self._exchange, self._exchange.reply
+        exchange.begin_stream = self._open
+        try:
+            await self._pass_on()
+        except asyncio.CancelledError:
+            ended = exchange.taken_back() if reply.code is not None else None
+            if ended is None:
+                raise
+            await self._break_off(ended)
+        except Exception as error:
+            if reply.code is None or _has_left(exchange, error):
+                raise
+            await self._break_off(error)
+        finally:
+            exchange.begin_stream = None
+
+    async def _pass_on(self) -> None:
+        gateway, reply = self._endpoint._service.runtime.gateway, self._exchange.reply
+        async with aclosing(gateway.stream(self._asked.request, self._asked.options)) as events:
+            async for event in events:
+                if isinstance(event, StreamStarted):
+                    self._open(event)
+                    await reply.put(self._encoding(event.model).start())
+                elif isinstance(event, StreamFinished):
+                    await self._finish(event)
+                elif not isinstance(event, (StreamInterrupted, StreamRestarted)):
+                    # How it was interrupted is told by the error that follows; and asked not to, none begins anew.
+                    await reply.put(self._encoding().event(event))
+
+    def _open(self, started: StreamStarted | None = None) -> None:
+        """Begin the answer, once: when somebody answers, or when the wait for that has become long."""
+        reply = self._exchange.reply
+        if reply.code is None:
+            mode = self._endpoint._service.runtime.gateway.mode
+            kind = self._encoding(started.model if started else None).content_type
+            provider = started.provider if started else None
+            reply.open(200, telling.stream_headers(kind, self._exchange.ident, provider, mode))
+
+    def _encoding(self, model: str | None = None) -> StreamEncoder:
+        encoder = self._encoder
+        if encoder is None or model is not None:
+            named = model or self._asked.request.model or ""
+            encoder = self._encoder = self._endpoint.encoder(
+                self._exchange, named, include_usage=self._asked.include_usage
+            )
+        return encoder
+
+    async def _finish(self, finished: StreamFinished) -> None:
+        reply, response = self._exchange.reply, finished.response
+        completion = finished.completion
+        last = b""
+        if response is not None:
+            if completion.usage is None:
+                # Counted here, where the vendor sent no numbers.
+                completion.usage = response.usage
+            took_ms = (self._endpoint._service.clock.monotonic() - self._began) * 1000.0
+            last = telling.summary(response, took_ms)
+        reply.push(self._encoding().finish(completion) + last)
+        await reply.end()
+
+    async def _break_off(self, error: Exception) -> None:
+        """End the stream so that nobody takes it for whole: an error event, and none of the format's last words."""
+        reply, ident = self._exchange.reply, self._exchange.ident
+        failure = told(error, ident)
+        failure.request_id = ident
+        reply.close_after()
+        reply.push(self._encoding().error(failure) + telling.failure_summary(failure, ident))
+        await reply.end()

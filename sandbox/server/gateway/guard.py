@@ -1,0 +1,134 @@
+"""The door of the server: whom it answers at all, and the framework's own refusals in the caller's wire format."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from providers import errors as e
+from providers.dialects import dialect
+from providers.dialects.base import Dialect, WireError
+from providers.errors import ConfigError
+from providers.hints import did_you_mean
+from sandbox.core.offline import is_local
+from sandbox.server.gateway.failures import on_wire
+from sandbox.server.gateway.service import Service
+from sandbox.server.gateway.telling import identity
+from sandbox.server.pages import host_name
+
+WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  compared, not bound to
+
+
+def check_binding(host: str, *, guarded: bool) -> None:
+    """Raise ConfigError for an address that others can reach, unless callers are asked who they are (`guarded`)."""
+    if guarded or (host not in WILDCARDS and is_local(host)):
+        return
+    raise ConfigError(
+        f"host is {host!r}, which other machines can reach, and nothing asks callers who they are: anybody could spend "
+        "with your keys; use 127.0.0.1 or ::1, or configure authentication first"
+    )
+
+
+class Door:
+    """Refuses what a page of another site sends through a browser on this machine.
+
+    A name that is not this server's is such a page's own, pointed here by its DNS; an address cannot be. A page that
+    asks openly says where it is from, and could make requests with side effects although it may not read the answers.
+    """
+
+    def __init__(self, host: str, hosts: Collection[str] = ()) -> None:
+        self._hosts = {name.lower() for name in (host, *hosts)} - WILDCARDS
+
+    def refusal(self, headers: Mapping[str, str]) -> e.PermissionDeniedError | None:
+        """Why a request is not answered; None: it is."""
+        host, origin = headers.get("Host"), headers.get("Origin")
+        if host is not None and not self._known(host_name(host)):
+            return e.PermissionDeniedError(
+                f"this server is not known as {host[:100]!r}; use its address, or list the name under server.hosts",
+                status=403,
+            )
+        if origin is not None and not self._known(host_name(origin)):
+            return e.PermissionDeniedError(f"pages of {origin[:100]!r} may not ask here", status=403)
+        return None
+
+    def _known(self, name: str) -> bool:
+        name = name.lower()
+        if not name:
+            return False
+        if name in self._hosts or is_local(name) or name.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def guard(service: Service, door: Door) -> Middleware:
+    """The outermost middleware."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        refused: e.ProviderError | None = door.refusal(request.headers)
+        if refused is None and service.draining:
+            refused = e.ServiceUnavailableError("the gateway is shutting down", status=503, retry_after=1.0)
+        if refused is not None:
+            return _answer(request, service, refused)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return _answer(request, service, _in_words(request, error), error.status, _allowed(error))
+
+    return middleware
+
+
+def caller_format(request: web.BaseRequest) -> Dialect:
+    """The format in which whoever asks reads errors."""
+    path = request.path
+    anthropic = "/messages" in path or "anthropic-version" in request.headers
+    return dialect("anthropic_messages" if anthropic else "openai_chat")
+
+
+def _answer(
+    request: web.Request,
+    service: Service,
+    error: e.ProviderError,
+    status: int | None = None,
+    more: Mapping[str, str] = {},
+) -> web.Response:
+    ident = service.new_id()
+    wire: WireError = on_wire(caller_format(request), error, ident)
+    response = web.Response(
+        status=status or wire.status, headers={**wire.headers, **identity(ident), **more}, body=wire.body
+    )
+    if service.draining:
+        response.force_close()
+    return response
+
+
+def _in_words(request: web.Request, error: web.HTTPException) -> e.ProviderError:
+    path = request.path[:200]
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = " or ".join(sorted(error.allowed_methods - {"HEAD"}))
+        return e.InvalidRequestError(f"{path} takes {allowed}, not {request.method}", status=405)
+    if isinstance(error, web.HTTPNotFound):
+        known = sorted({name for route in request.app.router.routes() if (name := _pattern(route))})
+        hint = did_you_mean(path, known, cutoff=0.6)
+        return e.ModelNotFoundError(f"there is no {path}: {hint}there are {', '.join(known)}", status=404)
+    return e.InvalidRequestError(error.reason or error.text or "the request was refused", status=error.status)
+
+
+def _pattern(route: Any) -> str:
+    resource = route.resource
+    pattern = "" if resource is None else resource.canonical
+    return pattern if pattern.startswith(("/v1/", "/api/", "/healthz")) else ""
+
+
+def _allowed(error: web.HTTPException) -> dict[str, str]:
+    return {"allow": error.headers["Allow"]} if "Allow" in error.headers else {}

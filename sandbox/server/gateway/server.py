@@ -1,0 +1,144 @@
+"""The server's life: it listens, takes requests, and ends without losing any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from sandbox.server.bodies import MAX_BODY
+from sandbox.server.gateway.app import SERVICE, gateway_app
+from sandbox.server.gateway.guard import check_binding
+from sandbox.server.http_log import http_logger
+
+if TYPE_CHECKING:
+    from sandbox.runtime import Runtime
+
+_http_logger: Final = http_logger(f"{__name__}.http")
+
+PORT: Final = 4000
+BACKLOG: Final = 1024
+"""Connections that may wait to be taken."""
+IDLE: Final = 75.0
+"""Seconds in which a connection must have sent the head of its next request, however slowly it sends it."""
+GRACE: Final = 10.0
+"""Seconds that requests under way get to end when the server does."""
+ENDING: Final = 2.0
+"""Seconds after that in which they tell their callers so."""
+
+
+class GatewayServer:
+    """A ServerControl over aiohttp. Belongs to the runtime's event loop; `async with` starts and stops it."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        host: str = "127.0.0.1",
+        port: int = PORT,
+        hosts: Collection[str] = (),
+        guarded: bool = False,
+        middlewares: Sequence[Middleware] = (),
+        extend: Callable[[web.Application], None] | None = None,
+        grace: float = GRACE,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        """`port` 0 takes a free one. `guarded`: the middlewares ask callers who they are.
+
+        Raises ConfigError for an address that others can reach, where they are not asked.
+        """
+        check_binding(host, guarded=guarded)
+        self._runtime = runtime
+        self._host = host
+        self._port = port
+        self._hosts = hosts
+        self._middlewares = middlewares
+        self._extend = extend
+        self._grace = grace
+        self._max_body = max_body
+        self._runner: web.AppRunner | None = None
+        self._app: web.Application | None = None
+
+    # --- what other faces know of it --------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self._runner is not None
+
+    @property
+    def port(self) -> int:
+        addresses = self._runner.addresses if self._runner is not None else ()
+        return int(addresses[0][1]) if addresses else self._port
+
+    @property
+    def url(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def under_way(self) -> int:
+        return 0 if self._app is None else self._app[SERVICE].under_way
+
+    @property
+    def clients(self) -> list[tuple[str, str]]:
+        url = self.url
+        return [
+            ("OPENAI_BASE_URL", f"{url}/v1"),
+            ("OPENAI_API_BASE", f"{url}/v1"),
+            ("ANTHROPIC_BASE_URL", url),
+            ("AZURE_OPENAI_ENDPOINT", url),
+        ]
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        if self._runner is not None:
+            return
+        app = gateway_app(
+            self._runtime,
+            host=self._host,
+            hosts=self._hosts,
+            middlewares=self._middlewares,
+            extend=self._extend,
+            max_body=self._max_body,
+        )
+        runner = web.AppRunner(
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            logger=_http_logger,
+            keepalive_timeout=IDLE,
+            shutdown_timeout=ENDING,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port, backlog=BACKLOG).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        app[SERVICE].start()
+        self._runner, self._app = runner, app
+
+    async def stop(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is None or self._app is None:
+            return
+        service = self._app[SERVICE]
+        try:
+            for site in list(runner.sites):
+                await site.stop()
+            await service.drain(self._grace)
+        finally:
+            # Also where somebody does not want to wait for that.
+            service.end_all()
+            await service.close()
+            await runner.cleanup()
+
+    async def __aenter__(self) -> GatewayServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
