@@ -133,6 +133,31 @@ def test_a_regional_profile_costs_its_premium() -> None:
     assert known(prices, "bedrock", profile).model == regional.model
 
 
+@pytest.mark.parametrize("place", ["us", "eu", "apac", "jp", "au", "us-gov", "ca"])
+@pytest.mark.parametrize(
+    ("model", "listed"),
+    [
+        ("anthropic.claude-3-haiku-20240307-v1:0", "claude-3-haiku"),
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", "regional.anthropic.claude-sonnet-4-5"),
+        ("amazon.nova-lite-v1:0", "nova-lite"),
+        ("meta.llama3-3-70b-instruct-v1:0", "llama3-3-70b"),
+    ],
+)
+def test_inference_profiles_cost_what_their_model_does_in_a_region(place: str, model: str, listed: str) -> None:
+    prices = catalogue()
+    row = known(prices, "bedrock", f"{place}.{model}")
+    assert row.model == known(prices, "bedrock", model).model
+    assert listed in row.model
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{place}.{model}"
+    assert known(prices, "bedrock", arn) is not None
+    assert known(prices, "bedrock", arn).input == row.input
+
+
+def test_a_profile_of_ones_own_is_unpriced_until_it_is_named() -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
+    assert catalogue().find("bedrock", arn) is None
+
+
 def test_dated_snapshots_have_their_own_price_where_they_have_one() -> None:
     prices = catalogue()
     assert total(prices, "openai", "gpt-4o-2024-08-06") == total(prices, "openai", "gpt-4o")

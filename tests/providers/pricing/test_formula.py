@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -122,6 +123,23 @@ def test_a_vendor_that_reports_more_cached_than_prompt_tokens_is_never_billed_be
     price = row.cost(usage)
     assert price is not None
     assert min(price) >= 0
+
+
+@given(rows(), usages(), st.integers(min_value=1, max_value=1000))
+def test_a_premium_multiplies_the_whole_price(row: PriceRow, usage: TokenUsage, percent: int) -> None:
+    factor = 1 + Decimal(percent) / 100
+    bound = replace(row, regions={"us": factor})
+    plain = row.cost(usage)
+    usage.region = "us"
+    dearer = bound.cost(usage)
+    assert plain is not None
+    assert dearer is not None
+    # Rates keep six decimals, so each token may be off by half a picodollar.
+    tokens = usage.input_tokens + usage.output_tokens
+    assert abs(Fraction(dearer.total) - Fraction(plain.total) * Fraction(factor)) <= Fraction(tokens, 2 * 10**12)
+    assert row.cost(usage) == plain, "a row without premiums ignores the region"
+    usage.region = "eu"
+    assert bound.cost(usage) is None
 
 
 def test_a_tier_prices_the_whole_request_only_beyond_its_threshold() -> None:

@@ -121,6 +121,91 @@ def test_units_tiers_names_hours_and_batch(file: Path) -> None:
     assert [row.model for row in prices.rows("acme", at=noon)] == ["rocket-1"]
 
 
+def test_a_pattern_means_every_listed_model_that_it_fits(file: Path) -> None:
+    prices = load(file, '[[price]]\nprovider="azure"\nmodel="gpt-4o*"\ninput=1\noutput=1\n')
+    for name in ("gpt-4o", "gpt-4o-mini", "gpt-4o-2024-05-13", "gpt-4o-2031-01-01"):
+        row = prices.find("azure_openai", name)
+        assert row is not None
+        assert row.input == 1, name
+        assert "*" not in row.model
+    assert total(prices, "azure_openai", "gpt-4.1") == total(catalogue(), "azure_openai", "gpt-4.1")
+    assert total(prices, "openai", "gpt-4o") == total(catalogue(), "openai", "gpt-4o")
+    assert "gpt-4o*" not in prices.models_of("azure_openai")
+
+
+def test_a_pattern_of_a_provider_of_ones_own_takes_any_name(file: Path) -> None:
+    prices = load(file, '[[price]]\nprovider="acme"\nmodel="rocket-*"\ninput=1\noutput=1\n')
+    row = prices.find("acme", "rocket-9")
+    assert row is not None
+    assert row.model == "rocket-9"
+    assert prices.find("acme", "sled-1") is None
+    assert prices.providers()[-1] == "acme"
+
+
+def test_a_class_of_service_of_ones_own(file: Path) -> None:
+    prices = load(
+        file, '[[price]]\nprovider="bedrock"\nmodel="amazon.nova-lite*"\nservice="flex"\ninput=0.03\noutput=0.12\n'
+    )
+    flex = TokenUsage(1000, 1000, service_tier="flex")
+    assert catalogue().price("bedrock", "us.amazon.nova-lite-v1:0", flex) is None
+    price = prices.price("bedrock", "us.amazon.nova-lite-v1:0", flex)
+    assert price is not None
+    assert price.total == Decimal("0.00015")
+    assert total(prices, "bedrock", "amazon.nova-lite-v1:0") == total(catalogue(), "bedrock", "amazon.nova-lite-v1:0")
+
+
+def test_premiums_and_discounts_multiply_every_rate(file: Path) -> None:
+    prices = load(
+        file,
+        """
+        [[premium]]
+        provider = "azure"
+        model = "gpt-4o*"
+        percent = 10
+
+        [[premium]]
+        provider = "anthropic"
+        percent = -15
+
+        [[premium]]
+        provider = "anthropic"
+        model = "claude-sonnet-4-5"
+        region = "EU"
+        percent = 20
+
+        [[premium]]
+        provider = "vllm"
+        percent = 50
+        """,
+    )
+    assert total(prices, "azure_openai", "gpt-4o") == Decimal("0.01375")
+    assert total(prices, "azure_openai", "gpt-4.1") == total(catalogue(), "azure_openai", "gpt-4.1")
+    assert total(prices, "openai", "gpt-4o") == Decimal("0.0125")
+    for moment in (None, us(2026, 12, 1)):
+        assert total(prices, "anthropic", "claude-3-haiku", moment) == Decimal("0.001275")
+    listed = catalogue().find("anthropic", "claude-sonnet-4-5")
+    row = prices.find("anthropic", "claude-sonnet-4-5")
+    assert listed is not None
+    assert row is not None
+    assert listed.cache_write_1h is not None
+    assert row.cache_write_1h == listed.cache_write_1h * Decimal("0.85")
+    assert [tier.input for tier in row.tiers] == [tier.input * Decimal("0.85") for tier in listed.tiers if tier.input]
+
+    def bound(model: str, region: str) -> Decimal | None:
+        price = prices.price("anthropic", model, TokenUsage(1000, 1000, region=region))
+        return None if price is None else price.total
+
+    # 3 + 15 a million, less 15 %, and a fifth more in Europe; a region without a premium is not known to be free of it.
+    assert bound("claude-sonnet-4-5", "eu") == Decimal("0.01836")
+    assert bound("claude-sonnet-4-5", "us") is None
+    # What is shipped for a region stays, and a model without premiums ignores the region.
+    assert bound("claude-opus-5", "us") == Decimal("0.02805")
+    assert bound("claude-3-haiku", "us") == Decimal("0.001275")
+    timed = prices.price("vllm", "any", REQUEST, busy_seconds=3600)
+    assert timed is not None
+    assert timed.total == Decimal("0.24")
+
+
 def test_an_azure_deployment_by_alias(file: Path) -> None:
     prices = load(file, '[aliases.azure]\nTeam-Chat = "gpt-4o"\n')
     assert total(prices, "azure_openai", "team-chat") == total(catalogue(), "azure_openai", "gpt-4o")
@@ -175,6 +260,7 @@ REFUSED = {
     "not toml": ("[[price]\n", r"prices\.toml: not TOML"),
     "not a table": ("price = 3\n", r"prices\.toml: prices are written as \[\[price\]\] tables"),
     "unknown top key": ("[[prices]]\n", r"there is no key 'prices'; did you mean 'price'\?"),
+    "premiums of another kind": ("premium = 3\n", r"prices\.toml: premiums are written as \[\[premium\]\] tables"),
     "unknown key": (row("outptu = 3"), r"price 1: there is no key 'outptu'; did you mean 'output'\?"),
     "no provider": (row(provider=""), r"price 1: provider is missing"),
     "number for a name": (row(provider="provider = 3"), r"price 1: provider is 3; it must be a name in quotes"),
@@ -217,6 +303,66 @@ REFUSED = {
         '[[price]]\nprovider="openai"\nmodel="gpt-4o"\ninput=1\n'
         '[[price]]\nprovider="openai"\nmodel="gpt-4o-2024-08-06"\ninput=2\n',
         r"price 2: openai/gpt-4o already has a price for all dates, in price 1",
+    ),
+    "a price of one token": (
+        row(rates="input = 0.000002"),
+        r"input is 0\.000002; it must be 0, or at least 0\.0001 USD per million tokens: is it the price of one token\?",
+    ),
+    "a price of one token by the unit": (
+        row('unit = "per_thousand"', rates="input = 0.000000002"),
+        r"input is 2E-9; it must be 0, or at least 0\.0000001 USD per thousand tokens",
+    ),
+    "unknown service": (row('service = "cheap"'), r"service is 'cheap'; it must be batch, flex, priority or fast"),
+    "two services": (
+        row('service = "flex"\nbatch = true'),
+        r"service is 'flex', but batch is true; give one of the two",
+    ),
+    "absurd by the hour": (
+        row(rates="hourly_usd = 5000"),
+        r"price 1 \(acme/m\): hourly_usd is 5000; it must be between 0 and 1000 USD",
+    ),
+    "a pattern of nothing": (
+        '[[price]]\nprovider="openai"\nmodel="gtp-4*"\ninput=1\n',
+        r"prices\.toml:1: price 1 \(openai/gtp-4\*\): model is 'gtp-4\*', which fits no model of openai; "
+        r"did you mean 'gpt-4'\? write the name of one that is not listed in full",
+    ),
+    "a pattern over a model that is priced": (
+        '[[price]]\nprovider="openai"\nmodel="gpt-4o"\ninput=1\n\n'
+        '[[price]]\nprovider="openai"\nmodel="gpt-4o*"\ninput=2\n',
+        r"prices\.toml:6: price 2: openai/gpt-4o already has a price for all dates, in price 1; keep one of the two",
+    ),
+    "premium of nothing": (
+        '[[premium]]\nprovider="azure_openai"\nmodel="gtp-4o"\npercent=10\n',
+        r"premium 1 .*: model is 'gtp-4o', which fits no model of azure_openai; did you mean 'gpt-4o'\?",
+    ),
+    "premium of nobody": (
+        '[[premium]]\nprovider="azrue_openai"\npercent=10\n',
+        r"provider is 'azrue_openai', which has no prices; did you mean 'azure_openai'\?",
+    ),
+    "premium without a percentage": (
+        '[[premium]]\nprovider="openai"\n',
+        r"percent is missing; it must be a number such",
+    ),
+    "premium of nothing at all": (
+        '[[premium]]\nprovider="openai"\npercent=0\n',
+        r"percent is 0; it must be above -100",
+    ),
+    "premium that pays you": (
+        '[[premium]]\nprovider="openai"\npercent=-100\n',
+        r"percent is -100; it must be above -100",
+    ),
+    "absurd premium": (
+        '[[premium]]\nprovider="openai"\npercent=1001\n',
+        r"percent is 1001; it must be above -100 and at",
+    ),
+    "premium in words": (
+        '[[premium]]\nprovider="openai"\npercent="ten"\n',
+        r"percent is 'ten'; it must be a number such",
+    ),
+    "unknown premium key": ('[[premium]]\nprovider="openai"\npercnt=1\n', r"no key 'percnt'; did you mean 'percent'\?"),
+    "the same premium twice": (
+        '[[premium]]\nprovider="openai"\npercent=1\n' * 2,
+        r"prices\.toml:4: premium 2 \(openai/\*\): openai/\* already has a premium everywhere, in premium 1; keep one",
     ),
     "alias to nothing": (
         '[aliases.azure_openai]\nchat = "gtp-4o"\n',

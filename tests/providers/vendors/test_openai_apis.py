@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -10,9 +11,10 @@ import pytest
 from providers.dialects import api_of
 from providers.errors import ConfigError
 from providers.factory import KINDS, create, provider_class
+from providers.pricing import catalogue
 from providers.transports.base import WireRequest, WireResponse
 from providers.transports.canned import WholeResponse
-from providers.types import Completion, GenerationRequest
+from providers.types import Completion, GenerationRequest, TokenUsage
 from providers.vendors.wire import WireProvider
 
 
@@ -123,3 +125,32 @@ def test_every_api_on_offer_can_be_chosen_and_leaves_the_class_alone(kind: str) 
     plain = create(kind, mock_mode=True)
     assert isinstance(plain, WireProvider)
     assert plain.dialect.name == main
+
+
+@pytest.mark.parametrize(
+    ("address", "region", "cost"),
+    [
+        ("https://api.openai.com/v1", None, "0.0000175"),
+        ("https://eu.api.openai.com/v1", "eu", "0.00001925"),
+        ("https://us.api.openai.com", "us", "0.00001925"),
+        # A region whose premium nobody has listed is unpriced.
+        ("https://zz.api.openai.com/v1", "zz", None),
+        ("https://eu.api.openai.com.example/v1", None, "0.0000175"),
+        ("https://eu.example/v1", None, "0.0000175"),
+    ],
+)
+async def test_a_regional_address_has_its_premium(address: str, region: str | None, cost: str | None) -> None:
+    class Counting(Keeper):
+        async def send(self, request: WireRequest) -> WireResponse:
+            from providers.dialects import spoken
+
+            answer = Completion("Hello", None, None, "stop", TokenUsage(1, 1))
+            return WholeResponse(
+                200, {}, spoken(request.api).encode_completion(answer, model="gpt-5.4", response_id="r", created=0)
+            )
+
+    options = {"model": "gpt-5.4", "base_url": address, "prices": catalogue("current")}
+    async with create("openai", api_key="k", transport=Counting(), mock_mode=False, **options) as provider:
+        response = await provider.generate("Hi")
+    assert response.usage.region == region
+    assert response.cost_usd == (None if cost is None else Decimal(cost))
