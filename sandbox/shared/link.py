@@ -26,6 +26,8 @@ ASK_S = 0.024
 """Bound of one question. A request asks twice at most: for its answer, and for room in its budgets."""
 PATIENT_S = 2.0
 """Bound of a question that no request waits for."""
+_CHECK_S = 6.0
+"""Bound of a question by hand: longer than connecting may take, so that its failure is what is told."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _PROBES = 3
 """Pings of which one must be answered within the bound, lest a pause of this process be blamed on the server."""
@@ -122,12 +124,12 @@ class RedisLink:
         """Ask the server who it is, waiting for it. Raises RedisAway or RedisRefused."""
         about: dict[bytes, Any] = {}
         with suppress(RedisRefused):
-            about = await self.ask("HELLO", within=PATIENT_S)
+            about = await self.ask("HELLO", within=_CHECK_S)
         began = self._clock.monotonic()
-        await self.ask("PING", within=PATIENT_S)
+        await self.ask("PING", within=_CHECK_S)
         seconds = self._clock.monotonic() - began
         try:
-            user = str(_decoded(await self.ask("ACL", "WHOAMI", within=PATIENT_S)))
+            user = str(_decoded(await self.ask("ACL", "WHOAMI", within=_CHECK_S)))
         except RedisRefused:
             user = self.address.username or "default"
         server = f"{_decoded(about.get(b'server', 'redis'))} {_decoded(about.get(b'version', ''))}".strip()

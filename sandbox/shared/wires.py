@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import socket
+import ssl
 from collections import deque
 from contextlib import suppress
 from typing import Any, Protocol
@@ -33,6 +36,7 @@ from sandbox.shared.errors import RedisAway, RedisRefused
 
 HANDSHAKE_S = 2.0
 """Longest wait for a connection and for each answer while it is made."""
+_FOR_ANY_NODE = frozenset({"PING", "HELLO", "ACL", "TIME"})
 MOST_UNDER_WAY = 20_000
 """Commands that may wait for their answers; a server that falls so far behind counts as one that does not answer."""
 
@@ -86,16 +90,22 @@ def _credentials(address: RedisAddress) -> dict[str, Any]:
 def _away(address: RedisAddress, error: BaseException) -> RedisAway:
     """What went wrong, in a sentence that holds no credential: redis-py's own messages name host and port alone."""
     text = str(error).strip().rstrip(".") or type(error).__name__
+    cause = error.__context__ if isinstance(error.__context__, OSError) else error
     if isinstance(error, AuthenticationError):
         who = f"user {address.username!r}" if address.username else "its default user"
-        password = "the password given" if address.password else "no password"
-        text = f"it refuses {who} with {password}"
-    elif isinstance(error, TimeoutError) or "Timeout" in text:
-        text = f"it does not answer within {HANDSHAKE_S:g} s"
-    elif "SSL" in text or "certificate" in text:
-        text = f"TLS fails ({text}); a server without TLS is redis://, and tls_ca_file names an authority of your own"
-    elif "Connection closed by server" in text and not address.tls:
-        text = "it closes the connection; a server that wants TLS is rediss://"
+        text = f"it refuses {who} with {'the password given' if address.password else 'no password'}"
+    elif isinstance(error, TimeoutError) or text.startswith("Timeout"):
+        text = f"it does not answer within {HANDSHAKE_S:g} s{'; does it speak TLS? If not: redis://' * address.tls}"
+    elif isinstance(cause, ssl.SSLError):
+        text = (
+            f"TLS fails ({cause.reason or cause}: {getattr(cause, 'verify_message', '')}".rstrip(": ") + "); "
+            "a server without TLS is redis://, and tls_ca_file names an authority of your own"
+        )
+    elif not address.tls and (isinstance(cause, ConnectionResetError) or "closed by server" in text):
+        text = "it closes the connection; does it want TLS? If so: rediss://"
+    elif isinstance(cause, OSError) and cause.errno:
+        # asyncio says of every failed connection that it failed.
+        text = cause.strerror or text if isinstance(cause, socket.gaierror) else os.strerror(cause.errno)
     return RedisAway(f"the Redis server {address} cannot be used: {text}")
 
 
@@ -253,6 +263,8 @@ class ClusterWire:
     async def _run(self, command: tuple[Any, ...]) -> Any:
         async with self._places:
             try:
+                if command[0] in _FOR_ANY_NODE:
+                    return await self._anywhere(command)
                 return await self._client.execute_command(*command)
             except ResponseError as error:
                 if isinstance(error, ClusterDownError | MovedError | ReadOnlyError):
@@ -260,6 +272,17 @@ class ClusterWire:
                 raise RedisRefused(_text(error)) from None
             except (RedisError, RedisClusterException, BusyLoadingError, OSError) as error:
                 raise _away(self._address, error) from error
+
+    async def _anywhere(self, command: tuple[Any, ...]) -> Any:
+        """The first answer of any node: a cluster of which one node is gone can still be used."""
+        nodes = self._client.get_primaries()
+        for last, node in zip([*[False] * (len(nodes) - 1), True], nodes, strict=True):
+            try:
+                return await self._client.execute_command(*command, target_nodes=node)
+            except (RedisError, OSError) as error:
+                if last or isinstance(error, ResponseError):
+                    raise
+        raise RedisClusterException("it has no primary node")
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
