@@ -45,15 +45,12 @@ def choose(gateway: Gateway, names: Iterable[str]) -> list[Contestant]:
     A name is a model (its first provider in the chain is asked), `provider/model`, a provider (its own model), or a
     pattern of the first two such as `claude-3-*`. Raises InputError for one that means nobody, naming the nearest.
     """
-    found: dict[tuple[str, str], Contestant] = {}
-    for name in names:
-        for contestant in _meant(gateway, name.strip()):
-            found.setdefault((contestant.provider, contestant.candidate.model_id), contestant)
+    found = distinct(one for name in names for one in _meant(gateway, name.strip()))
     if not found:
         raise InputError("no model is named: name one or more, separated by commas")
     if len(found) > MOST:
         raise InputError(f"{len(found)} models are named; {MOST} can be compared at once")
-    return _told_apart(list(found.values()))
+    return _told_apart(found)
 
 
 def standing(gateway: Gateway, *, most: int = MOST, distinct: bool = False) -> list[Contestant]:
@@ -66,24 +63,21 @@ def standing(gateway: Gateway, *, most: int = MOST, distinct: bool = False) -> l
 
 
 def known(gateway: Gateway) -> Iterator[Contestant]:
-    """Every model that can be named, at each provider that serves it: its own, then short names, then priced ones."""
-    prices = gateway.prices
+    """Every name of a model at each provider that serves it: its own, then short names, then priced ones."""
     for deployment in gateway.registry:
         provider = deployment.provider
-        seen: set[str] = set()
-        names = dict.fromkeys(
-            (
-                deployment.model,
-                *getattr(provider, "models", ()),
-                *getattr(provider, "aliases", ()),
-                *prices.models_of(deployment.kind),
-            )
-        )
-        for name in names:
+        for name in dict.fromkeys((*_declared(deployment), *gateway.prices.models_of(deployment.kind))):
             model_id = provider.resolve_model(name)
-            if model_id is not None and model_id not in seen:
-                seen.add(model_id)
+            if model_id is not None:
                 yield _contestant(deployment, name, model_id)
+
+
+def distinct(contestants: Iterable[Contestant]) -> list[Contestant]:
+    """Each model of each provider once, by the first of its names."""
+    found: dict[tuple[str, str], Contestant] = {}
+    for one in contestants:
+        found.setdefault((one.provider, one.candidate.model_id), one)
+    return list(found.values())
 
 
 # --- one name -------------------------------------------------------------------------------------------------------
@@ -109,7 +103,7 @@ def _meant(gateway: Gateway, name: str) -> Sequence[Contestant]:
 def _at(gateway: Gateway, deployment: Deployment, model: str) -> Contestant:
     model_id = deployment.provider.resolve_model(model)
     if model_id is None:
-        own = sorted({one.model for one in _own_names(deployment)})
+        own = sorted(set(_declared(deployment)))
         raise InputError(
             f"{deployment.id} does not serve {model!r}: {did_you_mean(model, own, cutoff=0.5)}"
             f"its own model is {deployment.model}; a new one goes into its `models` setting"
@@ -119,10 +113,11 @@ def _at(gateway: Gateway, deployment: Deployment, model: str) -> Contestant:
     return _contestant(deployment, model, model_id)
 
 
-def _own_names(deployment: Deployment) -> Iterator[Contestant]:
-    provider = deployment.provider
-    for name in (deployment.model, *getattr(provider, "models", ()), *getattr(provider, "aliases", ())):
-        yield _contestant(deployment, name, provider.resolve_model(name) or name)
+def _declared(deployment: Deployment) -> Iterator[str]:
+    """The names that the settings and the vendor's class give, as far as they are known without the prices."""
+    yield deployment.model
+    yield from getattr(deployment.provider, "models", ())
+    yield from getattr(deployment.provider, "aliases", ())
 
 
 def _first_serving(gateway: Gateway, model: str) -> Contestant | None:
@@ -131,7 +126,7 @@ def _first_serving(gateway: Gateway, model: str) -> Contestant | None:
         model_id = deployment.provider.resolve_model(model)
         if model_id is None:
             continue
-        declared = model_id != model or any(model == own.model for own in _own_names(deployment))
+        declared = model_id != model or model in _declared(deployment)
         if declared or gateway.prices.find(deployment.kind, model_id) is not None:
             return _contestant(deployment, model, model_id)
     return None
@@ -141,17 +136,20 @@ def _matching(gateway: Gateway, pattern: str) -> list[Contestant]:
     wanted = pattern.lower()
     providers, slash, _ = wanted.partition("/")
     by_provider = bool(slash) and any(fnmatchcase(one.id.lower(), providers) for one in gateway.registry)
-    found: dict[str, Contestant] = {}
-    for one in known(gateway):
-        if fnmatchcase((one.key if by_provider else one.model).lower(), wanted):
-            # Without a provider, one that several serve is asked at the first of them, as by its plain name.
-            found.setdefault(one.key if by_provider else one.model, one)
+    names = list(known(gateway))
+    if by_provider:
+        matching = [one for one in names if fnmatchcase(one.key.lower(), wanted)]
+    else:
+        # One that several serve is asked at the first of them, as by its plain name.
+        models = dict.fromkeys(one.model for one in names if fnmatchcase(one.model.lower(), wanted))
+        matching = [served for served in (_first_serving(gateway, model) for model in models) if served is not None]
+    found = distinct(matching)
     if not found:
-        hint = did_you_mean(wanted.strip("*?"), {one.model for one in known(gateway)}, cutoff=0.5)
+        hint = did_you_mean(wanted.strip("*?"), {one.model for one in names}, cutoff=0.5)
         raise InputError(f"the pattern {pattern!r} matches no model: {hint}`sandbox models` lists them")
     if len(found) > MOST:
         raise InputError(f"the pattern {pattern!r} matches {len(found)} models; narrow it to {MOST} or fewer")
-    return list(found.values())
+    return found
 
 
 def _unknown(gateway: Gateway, name: str) -> InputError:
@@ -159,7 +157,7 @@ def _unknown(gateway: Gateway, name: str) -> InputError:
     hint = did_you_mean(name, names, cutoff=0.5)
     asked = ", ".join(one.id for one in gateway.registry)
     if gateway.prices.find(None, name) is not None:
-        return InputError(f"no configured provider serves {name!r}: {hint}there are {asked}")
+        return InputError(f"no configured provider serves {name!r}: {hint}configured are {asked}")
     return InputError(f"unknown model {name!r}: {hint}`sandbox models` lists them, and providers can be named: {asked}")
 
 

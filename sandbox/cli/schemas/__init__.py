@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sandbox.cli.schemas.comparison import Compare, CompareEstimate
 from sandbox.cli.schemas.fixtures import (
     FixtureReplay,
     FixturesImport,
@@ -41,6 +42,8 @@ _SHAPES: dict[str, Any] = {
     "ask-event": AskEvent,
     "plan": Plan,
     "failure": Failure,
+    "compare": Compare,
+    "compare-estimate": CompareEstimate,
     "explain": Explain,
     "costs": Costs,
     "budget-show": BudgetShow,
