@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from providers.clock import Clock
@@ -30,6 +30,9 @@ PARTS: tuple[Part, ...] = ("cache", "usage")
 Place = Literal["local", "aws"]
 Failed = Callable[[str, str], None]
 """Called with a component and what is wrong with it, in a sentence."""
+
+LEAVE_S: Final = 30.0
+"""Longest wait for a store that is left to commit what it took."""
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +124,8 @@ def _dynamodb_usage(settings: Settings, *, clock: Clock) -> UsageStore:
         aws_access(settings),
         folder=settings.data_dir,
         clock=clock,
+        durability=settings.usage.durability,
+        retention_days=settings.usage.retention_days,
     )
 
 
@@ -240,11 +245,19 @@ class Stores:
                 leaving.append(self._usage.replace(usage))
             self.settings = settings
             swapped(changes)
-            results = await asyncio.gather(*leaving, return_exceptions=True)
+            results = await asyncio.gather(*map(self._left, leaving), return_exceptions=True)
         left = next((error for error in results if isinstance(error, BaseException)), None)
         if left is not None:
-            self._told(f"the store before could not be closed cleanly: {left}")
+            self._failed("usage", f"the store before did not take all its records, which wait in its spool: {left}")
         return changes
+
+    async def _left(self, leaving: Coroutine[Any, Any, None]) -> None:
+        """Close a store that was changed for another, within a bound: what it cannot commit by then is in its spool."""
+        try:
+            async with self._clock.timeout(LEAVE_S):
+                await leaving
+        except TimeoutError:
+            raise UsageUnavailable(f"it did not commit within {LEAVE_S:g} s") from None
 
     async def _opened(
         self, settings: Settings, parts: Mapping[Part, str]

@@ -57,7 +57,8 @@ class AWSLLMAdapter:
     ) -> None:
         """`backend`: `aws` for ElastiCache and DynamoDB; unset: what the settings say, which is this machine.
 
-        On AWS there is no cache without an endpoint, given here or in the settings. The thresholds are failures in a
+        On AWS there is no cache without an endpoint, given here or in the settings; theirs goes before, as for all of
+        AWS, so that an emulator can stand in for what a program names. The thresholds are failures in a
         row (3 for Bedrock, 5 for OpenAI), the timeout is seconds until the next try (30). `environ`: in place of the
         process's environment. Raises ConfigError for what cannot work.
         """
@@ -67,10 +68,11 @@ class AWSLLMAdapter:
             "preset": "happyos",
             "backend": backend,
             "aws.region": region_name,
-            "cache.endpoint_url": elasticache_endpoint,
             "usage.table": dynamodb_table_name,
         }
         settings = load(flags=flags, environ=environ).settings
+        if settings.cache.endpoint_url is None and elasticache_endpoint is not None:
+            settings = load(flags={**flags, "cache.endpoint_url": elasticache_endpoint}, environ=environ).settings
         if settings.cache.backend == "redis" and settings.cache.endpoint_url is None:
             settings = settings.model_copy(update={"cache": settings.cache.model_copy(update={"backend": "off"})})
         settings = settings.model_copy(update={"chain": _chain(settings)})
