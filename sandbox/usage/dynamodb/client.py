@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from providers.attempts import RetryPolicy
@@ -293,6 +294,7 @@ def connect(access: AwsAccess, *, connections: int = CONNECTIONS) -> Any:
             secret = environment("AWS_SECRET_ACCESS_KEY") or "local"
     with unlogged():
         session = open_session(key, secret, access.session_token, access.profile)
+        session.register_component("data_loader", _loader())
         return boto3.Session(botocore_session=session).client(
             "dynamodb",
             region_name=region,
@@ -306,6 +308,14 @@ def connect(access: AwsAccess, *, connections: int = CONNECTIONS) -> Any:
                 tcp_keepalive=True,
             ),
         )
+
+
+@cache
+def _loader() -> Any:
+    """One for all sessions: each by itself would look through a thousand folders and parse the service anew."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def _as_action(operation: str) -> str:
