@@ -1,6 +1,8 @@
 """Dated prices, the one cost formula, and token counting without a network."""
 
-from providers.pricing.catalogue import Catalogue, Price, PriceRow, catalogue, seed_prices
+from providers.pricing.catalogue import Catalogue
+from providers.pricing.row import Price, PriceRow
+from providers.pricing.shipped import catalogue, seed_prices
 from providers.pricing.tokens import count_tokens, estimate_tokens
 
 __all__ = ["Catalogue", "Price", "PriceRow", "catalogue", "count_tokens", "estimate_tokens", "seed_prices"]

@@ -1,61 +1,27 @@
-"""Which price was in force: the shipped catalogues, a user's rows on top, and a memo so that asking again is cheap.
+"""Which price was in force: a price list, a user's rows on top, and a memo so that asking again is cheap.
 
-Loading parses one JSON file; a model's rows are built when it is first asked for. Nothing here reads a clock.
+A model's rows are built when it is first asked for. Nothing here reads a clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, time
+from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
-
-import orjson
+from typing import Any, Final
 
 from providers.errors import ConfigError
-from providers.pricing.names import PROVIDER_ALIASES, Pattern, fits, is_snapshot, plain, spellings
-from providers.pricing.row import DAY_US, RATE_NAMES, Price, PriceRow, Tier, midnight_us
+from providers.pricing.layer import Entry, Layer
+from providers.pricing.names import PROVIDER_ALIASES, fits, is_snapshot, plain, spellings
+from providers.pricing.row import DAY_US, Price, PriceRow, midnight_us, read_row
 from providers.types import TokenUsage
 
-HERE: Final = Path(__file__).parent
-NAMES: Final = ("current", "seeds-2024")
-"""The catalogues that are shipped."""
 ANY_MODEL: Final = "*"
 """The model of a provider that serves whatever its user has loaded into it."""
 LONGEST_NAME: Final = 512
 """Characters. A longer text is no model's name, and is not remembered as one."""
 MEMO_LIMIT: Final = 4096
 """Names remembered before the memo starts anew: a caller that invents names must not fill the memory."""
-
-Entry = Mapping[str, Any]
-"""One model as the data files have it: id, match, rows, window, max_output, local, source."""
-
-
-class Premium(NamedTuple):
-    """What a user pays more, or less, than the list price: for a region, a kind of deployment, by agreement."""
-
-    models: tuple[Pattern, ...]
-    factor: Decimal
-    """What every rate is multiplied by."""
-    region: str | None = None
-    """Only where the vendor says that the answer was bound to this region."""
-
-
-class Layer(NamedTuple):
-    """What a user lays on top of a shipped catalogue."""
-
-    models: Mapping[str, Sequence[Entry]] = MappingProxyType({})
-    """Entries by provider. Their rows win over the shipped rows of the same model, from their own date on."""
-    aliases: Mapping[str, Mapping[str, str]] = MappingProxyType({})
-    """Names of the user's own, such as Azure deployments, by provider."""
-    marks: tuple[str, ...] = ()
-    """What tells this layer from another in the version."""
-    newest: date | None = None
-    """The day of the newest row."""
-    premiums: Mapping[str, Sequence[Premium]] = MappingProxyType({})
-    """By provider."""
 
 
 class _Timeline:
@@ -174,9 +140,7 @@ class Catalogue:
 
     def listed(self, provider: str) -> list[str]:
         """The names of all models that a provider is known to serve, those with another's prices too."""
-        kind = _kind(provider)
-        homes = (kind, *self._providers.get(kind, {}).get("also", ()))
-        return list(dict.fromkeys(name for home in homes for name in self.models_of(home)))
+        return list(dict.fromkeys(name for home in self._homes(_kind(provider)) for name in self.models_of(home)))
 
     def providers(self) -> list[str]:
         """Who has prices."""
@@ -186,21 +150,28 @@ class Catalogue:
         """What else a row's model is called: names, patterns (`x*`), and aliases of the user's."""
         found = [
             str(pattern)
-            for entry in self._entries(row.provider)
+            for home in self._homes(row.provider)
+            for entry in self._entries(home)
             if entry["id"] == row.model
             for pattern in entry["match"]
-            if isinstance(pattern, str)
+            if isinstance(pattern, str) and pattern[0] != "~"
         ]
         aliases = self._layer.aliases.get(row.provider, {})
         found += [alias for alias in aliases if (named := self.find(row.provider, alias)) and named.model == row.model]
         return [name for name in dict.fromkeys(found) if name != row.model]
 
-    def rows(self, provider: str | None = None, *, at: int | None = None) -> Iterator[PriceRow]:
+    def history(self, provider: str, model: str) -> list[PriceRow]:
+        """Every standard price of a model, known and announced, in rising precedence."""
+        return self._resolve(provider, model, None) or (self._backup.history(provider, model) if self._backup else [])
+
+    def rows(
+        self, provider: str | None = None, *, at: int | None = None, service: str | None = None
+    ) -> Iterator[PriceRow]:
         """The row in force for every model that has one, by provider."""
         kinds = self.providers() if provider is None else [_kind(provider)]
         for kind in kinds:
             for model in self.models_of(kind):
-                row = self.find(kind, model, at=at)
+                row = self.find(kind, model, at=at, service=service)
                 if row is not None:
                     yield row
 
@@ -230,7 +201,7 @@ class Catalogue:
             homes = [(kind, kind) for kind in self._providers if ANY_MODEL not in self._ids(kind)]
         else:
             kind = _kind(provider)
-            homes = [(kind, home) for home in (kind, *self._providers.get(kind, {}).get("also", ()))]
+            homes = [(kind, home) for home in self._homes(kind)]
             model = self._layer.aliases.get(kind, {}).get(model.strip().lower(), model)
         # The first entry that knows the name decides, even without such a price: the next one is another vendor's.
         for name in spellings(model):
@@ -269,7 +240,7 @@ class Catalogue:
             if any(fits(p, name) or fits(p, entry["id"]) for p in premium.models)
         ]
         facts["regions"] |= {premium.region: premium.factor for premium in premiums if premium.region is not None}
-        rows = [_row(facts, data) for data in entry["rows"] if data.get("service") == service]
+        rows = [read_row(facts, data) for data in entry["rows"] if data.get("service") == service]
         for premium in premiums:
             if premium.region is None:
                 rows = [row.times(premium.factor) for row in rows]
@@ -303,6 +274,10 @@ class Catalogue:
             known = self._by_family[kind] = families
         return known
 
+    def _homes(self, kind: str) -> tuple[str, ...]:
+        """Whose price lists a provider's models are in: its own, then its models' vendors'."""
+        return (kind, *self._providers.get(kind, {}).get("also", ()))
+
     def _entries(self, kind: str) -> Iterator[Entry]:
         yield from self._providers.get(kind, {}).get("models", ())
         yield from self._layer.models.get(kind, ())
@@ -318,79 +293,3 @@ def _collapse(rows: list[PriceRow]) -> _Found:
         return None
     last = rows[-1]
     return last if last.since is None and last.hours is None else _Timeline(tuple(rows))
-
-
-def _row(facts: dict[str, Any], data: Mapping[str, Any]) -> PriceRow:
-    since = data.get("from")
-    hours = data.get("hours")
-    hourly = data.get("hourly_usd")
-    facts = {**facts, **_rates(data)}
-    return PriceRow(
-        **facts,
-        since=None if since is None else date.fromisoformat(since),
-        hours=None if hours is None else parse_hours(hours),
-        tiers=tuple(Tier(above=tier["above"], **_rates(tier)) for tier in data.get("tiers", ())),
-        service=data.get("service"),
-        hourly_usd=None if hourly is None else Decimal(hourly),
-    )
-
-
-def _rates(data: Mapping[str, Any]) -> dict[str, Decimal]:
-    return {name: Decimal(data[name]) for name in RATE_NAMES if name in data}
-
-
-def parse_hours(text: str) -> tuple[time, time]:
-    """Two times of day from `HH:MM-HH:MM`. Raises ValueError."""
-    begin, _, end = text.partition("-")
-    return time.fromisoformat(begin), time.fromisoformat(end)
-
-
-# --- loading ------------------------------------------------------------------------------------------------------
-
-_shipped: dict[str, Mapping[str, Any]] = {}
-_catalogues: dict[tuple[object, ...], Catalogue] = {}
-
-
-def catalogue(name: str = "current", *, overrides: Path | None = None) -> Catalogue:
-    """A shipped catalogue, with a user's TOML rows on top. The same one each time, until the file changes.
-
-    Raises ConfigError for an unknown name and, naming file, row and key, for an unusable file.
-    """
-    if overrides is None:
-        known = _catalogues.get((name,))
-        if known is None:
-            known = _catalogues[name,] = Catalogue(_load(name))
-        return known
-    try:
-        state = overrides.stat()
-    except OSError as error:
-        raise ConfigError(f"cannot read the price file {overrides}: {error.strerror}") from None
-    key = (name, overrides.resolve(), state.st_mtime_ns, state.st_size)
-    known = _catalogues.get(key)
-    if known is None:
-        from providers.pricing.overrides import read_layer
-
-        data = _load(name)
-        shipped = Catalogue(data)
-        known = _catalogues[key] = shipped.with_layer(read_layer(overrides, shipped))
-    return known
-
-
-def seed_prices() -> Catalogue:
-    """The list of 2024, with today's prices for the models that it does not have."""
-    known = _catalogues.get(("seeds-2024", "current"))
-    if known is None:
-        known = _catalogues["seeds-2024", "current"] = catalogue("seeds-2024").backed_by(catalogue("current"))
-    return known
-
-
-def _load(name: str) -> Mapping[str, Any]:
-    if name not in NAMES:
-        raise ConfigError(f"there is no price catalogue {name!r}; there are {' and '.join(NAMES)}")
-    data = _shipped.get(name)
-    if data is None:
-        data = _shipped[name] = orjson.loads((HERE / f"{name}.json").read_bytes())
-    return data
-
-
-__all__ = ["Catalogue", "Layer", "Price", "PriceRow", "catalogue"]

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from providers.errors import ConfigError
 from providers.hints import did_you_mean
-from providers.pricing.row import RATE_DECIMALS
+from providers.pricing.row import RATE_DECIMALS, parse_hours
 
 MIN_RATE = Decimal("0.0001")
 """USD per million tokens. A tenth of the cheapest rate ever listed: less, and not 0, is a price for each token."""
@@ -84,8 +84,6 @@ def day(where: str, table: Mapping[str, object]) -> date | None:
 
 
 def hours(where: str, value: object) -> str:
-    from providers.pricing.catalogue import parse_hours
-
     with suppress(ValueError):
         begin, end = parse_hours(value if isinstance(value, str) else "")
         if begin != end and begin.tzinfo is end.tzinfo is None:

@@ -40,11 +40,12 @@ from typing import TYPE_CHECKING, Any
 from providers.errors import ConfigError
 from providers.hints import did_you_mean
 from providers.pricing import checks
+from providers.pricing.layer import Layer, Premium
 from providers.pricing.names import PROVIDER_ALIASES, fits
 from providers.pricing.row import RATE_NAMES, SERVICES
 
 if TYPE_CHECKING:
-    from providers.pricing.catalogue import Catalogue, Layer, Premium
+    from providers.pricing.catalogue import Catalogue
 
 UNITS = {"per_million": Decimal(1), "per_thousand": Decimal(1000)}
 _FACTS = {"context_window": "window", "max_output": "max_output"}
@@ -58,8 +59,6 @@ _PREMIUM_KEYS = ("provider", "model", "percent", "region")
 
 def read_layer(path: Path, under: Catalogue) -> Layer:
     """The layer that a TOML file describes, to be laid on `under`. Raises ConfigError naming file, row and key."""
-    from providers.pricing.catalogue import Layer
-
     try:
         raw = path.read_bytes()
         source = raw.decode("utf-8")
@@ -211,8 +210,6 @@ def _rates(where: str, table: Mapping[str, Any], unit: Decimal) -> dict[str, str
 
 
 def _premiums(tables: Iterator[tuple[str, dict[str, Any]]], prices: Catalogue) -> dict[str, list[Premium]]:
-    from providers.pricing.catalogue import Premium
-
     premiums: dict[str, list[Premium]] = {}
     taken: dict[tuple[str, str, str | None], int] = {}
     for number, (where, table) in enumerate(tables, 1):

@@ -223,6 +223,32 @@ def _product(rate: Decimal, factor: Decimal) -> Decimal:
     return _EXACT.normalize(_EXACT.quantize(_EXACT.multiply(rate, factor), _FINEST_RATE))
 
 
+def read_row(facts: Mapping[str, Any], data: Mapping[str, Any]) -> PriceRow:
+    """A row from what the data files say of its price, and the facts that it shares with others."""
+    since = data.get("from")
+    hours = data.get("hours")
+    hourly = data.get("hourly_usd")
+    return PriceRow(
+        **facts,
+        **_read_rates(data),
+        since=None if since is None else date.fromisoformat(since),
+        hours=None if hours is None else parse_hours(hours),
+        tiers=tuple(Tier(above=tier["above"], **_read_rates(tier)) for tier in data.get("tiers", ())),
+        service=data.get("service"),
+        hourly_usd=None if hourly is None else Decimal(hourly),
+    )
+
+
+def _read_rates(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: Decimal(data[name]) for name in RATE_NAMES if name in data}
+
+
+def parse_hours(text: str) -> tuple[time, time]:
+    """Two times of day from `HH:MM-HH:MM`. Raises ValueError."""
+    begin, _, end = text.partition("-")
+    return time.fromisoformat(begin), time.fromisoformat(end)
+
+
 def _us_of_day(moment: time) -> int:
     return (moment.hour * 3600 + moment.minute * 60 + moment.second) * 1_000_000
 

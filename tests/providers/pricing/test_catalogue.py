@@ -12,9 +12,10 @@ import pytest
 
 from providers.errors import ConfigError
 from providers.pricing import Catalogue, PriceRow, catalogue
-from providers.pricing.catalogue import HERE, MEMO_LIMIT
+from providers.pricing.catalogue import MEMO_LIMIT
 from providers.pricing.names import fits, is_snapshot, plain
 from providers.pricing.row import SERVICES
+from providers.pricing.shipped import HERE
 from providers.types import TokenUsage
 
 REQUEST = TokenUsage(100, 50)
