@@ -35,9 +35,10 @@ def build() -> App:
         "version_flags": [],
     }
     app = App(name="sandbox", help="Without a command: the terminal UI.", version=__version__, **shared)
-    groups = {name: App(name=name, help=sentence, **shared) for name, sentence in GROUPS.items()}
-    for group in groups.values():
-        app.command(group)
+    groups = {name: App(name=name.rpartition(" ")[2], help=sentence, **shared) for name, sentence in GROUPS.items()}
+    for name, group in groups.items():
+        outer = name.rpartition(" ")[0]
+        (groups[outer] if outer else app).command(group)
     for name, place, _, sentence in COMMANDS:
         group_name, _, last = name.rpartition(" ")
         parent = groups[group_name] if group_name else app
@@ -119,11 +120,13 @@ def _check_command(tokens: list[str]) -> None:
     if word not in names:
         hint = did_you_mean(word, names)
         raise InputError(f"there is no command {word!r}: {hint}`sandbox --help` lists the commands")
-    if word in GROUPS and rest and not rest[0].startswith("-"):
-        members = [name.partition(" ")[2] for name, *_ in COMMANDS if name.startswith(f"{word} ")]
+    while word in GROUPS and rest and not rest[0].startswith("-"):
+        inner = (name.removeprefix(f"{word} ") for name, *_ in COMMANDS if name.startswith(f"{word} "))
+        members = list(dict.fromkeys(name.partition(" ")[0] for name in inner))
         if rest[0] not in members:
             hint = did_you_mean(rest[0], members)
             raise InputError(f"there is no command '{word} {rest[0]}': {hint}there are {', '.join(members)}")
+        word, rest = f"{word} {rest[0]}", rest[1:]
 
 
 def _complete(awaitable: Any) -> Any:

@@ -40,6 +40,10 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "local|aws",
         "Put them on this machine or on AWS, after a live check.",
     ),
+    ("aws table create", "sandbox.cli.aws:create", "NAME", "Make the DynamoDB table of usage records."),
+    ("aws table describe", "sandbox.cli.aws:describe", "NAME", "How that table is, and whether it is as it should be."),
+    ("aws table delete", "sandbox.cli.aws:delete", "NAME", "Delete that table with all its records."),
+    ("aws policy", "sandbox.cli.aws:policy", "", "The least that an AWS role must be allowed, as an IAM policy."),
     ("config show", "sandbox.cli.config:show", "", "Every setting, its value and where it came from."),
     ("config path", "sandbox.cli.config:path", "", "Where the settings file is."),
     ("data path", "sandbox.cli.data:path", "", "Where cache and usage records are."),
@@ -75,6 +79,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
 """Name (with its group), where the function is, its arguments, and one sentence."""
 
 GROUPS = {
+    "aws": "What the program needs of AWS.",
+    "aws table": "The DynamoDB table of usage records.",
     "backend": "Where cache and usage records live: this machine, or AWS.",
     "budget": "What may be spent in a month.",
     "config": "The settings.",

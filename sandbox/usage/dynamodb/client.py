@@ -18,6 +18,7 @@ from providers.vendors.settings import environment
 from sandbox.usage.dynamodb import names
 from sandbox.usage.dynamodb.access import PASSING, AwsAccess, TableError, Target
 from sandbox.usage.dynamodb.items import Item
+from sandbox.usage.dynamodb.policy import ACTIONS
 
 CONNECTIONS: Final = 8
 """Calls under way at once. More do not go faster: boto3 spends its time with the interpreter lock held."""
@@ -71,12 +72,13 @@ class Table:
         from providers.transports.aws_credentials import unlogged
         from sandbox.usage.dynamodb.problems import explained
 
+        action = ACTIONS[operation]
         try:
             client = self._connected()
             with unlogged():
                 answer: dict[str, Any] = getattr(client, operation)(**parameters)
         except (ClientError, BotoCoreError, AuthenticationError, OSError) as error:
-            failure = explained(error, self.target, _as_action(operation))
+            failure = explained(error, self.target, action)
         else:
             return answer
         if failure.cause == "credentials":
@@ -316,8 +318,3 @@ def _loader() -> Any:
     from botocore.loaders import create_loader
 
     return create_loader()
-
-
-def _as_action(operation: str) -> str:
-    """`batch_write_item` as AWS names it: `BatchWriteItem`."""
-    return "".join(word.capitalize() for word in operation.split("_"))
