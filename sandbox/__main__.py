@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from providers.mock.simulated import Simulation
     from sandbox.cli.session import Session
     from sandbox.cli.wiretap import Tap
+    from sandbox.runtime import Runtime
     from sandbox.scenarios.faults import Schedule
+    from sandbox.serving import ServerControl
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,7 +51,7 @@ def _run(arguments: list[str]) -> int:
     gc.disable()
     from sandbox.cli.app import run
 
-    return run(arguments, open_ui=_open_ui, open_wiretap=_open_wiretap)
+    return run(arguments, open_ui=_open_ui, open_wiretap=_open_wiretap, open_server=_open_server)
 
 
 def _open_ui(session: Session) -> int:
@@ -71,6 +73,14 @@ def _open_wiretap(*, host: str, port: int, simulation: Simulation, schedule: Sch
         host=host, port=port, simulation=simulation, schedule=schedule
     )
     return tap
+
+
+def _open_server(runtime: Runtime, *, host: str, port: int) -> ServerControl:
+    """The gateway as a server, likewise."""
+    from importlib import import_module
+
+    server: ServerControl = import_module("sandbox.server.gateway").GatewayServer(runtime, host=host, port=port)
+    return server
 
 
 def _open_streams() -> None:

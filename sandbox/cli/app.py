@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
 
     from sandbox.cli.wiretap import OpenWiretap
+    from sandbox.serving import OpenServer
 
 
 def build() -> App:
@@ -56,11 +57,12 @@ def run(
     *,
     open_ui: Callable[[Session], int],
     open_wiretap: OpenWiretap | None = None,
+    open_server: OpenServer | None = None,
     output: Output | None = None,
 ) -> int:
     """Run one command line; every problem ends as one sentence on stderr and an exit code, except a broken pipe.
 
-    The other faces are handed in: the terminal UI, and the vendors' fakes.
+    The other faces are handed in: the terminal UI, the vendors' fakes, and the gateway as a server.
     """
     output = output or Output()
     debug = "--debug" in arguments
@@ -69,7 +71,7 @@ def run(
             if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
                 raise InputError(f"argument {number} is not valid UTF-8 text")
         options, rest = global_options.split(arguments)
-        session = Session(options, output, open_wiretap=open_wiretap)
+        session = Session(options, output, open_wiretap=open_wiretap, open_server=open_server)
         if rest in (["--help"], ["-h"]):
             output.out.write(help_text())
             return int(Exit.DONE)
@@ -84,7 +86,7 @@ def run(
         return int(exit_for(error, output, debug=debug))
 
 
-def _dispatch(session: Session, tokens: list[str]) -> Exit:
+def _dispatch(session: Session, tokens: list[str]) -> int:
     from cyclopts import CycloptsError
 
     _check_command(tokens)
@@ -92,7 +94,8 @@ def _dispatch(session: Session, tokens: list[str]) -> Exit:
     try:
         command, bound, injected = app.parse_args(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        raise InputError(_sentence(error)) from None
+        hint = "; the program to run comes after --" if tokens[0] == "run" and "--" not in tokens else ""
+        raise InputError(_sentence(error) + hint) from None
     for name in injected:
         bound.arguments[name] = session
     wants_json = bool(bound.arguments.get("json"))
@@ -108,7 +111,7 @@ def _dispatch(session: Session, tokens: list[str]) -> Exit:
             session.output.json(as_json(error))
         code = exit_for(error, session.output, debug=session.options.debug)
         return Exit.FAILED if isinstance(error, FixtureError) else code
-    return result if isinstance(result, Exit) else Exit.DONE
+    return result if isinstance(result, int) else Exit.DONE
 
 
 def _check_command(tokens: list[str]) -> None:

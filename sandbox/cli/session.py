@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sandbox.cli.wiretap import OpenWiretap
     from sandbox.costs.budgets import Budgets
     from sandbox.runtime import Runtime
+    from sandbox.serving import OpenServer, ServerControl
     from sandbox.settings import Loaded, Settings
     from sandbox.usage.base import UsageStore
 
@@ -27,6 +28,8 @@ class Session:
     _loaded: Loaded | None = field(default=None)
     open_wiretap: OpenWiretap | None = None
     """The face that serves the vendors' fakes, where the process has one."""
+    open_server: OpenServer | None = None
+    """The face that serves the gateway, likewise."""
 
     @property
     def loaded(self) -> Loaded:
@@ -70,6 +73,12 @@ class Session:
                 yield runtime
             finally:
                 await runtime.close()
+
+    def server(self, runtime: Runtime, *, host: str, port: int) -> ServerControl:
+        """The gateway as a server that does not listen yet. Raises ConfigError for an address that it may not have."""
+        if self.open_server is None:
+            raise RuntimeError("this process was given no server")
+        return self.open_server(runtime, host=host, port=port)
 
     @asynccontextmanager
     async def budgets(self) -> AsyncIterator[Budgets]:

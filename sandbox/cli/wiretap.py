@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from cyclopts import Parameter
 
-from providers.clock import SYSTEM_CLOCK
 from providers.errors import InputError
-from sandbox.cli.exits import CommandFailed, Exit
+from sandbox.cli.exits import Exit
+from sandbox.cli.listening import check_port, schedule_of, terminated, unavailable
 from sandbox.cli.session import Session
 from sandbox.core.offline import following
 
@@ -76,14 +73,8 @@ async def wiretap(
     fixtures_only
         A request that no recording answers is refused, with the nearest one named.
     """
-    if not 0 <= port <= 65535:
-        raise InputError(f"--port is {port}; a port is between 0 and 65535")
-    schedule = None
-    if scenario is not None:
-        from sandbox.scenarios.builtin import find
-        from sandbox.scenarios.loader import load_schedule
-
-        schedule = load_schedule(find(scenario), SYSTEM_CLOCK)
+    check_port(port)
+    schedule = schedule_of(scenario)
     simulation = _simulation(session, fixtures or [], seed, pace, fixtures_only)
     if session.open_wiretap is None:
         raise RuntimeError("this process was given no server")
@@ -92,13 +83,12 @@ async def wiretap(
         try:
             await tap.__aenter__()
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise CommandFailed("AddressUnavailable", f"cannot listen on {host}:{port}: {why}; try --port 0") from None
+            raise unavailable(host, port, error) from None
         try:
             _tell(session, tap, fixtures_only=fixtures_only)
             gc.freeze()
             gc.enable()
-            await _terminated()
+            await terminated()
         finally:
             await tap.__aexit__()
     return Exit.DONE
@@ -143,17 +133,3 @@ def _tell(session: Session, tap: Tap, *, fixtures_only: bool) -> None:
     broken = '{"provider": "openai", "faults": ["503"]}'
     output.note(f"  {'break a vendor':<{width}}  curl {tap.url}/__wiretap/faults -d '{broken}'")
     output.err.flush()
-
-
-async def _terminated() -> None:
-    """Wait to be told to end; Ctrl-C cancels the waiting."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    # Where there are no signal handlers the process just ends.
-    with suppress(NotImplementedError):
-        loop.add_signal_handler(signal.SIGTERM, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        with suppress(NotImplementedError):
-            loop.remove_signal_handler(signal.SIGTERM)

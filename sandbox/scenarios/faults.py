@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,6 +66,10 @@ class Schedule:
         self._began = self._clock.monotonic()
         self._quotas.clear()
         self._counted.clear()
+
+    def unmet(self, present: Iterable[str]) -> list[str]:
+        """Providers that it breaks and that are not among these."""
+        return sorted({fault.provider for fault in self.faults}.difference(present))
 
     @property
     def now_us(self) -> int:

@@ -114,8 +114,7 @@ class Wiretap:
     @property
     def unmet(self) -> list[str]:
         """Providers that the scenario breaks and that are not here."""
-        broken = () if self._schedule is None else (fault.provider for fault in self._schedule.faults)
-        return sorted(set(broken).difference(PREFIXES.values()))
+        return [] if self._schedule is None else self._schedule.unmet(PREFIXES.values())
 
     @property
     def url(self) -> str:

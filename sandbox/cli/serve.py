@@ -1,0 +1,100 @@
+"""`sandbox serve`: the gateway as a server, for any program with OpenAI's or Anthropic's client."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from sandbox.cli.ask import provoke
+from sandbox.cli.exits import Exit
+from sandbox.cli.listening import check_port, schedule_of, terminated, unavailable
+from sandbox.cli.session import Session
+
+if TYPE_CHECKING:
+    from sandbox.runtime import Runtime
+    from sandbox.scenarios.faults import Schedule
+    from sandbox.serving import ServerControl
+
+
+async def serve(
+    *,
+    port: int = 4000,
+    host: str = "127.0.0.1",
+    scenario: str | None = None,
+    fail: list[str] | None = None,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> Exit:
+    """Serve the gateway on this machine, to OpenAI's and Anthropic's clients; Ctrl-C ends it.
+
+    Parameters
+    ----------
+    port
+        Where to listen; 0 takes a free one.
+    host
+        An address of this machine.
+    scenario
+        Break providers from the start on, as a built-in scenario (`sandbox scenarios list`) or a file says.
+    fail
+        PROVIDER=KIND[:ARG]: make every attempt on a provider fail, such as openai=503 or bedrock=rate_limit:2.
+    """
+    check_port(port)
+    schedule = schedule_of(scenario)
+    async with session.runtime() as runtime:
+        server = session.server(runtime, host=host, port=port)
+        arrange(session, runtime, schedule, fail or [])
+        try:
+            await server.start()
+        except OSError as error:
+            raise unavailable(host, port, error) from None
+        try:
+            if schedule is not None:
+                schedule.start()
+            _tell(session, runtime, server)
+            await terminated()
+        finally:
+            await _ended(session, server)
+    return Exit.DONE
+
+
+def arrange(session: Session, runtime: Runtime, schedule: Schedule | None, fail: list[str]) -> None:
+    """Have providers fail as asked. Raises InputError for an unknown provider or kind."""
+    provoke(runtime, fail)
+    if schedule is None:
+        return
+    runtime.faults.follow(schedule)
+    unmet = schedule.unmet(one.id for one in runtime.gateway.registry)
+    if unmet:
+        session.output.note(
+            f"no fault meets {', '.join(unmet)}: the scenario names providers that are not here", "yellow"
+        )
+
+
+def _tell(session: Session, runtime: Runtime, server: ServerControl) -> None:
+    output, gateway = session.output, runtime.gateway
+    output.note(
+        f"gateway on {server.url}: mode {gateway.mode}, preset {gateway.policy.name}, "
+        f"{len(gateway.registry)} providers; Ctrl-C ends it"
+    )
+    for name, address in server.clients:
+        output.note(f"  export {name}={address}")
+    output.note("  keys: any will do, such as OPENAI_API_KEY=x; most clients want one to be set")
+    for route in gateway.policy.routes:
+        output.note(f"  route {route}: ask for it as a model")
+    output.err.flush()
+
+
+async def _ended(session: Session, server: ServerControl) -> None:
+    """Stop; what is under way may end, unless somebody asks a second time."""
+    if server.under_way:
+        session.output.note(f"finishing {server.under_way} under way; Ctrl-C again ends them at once")
+        session.output.err.flush()
+    loop = asyncio.get_running_loop()
+    stopping = loop.create_task(server.stop())
+    asked_again = loop.create_task(terminated(signal.SIGTERM, signal.SIGINT))
+    await asyncio.wait({stopping, asked_again}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    asked_again.cancel()
+    await asyncio.wait({stopping, asked_again})
