@@ -56,15 +56,17 @@ class Uptime:
         self._clock = clock
         self._link = Link(path, self._open)
 
-    def begin(self, server: str) -> int:
-        """The server is up from now on; returns the span to move along. Raises UptimeUnavailable."""
+    def begin(self, server: str, since_us: int | None = None) -> int:
+        """The server is up from now on, or has been since then; returns the span to move along.
+
+        Raises UptimeUnavailable.
+        """
         now = self._clock.time_us()
+        values = [self._mode, server, now if since_us is None else min(since_us, now), now]
 
         def step(connection: sqlite3.Connection) -> int:
-            cursor = connection.execute(
-                "INSERT INTO span (mode, server, start_us, end_us) VALUES (?, ?, ?, ?)", [self._mode, server, now, now]
-            )
-            return int(cursor.lastrowid or 0)
+            sql = "INSERT INTO span (mode, server, start_us, end_us) VALUES (?, ?, ?, ?)"
+            return int(connection.execute(sql, values).lastrowid or 0)
 
         return self._run(step)
 
