@@ -172,10 +172,10 @@ def _bedrock(settings: Settings) -> list[dict[str, Any]]:
     from providers.vendors.bedrock import BedrockProvider
     from providers.vendors.bedrock_models import ALIASES, DEFAULT_REGION
     from providers.vendors.bedrock_policy import statement
-    from sandbox.gateway.configured import policy_for
+    from sandbox.gateway.configured import configured_policy
     from sandbox.usage.dynamodb.policy import partition
 
-    policy = policy_for(settings)
+    policy = configured_policy(settings)
     standing_in = [name for names in policy.equivalents.values() for name in names if name in ALIASES]
     asked: set[tuple[str, str]] = set()
     for id in policy.chain:
