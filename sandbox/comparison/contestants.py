@@ -42,8 +42,8 @@ class Contestant:
 def choose(gateway: Gateway, names: Iterable[str]) -> list[Contestant]:
     """The contestants that names mean, in their order, each once.
 
-    A name is a model (its first provider in the chain is asked), `provider/model`, a provider (its own model), or a
-    pattern of the first two such as `claude-3-*`. Raises InputError for one that means nobody, naming the nearest.
+    A name is a provider (its own model), a model (its first provider in the chain is asked), `provider/model`, or a
+    pattern of the last two such as `claude-3-*`. Raises InputError for one that means nobody, naming the nearest.
     """
     found = distinct(one for name in names for one in _meant(gateway, name.strip()))
     if not found:
@@ -92,11 +92,11 @@ def _meant(gateway: Gateway, name: str) -> Sequence[Contestant]:
     provider, slash, model = name.partition("/")
     if slash and provider in registry:
         return [_at(gateway, registry.get(provider), model)]
+    if name in registry:
+        return [_own(registry.get(name))]
     served = _first_serving(gateway, name)
     if served is not None:
         return [served]
-    if name in registry:
-        return [_own(registry.get(name))]
     raise _unknown(gateway, name)
 
 

@@ -60,7 +60,7 @@ def test_the_list_of_schemas(cli: Cli) -> None:
         ("ask", ["ask", "hello", "--json", "--fail", "azure_openai=503", "--fail", "openai=429"]),
         ("plan", ["ask", "hello", "--json", "--dry-run", "--model", "gpt-4"]),
         ("compare", ["compare", "hello", "--models", "gpt-4o,bedrock", "--repeat", "2", "--json"]),
-        ("compare", ["compare", "hello", "--models", "gpt-4o,bedrock", "--fail", "bedrock=503", "--json"]),
+        ("compare", ["compare", "hello", "--models", "gpt-4o,bedrock", "--fail", "bedrock=401", "--json"]),
         ("compare-estimate", ["compare", "hello", "--estimate", "--json"]),
         ("models", ["models", "--json"]),
         ("models", ["models", "--json", "--as-of", "2024-06-01", "--provider", "anthropic"]),
