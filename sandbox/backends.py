@@ -1,4 +1,4 @@
-"""A live check of backends before anything is put on them: what was reached, as whom, how fast, and what to do if not.
+"""How backends are: by a live check before anything is put on them (what was reached, as whom, how fast), and in use.
 
 Each thing that a part depends on is tried as the part itself will use it, and left as it was found.
 """
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 from providers.clock import Clock, seeded
 from providers.errors import InputError, ProviderError
 from providers.redaction import redact
-from sandbox.cache.base import CacheUnavailable
+from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.settings import Settings
-from sandbox.stores import Part, aws_access, backend_of, kept_here, open_cache, open_usage, with_backends
+from sandbox.stores import Part, Stores, aws_access, backend_of, kept_here, open_cache, open_usage, with_backends
 from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
-    from sandbox.usage.dynamodb import AwsAccess
+    from sandbox.usage.dynamodb import AwsAccess, SpoolState
     from sandbox.usage.dynamodb.client import Table
 
 PROBE: Final = "sandbox-check"
@@ -44,6 +44,53 @@ class BackendCheck:
     """What is there: a version, a state."""
     problem: str | None = None
     """Why it cannot be used and what to do, in a sentence; None: it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """How one part of a running program is, where it lives now."""
+
+    part: Part
+    backend: str
+    """`off` for one that is done without."""
+    place: str
+    problem: str | None
+    """In a sentence; None: it works."""
+    pending: int = 0
+    """Usage records taken that their store has not committed yet."""
+    spool: SpoolState | None = None
+    """What waits on the disk for DynamoDB; None: that is not where records go."""
+
+
+async def store_health(stores: Stores) -> list[StoreHealth]:
+    """How the cache and the usage records are. Asks the Redis server; what is known of DynamoDB is from its records."""
+    settings, backends = stores.settings, stores.backends
+    cache, usage = stores.cache_store, stores.usage
+    found = [StoreHealth("cache", backends["cache"], place_of(settings, "cache"), await _cache_problem(cache))]
+    problem, pending, spool = None, 0, None
+    if usage is not None:
+        problem, pending = usage.problem, usage.pending
+        if backends["usage"] == "dynamodb":
+            from sandbox.usage.dynamodb import DynamoUsageStore
+
+            assert isinstance(usage.current, DynamoUsageStore)  # noqa: S101
+            try:
+                spool = await usage.current.spool_state()
+            except UsageUnavailable as error:
+                problem = str(error)
+    told = None if problem is None else redact(problem)
+    return [*found, StoreHealth("usage", backends["usage"], place_of(settings, "usage"), told, pending, spool)]
+
+
+async def _cache_problem(cache: CacheStore | None) -> str | None:
+    check = getattr(cache, "check", None)
+    if check is None:
+        return None
+    try:
+        await check()
+    except CacheUnavailable as error:
+        return redact(str(error))
+    return None
 
 
 async def check_backends(

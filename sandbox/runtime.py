@@ -34,6 +34,7 @@ from sandbox.usage.base import UsageStore
 if TYPE_CHECKING:
     from providers.mock.simulated import Simulation
     from providers.vendors.recording import Saved
+    from sandbox.backends import StoreHealth
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +130,12 @@ class Runtime:
         """What the cache and the usage records are on now; `off` for one that is done without."""
         return self._stores.backends
 
+    async def store_health(self) -> list[StoreHealth]:
+        """How the cache and the usage records are, for whoever shows it."""
+        from sandbox.backends import store_health
+
+        return await store_health(self._stores)
+
     async def switch_backend(self, place: Place, *, part: Part | None = None) -> list[Switched]:
         """Put the cache and the usage records, or one of them, here or on AWS while requests go on.
 
@@ -178,8 +185,12 @@ class Runtime:
         if before is not None:
             self._replaced.append(before)
         self.settings = self.settings.model_copy(update={"providers": {**self.settings.providers, id: configured}})
-        if provider is not None and id in self.gateway.registry:
+        if provider is None:
+            return
+        if id in self.gateway.registry:
             self.gateway.registry.replace(id, provider)
+        else:
+            _register(self.gateway, id, configured, provider, len(self.gateway.registry) + 1)
 
     def forget_fixtures(self) -> None:
         """Files of recordings have changed: the next request finds them as they are now."""
@@ -271,14 +282,7 @@ class Runtime:
             costs=None if self.usage is None else GatewayCosts(self.usage, self.budgets, clock=self.clock),
         )
         for position, (id, configured, provider) in enumerate(self._gather(policy), 1):
-            gateway.register(
-                id,
-                provider,
-                priority=position if configured.priority is None else configured.priority,
-                weight=1.0 if configured.weight is None else configured.weight,
-                requests_per_minute=configured.requests_per_minute,
-                tokens_per_minute=configured.tokens_per_minute,
-            )
+            _register(gateway, id, configured, provider, position)
         return gateway
 
     def _provider(self, id: str, configured: ProviderSettings, *, named: bool) -> BaseLLMProvider | None:
@@ -347,3 +351,17 @@ class Runtime:
                 window_of=self.prices.context_window,
             )
         return {"mock_mode": True, "simulation": self._simulation}
+
+
+def _register(
+    gateway: Gateway, id: str, configured: ProviderSettings, provider: BaseLLMProvider, position: int
+) -> None:
+    """Add a provider as its settings say, by default in that position of the chain."""
+    gateway.register(
+        id,
+        provider,
+        priority=position if configured.priority is None else configured.priority,
+        weight=1.0 if configured.weight is None else configured.weight,
+        requests_per_minute=configured.requests_per_minute,
+        tokens_per_minute=configured.tokens_per_minute,
+    )

@@ -190,6 +190,11 @@ class Stores:
         return None if self._cache.current is None else self._cache
 
     @property
+    def cache_store(self) -> CacheStore | None:
+        """The store that answers are kept in now."""
+        return self._cache.current
+
+    @property
     def backends(self) -> dict[Part, str]:
         """What each part is on now; `off` for one that is done without."""
         there = {"cache": self.cache is not None, "usage": self.usage is not None}
@@ -203,9 +208,11 @@ class Stores:
         """A store that cannot be opened is told once and done without: a request never fails for it."""
         here = kept_here(self.settings)
         if here:
-            self._told(
+            # No trouble, and so no warning.
+            logger.info(
+                "%s",
                 f"{self.settings.mode} mode stays on this machine: {' and '.join(here.values())} in place of "
-                f"{' and '.join(backend_of(self.settings, part) for part in here)}"
+                f"{' and '.join(backend_of(self.settings, part) for part in here)}",
             )
             self.settings = with_backends(self.settings, here)
         folder = self.settings.data_dir

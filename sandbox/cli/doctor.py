@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from cyclopts import Parameter
 
+from providers.clock import SYSTEM_CLOCK
 from providers.errors import ConfigError, InputError
 from providers.redaction import redact
+from sandbox.backends import BackendCheck, check_backends
 from sandbox.cache.base import CacheUnavailable
 from sandbox.cli.exits import Exit
 from sandbox.cli.output import Colour
 from sandbox.cli.session import Session
-from sandbox.core.figures import dollars
+from sandbox.core.figures import dollars, duration_ms
+from sandbox.core.offline import following
 from sandbox.costs.base import whose
+from sandbox.stores import kept_here, with_backends
 from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
@@ -76,7 +80,9 @@ async def _checks(session: Session) -> AsyncIterator[Check]:
         return
     for check in _settings(loaded):
         yield check
-    async for check in _stores(session):
+    async for check in _runtime(session):
+        yield check
+    async for check in _backends(session):
         yield check
     yield Check("packages", "ok", ", ".join(_versions()))
 
@@ -127,28 +133,41 @@ def _unwritable(folder: Path) -> str | None:
     return None if os.access(folder, os.W_OK | os.X_OK) else f"{folder} may not be written"
 
 
-async def _stores(session: Session) -> AsyncIterator[Check]:
+async def _runtime(session: Session) -> AsyncIterator[Check]:
     try:
         async with session.runtime() as runtime:
             yield Check("providers", "ok", ", ".join(d.id for d in runtime.gateway.registry))
-            for note in runtime.notes:
-                yield Check("stores", "fail", note)
-            if runtime.usage is not None:
-                await runtime.usage.flush()
-                yield Check("usage", "ok", "the database opens")
-            if runtime.cache is not None:
-                await runtime.cache.set("doctor", b"works", ttl=60)
-                kept = await runtime.cache.get("doctor")
-                await runtime.cache.delete("doctor")
-                yield Check(
-                    "cache", "ok" if kept == b"works" else "fail", "keeps what it is given" if kept else "keeps nothing"
-                )
-            elif session.settings.cache.backend == "off":
-                yield Check("cache", "ok", "off")
-            elif session.settings.mode == "record":
-                yield Check("cache", "ok", "off while exchanges are recorded")
+            for health in await runtime.store_health():
+                if health.spool is not None and health.spool.depth:
+                    waiting = f"{health.spool.depth} records wait for DynamoDB in {health.spool.path}"
+                    yield Check("spool", "warn", waiting)
     except (InputError, CacheUnavailable, UsageUnavailable) as error:
         yield Check("runtime", "fail", redact(str(error)))
+
+
+async def _backends(session: Session) -> AsyncIterator[Check]:
+    settings = session.settings
+    away = kept_here(settings)
+    if away:
+        told = " and ".join(f"{part} on {backend}" for part, backend in away.items())
+        yield Check(
+            "backends", "ok", f"{settings.mode} mode stays on this machine, with {told}; --mode live looks at AWS"
+        )
+    with following(settings.mode):
+        checks = await check_backends(with_backends(settings, away), clock=SYSTEM_CLOCK)
+    for one in checks:
+        if one.part == "cache" and settings.mode == "record":
+            yield Check("cache", "ok", "off while exchanges are recorded")
+        else:
+            yield Check(one.part, "ok" if one.ok else "fail", _found(one))
+
+
+def _found(check: BackendCheck) -> str:
+    if check.problem is not None:
+        return f"{check.backend}: {check.problem}"
+    whom = f" as {check.identity}" if check.identity else ""
+    took = "" if check.latency_ms is None else f", {duration_ms(check.latency_ms)}"
+    return "off" if check.backend == "off" else f"{check.backend}{whom}: {check.detail}{took}"
 
 
 def _versions() -> Iterator[str]:

@@ -76,28 +76,43 @@ class BudgetShow(TypedDict):
     items: list[BudgetItem]
 
 
-@with_config(STRICT)
-class PriceTier(TypedDict):
-    above_tokens: Tokens
-    input_usd: Dollars | None
-    output_usd: Dollars | None
-
-
-@with_config(STRICT)
-class Model(TypedDict):
-    """Prices are USD per million tokens; null where there is no such rate."""
-
-    provider: str
-    model: str
+class Rates(TypedDict):
     input_usd: Dollars | None
     output_usd: Dollars | None
     cached_input_usd: Dollars | None
     cache_write_usd: Dollars | None
+    cache_write_1h_usd: Dollars | None
+    reasoning_usd: Dollars | None
+
+
+@with_config(STRICT)
+class PriceTier(Rates):
+    """The rates of the whole request where its prompt is longer."""
+
+    above_tokens: Tokens
+
+
+@with_config(STRICT)
+class Priced(Rates):
+    tiers: list[PriceTier]
+    since: str | None
+    hours_utc: str | None
+
+
+@with_config(STRICT)
+class Model(Priced):
+    """Prices are USD per million tokens; null where there is no such rate."""
+
+    provider: str
+    model: str
+    service: Literal["batch", "flex", "priority", "fast"] | None
     hourly_usd: Dollars | None
     local: bool
-    tiers: list[PriceTier]
     context_window: int | None
-    since: str | None
+    max_output: int | None
+    services: dict[str, Priced]
+    regions: dict[str, Dollars]
+    names: list[str]
     source: str
 
 
@@ -106,6 +121,8 @@ class Models(TypedDict):
     """What `models --json` prints."""
 
     catalogue: str
+    date: str
+    as_of: str | None
     items: list[Model]
 
 
@@ -122,11 +139,37 @@ class ProviderHealth(TypedDict):
 
 
 @with_config(STRICT)
+class SpoolDepth(TypedDict):
+    """What waits on the disk for DynamoDB; `oldest` is when the oldest record of it was made."""
+
+    path: str
+    depth: int
+    oldest: Timestamp | None
+    bytes: int
+    limit_bytes: int
+    sent: int
+    lost: int
+
+
+@with_config(STRICT)
+class StoreState(TypedDict):
+    """The cache or the usage records; `problem` is null where all is well."""
+
+    part: Literal["cache", "usage"]
+    backend: Literal["disk", "redis", "off", "sqlite", "dynamodb"]
+    place: str
+    problem: str | None
+    pending: int
+    spool: SpoolDepth | None
+
+
+@with_config(STRICT)
 class Health(TypedDict):
     """What `health --json` prints."""
 
     mode: Mode
     items: list[ProviderHealth]
+    backends: list[StoreState]
 
 
 @with_config(STRICT)

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zlib import crc32
@@ -108,6 +108,12 @@ class Outbox:
             lost = f"the usage spool {self.path} has reached its {size}: {self._refused} usage records were lost"
             return f"{self._writer.problem}; {lost}" if self._writer.problem else lost
         return self._writer.problem
+
+    def read(self) -> Stored:
+        """What the spool holds now, as whoever has just opened it cannot know yet. Blocks."""
+        with closing(database.open_for_reading(self.path)) as connection:
+            self._measure(connection)
+        return self._stored
 
     def flush(self) -> Future[None]:
         """Done when everything put so far is on the disk; fails with UsageUnavailable."""

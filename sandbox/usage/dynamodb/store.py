@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -112,7 +113,10 @@ class DynamoUsageStore:
     async def spool_state(self) -> SpoolState:
         """Raises UsageUnavailable when the spool cannot be read."""
         await self._settled()
-        stored = self._outbox.stored
+        try:
+            stored = await asyncio.to_thread(self._outbox.read)
+        except (sqlite3.Error, OSError) as error:
+            raise UsageUnavailable(f"the usage spool {self._outbox.path} cannot be read: {error}") from error
         return SpoolState(
             path=self._outbox.path,
             depth=self._outbox.pending,

@@ -128,7 +128,7 @@ def test_the_doctor_finds_a_folder_that_cannot_be_written(
     monkeypatch.setenv("SANDBOX_DATA_DIR", str(home / "file" / "data"))
     ran = cli("doctor", "--json")
     assert ran.code == 3
-    assert [item["check"] for item in ran.json["items"] if item["status"] == "fail"] == ["folder", "stores"]
+    assert [item["check"] for item in ran.json["items"] if item["status"] == "fail"] == ["folder", "cache", "usage"]
 
 
 def test_pruning_deletes_what_was_named_and_nothing_else(cli: Cli) -> None:
