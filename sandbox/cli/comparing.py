@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandbox.comparison.estimate import Estimate
     from sandbox.comparison.question import Cell, Question
     from sandbox.comparison.standings import Outcome, Standing
+    from sandbox.comparison.words import Part
     from sandbox.gateway.gateway import Gateway
 
 REDRAW = 0.1
@@ -209,9 +210,10 @@ def _difference(output: Output, outcome: Outcome, pair: tuple[int, int]) -> None
         which = f"prompt {number}: " if len(outcome.by_prompt) > 1 else ""
         out.line()
         out.line(f"{which}[-{left.contestant.name}-] {{+{right.contestant.name}+}} · {alike(parts):.0%} alike", "bold")
-        drawn = {
-            "same": lambda text: text,
-            "removed": lambda text: out.paint(f"[-{text}-]", "red"),
-            "added": lambda text: out.paint(f"{{+{text}+}}", "green"),
-        }
-        out.line("".join(drawn[part.kind](part.text) for part in parts))
+        out.line("".join(_part(out, part) for part in parts))
+
+
+def _part(out: Stream, part: Part) -> str:
+    if part.kind == "removed":
+        return out.paint(f"[-{part.text}-]", "red")
+    return out.paint(f"{{+{part.text}+}}", "green") if part.kind == "added" else part.text
