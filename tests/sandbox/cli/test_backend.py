@@ -1,0 +1,220 @@
+"""`sandbox backend`, `health` and `doctor` where stores are on AWS: what they find, what they refuse, what they say."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.clock import seeded
+from sandbox.usage.dynamodb import AwsAccess
+from sandbox.usage.dynamodb.client import Table
+from tests.dynamo import servers
+from tests.dynamo.stores import made
+from tests.redis_server import PASSWORD, RedisServer
+
+from .conftest import Cli
+
+SECRET = "canary-aws-secret-77e0"
+Env = Callable[..., None]
+
+
+@pytest.fixture
+def emulators(home: Path, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer) -> Env:
+    """Sets an environment with both emulators; takes variables that differ."""
+    url = servers.moto()
+    table = made(url, home)
+
+    def environment(**more: str) -> None:
+        variables = {
+            "SANDBOX_CACHE__ENDPOINT_URL": redis_server.url,
+            "SANDBOX_CACHE__TIMEOUT": "2",
+            "SANDBOX_USAGE__TABLE": table,
+            "AWS_ENDPOINT_URL_DYNAMODB": url,
+            "AWS_REGION": "eu-north-1",
+            "AWS_ACCESS_KEY_ID": "AKIDCANARY",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            **more,
+        }
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    environment()
+    return environment
+
+
+def config(cli: Cli) -> Path:
+    return Path(cli("config", "path").out.strip())
+
+
+def written(cli: Cli) -> dict[str, Any]:
+    file = config(cli)
+    return tomllib.loads(file.read_text()) if file.exists() else {}
+
+
+def test_the_switch_says_what_it_reached_and_holds_from_then_on(cli: Cli, emulators: Env) -> None:
+    ran = cli("backend", "switch", "aws", "--yes")
+    assert ran.code == 0, ran.err
+    cache, usage, last = ran.out.splitlines()
+    assert cache.startswith("✓ cache  redis     redis://127.0.0.1:")
+    assert " as default in " in cache
+    assert usage.startswith("✓ usage  dynamodb  table usage-")
+    assert "active, arn:aws:dynamodb:eu-north-1:" in usage
+    assert last == "cache on redis, usage on dynamodb"
+    assert written(cli) == {"backend": "aws"}
+
+    answer = cli("ask", "Who keeps this?", "--json")
+    assert answer.code == 0, answer.err
+    health = cli("health", "--json").json["backends"]
+    assert [(one["part"], one["backend"], one["problem"]) for one in health] == [
+        ("cache", "redis", None), ("usage", "dynamodb", None),
+    ]  # fmt: skip
+    assert health[1]["spool"]["depth"] == 0
+    assert cli("explain", answer.json["request_id"]).code == 0, "the record is in the table"
+    shown = cli("config", "show", "--json").json["items"]
+    [row] = [item for item in shown if item["key"] == "cache.backend"]
+    assert (row["value"], row["where"]) == ("redis", f"backend = aws, {config(cli)}, line 1")
+
+    assert cli("backend", "switch", "local", "--yes").code == 0
+    assert written(cli) == {"backend": "local"}
+    assert cli("explain", answer.json["request_id"]).code == 1, "what was kept there stays there"
+
+
+def test_one_part_alone(cli: Cli, emulators: Env) -> None:
+    ran = cli("backend", "switch", "aws", "--part", "usage", "--yes", "--json")
+    assert ran.code == 0, ran.err
+    assert [one["part"] for one in ran.json["items"]] == ["usage"]
+    assert ran.json["switched"] is True
+    assert written(cli) == {"usage": {"backend": "dynamodb"}}
+    again = cli("backend", "switch", "aws", "--part", "usage", "--yes", "--json").json
+    assert again["switched"] is False
+    assert cli("backend", "switch", "local", "--yes").code == 0
+    assert [one["backend"] for one in cli("backend", "show", "--json").json["items"]] == ["disk", "sqlite"]
+
+
+def test_a_cache_that_is_off_stays_off_unless_it_is_named(cli: Cli, emulators: Env) -> None:
+    config(cli).parent.mkdir(parents=True, exist_ok=True)
+    config(cli).write_text('[cache]\nbackend = "off"\n')
+    assert cli("backend", "switch", "aws", "--yes").code == 0
+    assert written(cli) == {"backend": "aws", "cache": {"backend": "off"}}
+    assert cli("backend", "switch", "aws", "--part", "cache", "--yes").code == 0
+    assert written(cli)["cache"] == {"backend": "redis"}
+
+
+def test_nobody_can_be_asked(cli: Cli, emulators: Env) -> None:
+    ran = cli("backend", "switch", "aws")
+    assert ran.code == 2
+    assert "needs --yes" in ran.err
+    assert written(cli) == {}
+
+
+WRONG = {
+    "redis is not there": ({"SANDBOX_CACHE__ENDPOINT_URL": "127.0.0.1:1"}, "redis://127.0.0.1:1 cannot be used"),
+    "redis has no address": ({"SANDBOX_CACHE__ENDPOINT_URL": ""}, "set cache.endpoint_url"),
+    "redis elsewhere in mock mode": ({"SANDBOX_CACHE__ENDPOINT_URL": "cache.example:6379"}, "use --mode live"),
+    "dynamodb is not there": (
+        {"AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9"},
+        "http://127.0.0.1:9 cannot be reached",
+    ),
+    "the table is not there": (
+        {"SANDBOX_USAGE__TABLE": "missing"},
+        "sandbox aws table create missing --region eu-north-1",
+    ),
+    "aws in mock mode": ({"AWS_ENDPOINT_URL_DYNAMODB": ""}, "use --mode live"),
+}
+
+
+@pytest.mark.parametrize(("variables", "told"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_used_changes_nothing(cli: Cli, emulators: Env, variables: dict[str, str], told: str) -> None:
+    emulators(**variables)
+    ran = cli("backend", "switch", "aws", "--yes")
+    assert ran.code == 3
+    assert told in ran.out
+    assert "nothing was changed" in ran.err
+    assert written(cli) == {}
+    answer = cli("backend", "switch", "aws", "--yes", "--json")
+    assert (answer.code, answer.json["switched"]) == (3, False)
+    assert [one["ok"] for one in answer.json["items"]].count(False) == 1
+    assert SECRET not in ran.out + ran.err + answer.out + answer.err
+
+
+@pytest.fixture
+def odd_table(home: Path) -> Iterator[str]:
+    """A table of somebody else."""
+    table = Table("somebody-elses", AwsAccess(region="eu-north-1", endpoint_url=servers.moto()), draws=seeded(0))
+    table.call(
+        "create_table", TableName=table.name, BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )  # fmt: skip
+    yield table.name
+    table.call("delete_table", TableName=table.name)
+    table.close()
+
+
+def test_a_table_of_another_program_is_refused(cli: Cli, emulators: Env, odd_table: str) -> None:
+    emulators(SANDBOX_USAGE__TABLE=odd_table)
+    ran = cli("backend", "switch", "aws", "--part", "usage", "--yes")
+    assert ran.code == 3
+    assert "table somebody-elses is not one of this program, because its key is id" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("server", "variables", "told"),
+    [
+        ({"password": PASSWORD}, {}, "refuses its default user with no password"),
+        ({"password": PASSWORD}, {"SANDBOX_CACHE__PASSWORD": "canary-wrong-password"}, "with the password given"),
+        ({"tls": True}, {}, "rediss://"),
+        ({}, {"SANDBOX_CACHE__TLS": "true"}, "speak TLS"),
+    ],
+    ids=["no password", "wrong password", "it wants TLS", "it has no TLS"],
+)
+def test_the_doctor_explains_what_redis_refuses(
+    cli: Cli, emulators: Env, start_redis: Any, server: dict[str, Any], variables: dict[str, str], told: str
+) -> None:
+    started = start_redis(**server)
+    emulators(SANDBOX_BACKEND="aws", SANDBOX_CACHE__ENDPOINT_URL=f"redis://127.0.0.1:{started.port}", **variables)
+    ran = cli("doctor", "--json")
+    [check] = [item for item in ran.json["items"] if item["check"] == "cache"]
+    assert (ran.code, check["status"]) == (3, "fail")
+    assert told in check["detail"]
+    health = cli("health", "--json")
+    assert health.code == 3
+    assert told in health.json["backends"][0]["problem"]
+    everything = ran.out + ran.err + health.out + health.err
+    for canary in (PASSWORD, "canary-wrong-password", SECRET):
+        assert canary not in everything
+
+
+def test_a_server_with_a_password_and_a_user_works(cli: Cli, emulators: Env, start_redis: Any) -> None:
+    started = start_redis(user="app")
+    emulators(
+        SANDBOX_CACHE__ENDPOINT_URL=f"127.0.0.1:{started.port}",
+        SANDBOX_CACHE__USERNAME="app",
+        SANDBOX_CACHE__PASSWORD=PASSWORD,
+    )
+    ran = cli("backend", "switch", "aws", "--yes", "--json")
+    assert ran.code == 0, ran.out
+    assert ran.json["items"][0]["identity"] == "app"
+    assert PASSWORD not in ran.out + ran.err + cli("config", "show", "--json").out
+
+
+def test_a_password_in_the_address_is_refused_without_repeating_it(cli: Cli, emulators: Env) -> None:
+    emulators(SANDBOX_CACHE__ENDPOINT_URL="redis://:canary-in-url@127.0.0.1:6379")
+    ran = cli("backend", "show")
+    assert ran.code == 2
+    assert "cache.password" in ran.err
+    assert "canary-in-url" not in ran.out + ran.err
+
+
+def test_records_that_wait_are_shown(cli: Cli, emulators: Env) -> None:
+    emulators(SANDBOX_BACKEND="aws", AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:9")
+    assert cli("ask", "Who keeps this?").code == 0, "no request fails for a store"
+    ran = cli("health", "--json")
+    usage = ran.json["backends"][1]
+    assert usage["spool"]["depth"] == 1
+    assert "1 records wait" in json.dumps(cli("doctor", "--json").json)
