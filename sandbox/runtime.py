@@ -11,7 +11,7 @@ from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness, random_id, seeded
 from providers.errors import ConfigError, InputError
 from providers.faults import FaultBoard
-from providers.pricing import Catalogue, catalogue
+from providers.pricing import Catalogue
 from providers.redaction import redact
 from providers.vendors.recording import Recorder
 from sandbox.cache.base import CacheStore
@@ -28,6 +28,7 @@ from sandbox.gateway.policies import Policy
 from sandbox.settings import Settings
 from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
+from sandbox.settings.prices import listed_prices, with_machines
 from sandbox.stores import PARTS, Part, Place, Stores, Switched, backends_at, plain
 from sandbox.usage.base import UsageStore
 
@@ -75,10 +76,7 @@ class Runtime:
             failed=self._not_recorded,
             clock=clock,
         )
-        self.prices = prices
-        for id, one in settings.providers.items():
-            if one.hourly_rate is not None:
-                self.prices = self.prices.with_hourly_rate(one.hourly_rate, one.kind or id)
+        self.prices = with_machines(prices, settings)
         self._stores = Stores(settings, clock=clock, told=self._note, failed=self._failed)
         self.cache: CacheStore | None = None
         self.usage: UsageStore | None = None
@@ -103,7 +101,7 @@ class Runtime:
 
         Raises ConfigError or InputError for settings that cannot work.
         """
-        prices = prices or catalogue(settings.catalogue, overrides=settings.prices_file)
+        prices = prices or listed_prices(settings)
         runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids, prices=prices)
         # First everything that can be refused, so that a refusal leaves no store open.
         policy = policy or configured_policy(settings)

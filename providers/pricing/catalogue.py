@@ -231,7 +231,9 @@ class Catalogue:
             "local": entry.get("local", False),
             "context_window": entry.get("window"),
             "max_output": entry.get("max_output"),
-            "regions": {region: Decimal(factor) for region, factor in entry.get("regions", {}).items()},
+            "regions": {region: Decimal(factor) for region, factor in entry.get("regions", {}).items()}
+            if home == kind
+            else {},
             "source": entry.get("source") or self._providers.get(home, {}).get("source", ""),
         }
         premiums = [

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from providers.pricing.catalogue import ANY_MODEL, Catalogue
-from providers.pricing.row import SERVICES, PriceRow
+from providers.pricing.row import RATE_NAMES, SERVICES, PriceRow
 from providers.types import TokenUsage
 
 NEAREST: Final = 4
@@ -58,7 +58,9 @@ def fitting(rows: Iterable[PriceRow], pattern: str) -> list[PriceRow]:
     return [row for row in rows if fnmatchcase(row.model, glob) or fnmatchcase(f"{row.provider}/{row.model}", glob)]
 
 
-def named(prices: Catalogue, name: str, providers: Sequence[str], *, at: int | None = None) -> list[PriceRow]:
+def named(
+    prices: Catalogue, name: str, providers: Sequence[str], *, at: int | None = None, service: str | None = None
+) -> list[PriceRow]:
     """The rows of exactly the model that a name means, at each of `providers` that lists it.
 
     A provider that takes any name answers only where it is the one that is asked.
@@ -67,7 +69,8 @@ def named(prices: Catalogue, name: str, providers: Sequence[str], *, at: int | N
     for provider in providers:
         if prices.listed(provider) == [ANY_MODEL] and len(providers) > 1:
             continue
-        if prices.own_name(provider, name) is not None and (row := prices.find(provider, name, at=at)) is not None:
+        row = prices.find(provider, name, at=at, service=service)
+        if row is not None and prices.own_name(provider, name) is not None:
             found.append(row)
     return found
 
@@ -77,22 +80,18 @@ def nearest(rows: Iterable[PriceRow], pattern: str) -> list[str]:
     return get_close_matches(pattern.strip("*?").lower(), dict.fromkeys(row.model for row in rows), NEAREST, 0.4)
 
 
-class Rates(NamedTuple):
-    """One line of a model's prices: for whom or when, and the row that says how much."""
+def services(prices: Catalogue, row: PriceRow, *, at: int | None = None) -> dict[str, PriceRow]:
+    """The rates of each class of service that has some, for the model of a row of standard rates."""
+    found = {name: prices.find(row.provider, row.model, at=at, service=name) for name in SERVICES if not row.service}
+    return {name: other for name, other in found.items() if other is not None}
 
-    name: str
-    row: PriceRow
+
+def other_times(prices: Catalogue, row: PriceRow) -> list[PriceRow]:
+    """What a model cost before, will cost, or costs at other hours, where that differs from a row."""
+    here = (row.since, row.hours)
+    others = [other for other in prices.history(row.provider, row.model) if (other.since, other.hours) != here]
+    return [other for other in others if _rates(other) != _rates(row)]
 
 
-def all_rates(prices: Catalogue, row: PriceRow, *, at: int | None = None) -> list[Rates]:
-    """Every price that a model has at a moment: standard, each class of service, each region."""
-    found = [Rates("standard", row)]
-    for service in SERVICES:
-        other = prices.find(row.provider, row.model, at=at, service=service)
-        if other is not None:
-            found.append(Rates(service, other))
-    for region in row.regions:
-        bound = row.within(region)
-        if bound is not None:
-            found.append(Rates(f"in {region}", bound))
-    return found
+def _rates(row: PriceRow) -> tuple[Any, ...]:
+    return (*(getattr(row, name) for name in RATE_NAMES), row.tiers, row.hourly_usd)

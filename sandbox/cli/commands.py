@@ -23,7 +23,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("serve", "sandbox.cli.serve:serve", "", "Serve the gateway on this machine, to OpenAI's and Anthropic's clients."),
     ("run", "sandbox.cli.run:run", "-- CMD…", "Run a program against a gateway that is started for it."),
     ("wiretap", "sandbox.cli.wiretap:wiretap", "", "Serve the vendors' APIs on this machine, for any program's SDK."),
-    ("models", "sandbox.cli.models:models", "", "Models and their prices."),
+    ("models", "sandbox.cli.models:models", "[PATTERN]", "Models and their prices."),
     (
         "health",
         "sandbox.cli.health:health",

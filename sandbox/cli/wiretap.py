@@ -103,13 +103,13 @@ def _simulation(
 ) -> Simulation:
     from providers.exchange import FixtureLibrary, packaged_folder
     from providers.mock.simulated import Simulation
-    from providers.pricing import catalogue
+    from sandbox.settings.prices import prices_of
 
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"--fixtures {folder}: there is no such folder")
     settings = session.settings
-    prices = catalogue(settings.catalogue, overrides=settings.prices_file)
+    prices = prices_of(settings)
     return Simulation(
         seed=settings.mock.seed if seed is None else seed,
         pace=pace or settings.mock.pace or "instant",
