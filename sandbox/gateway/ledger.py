@@ -215,6 +215,7 @@ class Ledger:
             usage.cached_input_tokens,
             usage.cache_write_tokens,
             usage.reasoning_tokens,
+            cache_write_1h_tokens=usage.cache_write_1h_tokens,
         )
         price = self._prices.price(first.deployment.kind, first.model_id, same, at=self._clock.time_us())
         return None if price is None else cost - price.total

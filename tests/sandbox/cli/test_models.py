@@ -90,7 +90,7 @@ def test_everything_about_one_model(cli: Cli) -> None:
     assert ran.err == "prices current-2026-11-04\n"
     opus = cli("models", "claude-opus-5").out
     assert "in a region     us × 1.1" in opus
-    assert [" ".join(line.split()) for line in cli("models", "o3").out.splitlines()][10] == "before 10 40 0.5"
+    assert "before 10 40 0.5" in [" ".join(line.split()) for line in cli("models", "o3").out.splitlines()]
     assert "at other hours" in cli("models", "deepseek-chat").out
     assert "local: no charge" in cli("models", "llama3", "--provider", "ollama").out
 
