@@ -15,6 +15,7 @@ from sandbox.comparison.estimate import total, unpriced
 from sandbox.comparison.export import answer_text
 from sandbox.comparison.run import Began, Discarded, Ended, Update, Wrote
 from sandbox.core.figures import dollars, duration_ms
+from sandbox.core.tables import fitting
 
 if TYPE_CHECKING:
     from providers.clock import Clock
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 REDRAW = 0.1
 """Seconds between two looks at the line of progress."""
-_FIRST_OUT = (8, 3, 6, 4, 2, 9)
-"""Columns of the main table that go first where it is too wide: tok/s, in, first text, out, provider, the month."""
 
 
 class Progress:
@@ -166,7 +165,7 @@ def _answers(output: Output, standings: Sequence[Standing], width: int | None) -
 def _table(output: Output, outcome: Outcome, volumes: Sequence[int], width: int | None) -> None:
     head: tuple[str, ...] = telling.head(volumes[0])
     rows: list[tuple[str, ...]] = [telling.figures(one, volumes[0]) for one in outcome.overall]
-    left = columns.kept(head, rows, width, _FIRST_OUT)
+    left = fitting(head, rows, width, telling.FIRST_OUT)
     if len(volumes) > 1 and 9 in left:
         left.remove(9)
     # The marks go last: terminals do not agree how wide they are.
@@ -190,7 +189,7 @@ def _matrix(output: Output, outcome: Outcome, width: int | None) -> None:
         short = short if len(short) <= room else short[: room - 1] + "…"
         rows.append((str(number), short, *(telling.cell(one) for one in row)))
     head = ("", "prompt", *(one.contestant.name for one in outcome.overall))
-    left = columns.kept(head, rows, width, range(len(head) - 1, 2, -1))
+    left = fitting(head, rows, width, range(len(head) - 1, 2, -1))
     output.table([[row[at] for at in left] for row in rows], [head[at] for at in left])
     if len(left) < len(head):
         output.note(f"{len(head) - len(left)} models do not fit; --export or --json has them all", "yellow")

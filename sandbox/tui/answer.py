@@ -26,12 +26,12 @@ class AnswerPane(LinesPane):
         "Escape stops an answer and keeps what has come."
     )
 
-    def __init__(self) -> None:
-        super().__init__(id="answer")
-        self.border_title = "Answer"
+    def __init__(self, id: str = "answer", title: str = "Answer", empty: str = NOTHING_YET) -> None:
+        super().__init__(id=id)
+        self.border_title = title
         self._markdown = GrowingMarkdown()
         self._text = ""
-        self._empty = NOTHING_YET
+        self._empty = empty
         self._verdict: list[Line] = []
 
     @property

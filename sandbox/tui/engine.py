@@ -49,6 +49,10 @@ CLOSE_WAIT_S = 5.0
 Opener = Callable[["Settings", Clock], Awaitable["Runtime"]]
 
 
+Job = Callable[["Runtime", Callable[[Report], None]], Coroutine[Any, Any, None]]
+"""Work on the engine's loop: what it tells goes to the rooms as reports."""
+
+
 async def open_runtime(settings: Settings, clock: Clock) -> Runtime:
     """The real one. Imported here, because it costs more than the first paint may."""
     from sandbox.runtime import Runtime
@@ -95,8 +99,13 @@ class Engine:
     def submit(self, ask: Ask) -> str:
         """Ask; returns the request's id, by which its events are known. It may still be cancelled before it starts."""
         request_id = ask.request_id or random_id()
-        self._call(lambda: self._begin(request_id, ask))
+        self._call(lambda: self._spawn(request_id, self._ask(request_id, ask)))
         return request_id
+
+    def work(self, id: str, job: Job) -> None:
+        """Do a room's own work with the runtime. Like a request it can be cancelled by its id and ends in Settled;
+        what it raises is told as Refused."""
+        self._call(lambda: self._spawn(id, self._work(id, job)))
 
     def cancel(self, request_id: str) -> None:
         self._call(lambda: self._cancel(request_id))
@@ -258,8 +267,8 @@ class Engine:
 
     # --- requests -------------------------------------------------------------------------------------------------
 
-    def _begin(self, request_id: str, ask: Ask) -> None:
-        task = self._loop.create_task(self._ask(request_id, ask))
+    def _spawn(self, request_id: str, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks[request_id] = task
         task.add_done_callback(lambda _: self._settled(request_id))
 
@@ -300,6 +309,14 @@ class Engine:
         except Exception as error:
             logger.exception("a request failed in an unforeseen way")
             self.outbox.append(Refused(request_id, type(error).__name__, sentence(error)))
+
+    async def _work(self, id: str, job: Job) -> None:
+        try:
+            await job(await self._opened(), self.outbox.append)
+        except Exception as error:
+            if not isinstance(error, (ProviderError, InputError)):
+                logger.exception("a room's work failed in an unforeseen way")
+            self.outbox.append(Refused(id, type(error).__name__, sentence(error)))
 
     async def _estimate(self, ask: Ask) -> None:
         try:

@@ -127,4 +127,10 @@ class Noted:
     message: str
 
 
-Report = Noted | Armed | Opened | Unavailable | Refused | Answered | Settled | Estimated | Spent | Provoked
+class RoomReport:
+    """What work of a room's own tells that room; its subclasses are defined with the room."""
+
+    __slots__ = ()
+
+
+Report = RoomReport | Noted | Armed | Opened | Unavailable | Refused | Answered | Settled | Estimated | Spent | Provoked

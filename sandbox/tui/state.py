@@ -115,6 +115,16 @@ class UIState:
     """How many faults were added to it."""
     lab_drafts: list[list[str]] = field(default_factory=list)
     """Texts that were left unfinished in the editor, each after the key of its scenario."""
+    compare_prompt: str = ""
+    compare_models: list[str] = field(default_factory=list)
+    """Keys of the models that are compared, `provider/model`; empty: some that differ."""
+    compare_repeat: int = 1
+    compare_volume: int = 1_000
+    """Requests a day for which a month is told."""
+    compare_shown: int = 0
+    """The column that a narrow screen shows."""
+    compare_lower: str = "figures"
+    """What a narrow screen shows below it: figures or month."""
     hints: bool = True
     hints_seen: list[str] = field(default_factory=list)
     history: list[Entry] = field(default_factory=list)

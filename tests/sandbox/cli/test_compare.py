@@ -17,6 +17,7 @@ from sandbox.cli.comparing import Progress
 from sandbox.cli.output import Stream
 from sandbox.comparison.question import Cell, Question
 from sandbox.comparison.run import Began, Ended, Wrote
+from sandbox.core.tables import fitting, text_width
 from tests.fake_clock import FakeClock
 from tests.sandbox.comparison.support import contestant, sample
 
@@ -181,7 +182,7 @@ def test_texts_stand_side_by_side_as_far_as_there_is_room() -> None:
     narrow = list(columns.side_by_side(texts, 40))
     assert [line for line in narrow if line in ("one", "two", "three")] == ["one", "two", "three"]
     for lines, width in ((wide, 110), (narrow, 40)):
-        assert max(columns.cells(line) for line in lines) <= width
+        assert max(text_width(line) for line in lines) <= width
 
 
 @pytest.mark.parametrize("text", ["", "a", "a  b", "x" * 25, "漢" * 25, "one two three four", "tab\there", "a\n\nb"])
@@ -190,15 +191,15 @@ def test_wrapping_loses_nothing(text: str, width: int) -> None:
     lines = list(columns.wrapped(text, width))
     assert "".join("".join(lines).split()) == "".join(text.split())
     if width > 1:
-        assert all(columns.cells(line) <= width for line in lines)
+        assert all(text_width(line) <= width for line in lines)
 
 
 def test_columns_of_a_table_go_in_their_order_until_the_rest_fits() -> None:
     head, rows = ("model", "in", "cost"), [("gpt-4o", "12", "$0.1")]
-    assert columns.kept(head, rows, None, (1, 0)) == [0, 1, 2]
-    assert columns.kept(head, rows, 16, (1, 0)) == [0, 1, 2]
-    assert columns.kept(head, rows, 15, (1, 0)) == [0, 2]
-    assert columns.kept(head, rows, 3, (1, 0)) == [2]
+    assert fitting(head, rows, None, (1, 0)) == [0, 1, 2]
+    assert fitting(head, rows, 16, (1, 0)) == [0, 1, 2]
+    assert fitting(head, rows, 15, (1, 0)) == [0, 2]
+    assert fitting(head, rows, 3, (1, 0)) == [2]
 
 
 class Terminal(io.StringIO):
