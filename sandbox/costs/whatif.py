@@ -1,0 +1,285 @@
+"""What the traffic that was answered would have cost on another model, or at the prices of another catalogue or day.
+
+Priced are the requests that a provider answered, with the tokens that they had. What the response cache answered costs
+nothing there too; what failed, and what was paid and not used, has no counterpart and is left out of both sides.
+Everything that is not known for certain is named. Roll-ups answer where a model's price is the same for every request;
+where it depends on a prompt's length, the time of day or machine time, every record is read, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Final
+
+from providers.errors import InputError
+from providers.hints import did_you_mean
+from providers.pricing import NAMES, Catalogue, PriceRow, catalogue
+from providers.pricing.row import DAY_US, midnight_us
+from providers.pricing.tokens import tokenizer_of
+from providers.types import TokenUsage
+from sandbox.costs.reports import CostReports
+from sandbox.usage.base import UsageFilter, UsageTotals
+from sandbox.usage.periods import HOUR_US
+
+_NOTHING = Decimal(0)
+_FULL_DAY: Final = 24
+SAME: Final = ""
+"""The target that leaves each request its own model, at other prices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model to price with; without one, each request's own."""
+
+    model: str = SAME
+    provider: str | None = None
+    """None: the first that the catalogue knows the model of."""
+
+    def __str__(self) -> str:
+        if not self.model:
+            return "the same models"
+        return self.model if self.provider is None else f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Repriced:
+    """What came out for one target. Money is USD."""
+
+    target: str
+    provider: str | None
+    """Whose price it is; None: each request's own provider, or nobody's."""
+    catalogue: str
+    at_us: int | None
+    """The time of the prices; None: the catalogue's own day."""
+    requests: int
+    """Those that a provider answered."""
+    actual_usd: Decimal
+    """What they cost."""
+    cost_usd: Decimal | None
+    """What they would have cost, without `unpriced`; None: none of them has a price there."""
+    unpriced: int
+    """Requests whose cost is not known there."""
+    actual_unpriced: int
+    """Requests whose own cost was not known: they are in `cost_usd` alone."""
+    estimates: tuple[str, ...]
+    """Why the figure is no more than an estimate, one sentence each; empty: it is exact."""
+
+    @property
+    def estimated(self) -> bool:
+        return bool(self.estimates)
+
+    @property
+    def difference_usd(self) -> Decimal | None:
+        """What it would have cost more (below 0: less); None where the two sums are not of the same requests."""
+        if self.cost_usd is None or self.unpriced or self.actual_unpriced:
+            return None
+        return self.cost_usd - self.actual_usd
+
+
+@dataclass(slots=True)
+class _Group:
+    """The requests that one model of one provider answered."""
+
+    provider: str
+    kind: str
+    model: str
+    totals: UsageTotals
+
+    @property
+    def answered(self) -> int:
+        return self.totals.succeeded - self.totals.cached
+
+
+@dataclass(slots=True)
+class _Sum:
+    cost: Decimal = _NOTHING
+    priced: int = 0
+    unpriced: int = 0
+    estimates: dict[str, None] = field(default_factory=dict)
+
+
+def targets_of(names: Sequence[str], prices: Catalogue) -> list[Target]:
+    """The targets that a user named as `model` or `provider/model`. Raises InputError for a name no catalogue knows."""
+    targets = []
+    for name in names:
+        text = name.strip()
+        provider, slash, rest = text.partition("/")
+        target = Target(rest, provider) if slash and rest and provider in prices.providers() else Target(text)
+        if not _is_known(target, prices):
+            listed = [model for kind in prices.providers() for model in prices.models_of(kind)]
+            hint = did_you_mean(target.model, listed)
+            raise InputError(f"no price catalogue knows the model {name!r}: {hint}`sandbox models` lists them")
+        targets.append(target)
+    return targets
+
+
+async def what_if(
+    reports: CostReports,
+    where: UsageFilter,
+    targets: Sequence[Target],
+    prices: Catalogue,
+    *,
+    at_us: int | None = None,
+    kinds: Mapping[str, str] | None = None,
+    from_records: bool = False,
+) -> list[Repriced]:
+    """What the traffic that `where` names would have cost on each target at the prices of `at_us`.
+
+    `kinds`: which vendor stands behind a provider's id, where that is another word. `from_records` reads every record
+    even where roll-ups do, for the same result.
+    """
+    groups = await _groups(reports, where, kinds or {})
+    sums = [_Sum() for _ in targets]
+    by_record: list[tuple[_Sum, Target]] = []
+    for target, found in zip(targets, sums, strict=True):
+        if from_records or not all(_is_plain(target, group, prices, at_us) for group in groups):
+            by_record.append((found, target))
+            continue
+        for group in groups:
+            _reprice_group(found, target, group, _row_of(target, group, prices, at_us))
+    if by_record:
+        await _reprice_records(reports, where, by_record, groups, prices, at_us)
+    answered = sum(group.answered for group in groups)
+    actual = sum((group.totals.cost_usd for group in groups), _NOTHING)
+    lacking = sum(group.totals.unpriced for group in groups)
+    return [
+        Repriced(
+            target=str(target),
+            provider=_provider_of(target, prices, at_us),
+            catalogue=prices.version,
+            at_us=at_us,
+            requests=answered,
+            actual_usd=actual,
+            cost_usd=found.cost if found.priced or not answered else None,
+            unpriced=found.unpriced,
+            actual_unpriced=lacking,
+            estimates=tuple(found.estimates),
+        )
+        for target, found in zip(targets, sums, strict=True)
+    ]
+
+
+async def _groups(reports: CostReports, where: UsageFilter, kinds: Mapping[str, str]) -> list[_Group]:
+    groups = []
+    for provider, _ in await reports.breakdown(where, "provider"):
+        for model, totals in await reports.breakdown(replace(where, provider=provider), "model"):
+            group = _Group(provider, kinds.get(provider, provider), model, totals)
+            if group.answered:
+                groups.append(group)
+    return groups
+
+
+# --- one group -----------------------------------------------------------------------------------------------------
+
+
+def _reprice_group(found: _Sum, target: Target, group: _Group, row: PriceRow | None) -> None:
+    totals = group.totals
+    usage = TokenUsage(
+        totals.answered_prompt_tokens,
+        totals.answered_completion_tokens,
+        cached_input_tokens=totals.answered_cached_tokens,
+        cache_write_tokens=totals.answered_write_tokens,
+        reasoning_tokens=totals.answered_reasoning_tokens,
+    )
+    price = None if row is None else row.cost(usage)
+    if row is None or price is None:
+        found.unpriced += group.answered
+        return
+    found.cost += price.total
+    found.priced += group.answered
+    _note(found, target, group.kind, group.model, row, usage, counted_here=bool(totals.estimated))
+
+
+async def _reprice_records(
+    reports: CostReports,
+    where: UsageFilter,
+    wanted: Sequence[tuple[_Sum, Target]],
+    groups: Sequence[_Group],
+    prices: Catalogue,
+    at_us: int | None,
+) -> None:
+    by_name = {(group.provider, group.model): group for group in groups}
+    # The day of the prices, the hour of the request: some prices depend on it.
+    midnight = _midnight(prices, at_us)
+    async for record in reports.usage.scan(where):
+        group = by_name.get((record.provider, record.model))
+        if not record.success or record.cached or group is None:
+            continue
+        usage = TokenUsage(
+            record.prompt_tokens,
+            record.completion_tokens,
+            cached_input_tokens=record.cached_tokens,
+            cache_write_tokens=record.cache_write_tokens,
+            reasoning_tokens=record.reasoning_tokens,
+        )
+        moment = midnight + record.timestamp_us % DAY_US
+        for found, target in wanted:
+            row = _row_of(target, group, prices, moment)
+            busy = record.latency_ms / 1000 if row is not None and row.provider == group.kind else None
+            price = None if row is None else row.cost(usage, busy)
+            if row is None or price is None:
+                found.unpriced += 1
+                continue
+            found.cost += price.total
+            found.priced += 1
+            _note(found, target, group.kind, group.model, row, usage, counted_here=record.estimated_tokens)
+
+
+def _note(
+    found: _Sum, target: Target, kind: str, model: str, row: PriceRow, usage: TokenUsage, *, counted_here: bool
+) -> None:
+    """Name what is not known for certain."""
+    notes = found.estimates
+    if counted_here:
+        notes["tokens of some requests were counted here, because the vendor sent none"] = None
+    if row.hourly_usd is not None:
+        notes[f"the machine's time on {row.model} is taken as the time the requests took"] = None
+        return
+    if not target.model:
+        return
+    if tokenizer_of(model) != tokenizer_of(target.model):
+        notes[f"{target} counts tokens in another way than {model}"] = None
+    cached = usage.cached_input_tokens or usage.cache_write_tokens
+    if cached and row.cached_input is None:
+        notes[f"{target} has no rate for cached prompts: the full one is taken"] = None
+    elif cached and row.provider != kind:
+        notes[f"prompts that {kind} had in its cache are taken as cached at {row.provider} too"] = None
+    if usage.reasoning_tokens:
+        notes[f"what {model} reasoned is taken as answer tokens of {target}"] = None
+
+
+# --- prices --------------------------------------------------------------------------------------------------------
+
+
+def _row_of(target: Target, group: _Group, prices: Catalogue, at_us: int | None) -> PriceRow | None:
+    if target.model:
+        return prices.find(target.provider, target.model, at=at_us)
+    return prices.find(group.kind, group.model, at=at_us)
+
+
+def _is_plain(target: Target, group: _Group, prices: Catalogue, at_us: int | None) -> bool:
+    """Whether a sum of requests costs what the requests cost: the same rates for each, by tokens alone."""
+    midnight = _midnight(prices, at_us)
+    rows = {_row_of(target, group, prices, midnight + hour * HOUR_US) for hour in range(_FULL_DAY)}
+    row = rows.pop()
+    if rows or row is None:
+        return not rows
+    return not row.tiers and row.hourly_usd is None and row.input is not None and row.output is not None
+
+
+def _midnight(prices: Catalogue, at_us: int | None) -> int:
+    return midnight_us(prices.date) if at_us is None else at_us - at_us % DAY_US
+
+
+def _provider_of(target: Target, prices: Catalogue, at_us: int | None) -> str | None:
+    if not target.model:
+        return None
+    row = prices.find(target.provider, target.model, at=at_us)
+    return target.provider if row is None else row.provider
+
+
+def _is_known(target: Target, prices: Catalogue) -> bool:
+    shipped = (catalogue(name) for name in NAMES)
+    return any(one.find(target.provider, target.model) is not None for one in (prices, *shipped))
