@@ -81,8 +81,9 @@ class Sender:
     # --- on the thread ----------------------------------------------------------------------------------------------
 
     def _arrived(self) -> None:
-        # In trouble the next try has its time, whatever comes meanwhile.
-        if self.trouble is None:
+        # In trouble the next try has its time, whatever comes meanwhile. And where the interpreter is ending and nobody
+        # closed the store, AWS's library can do nothing any more; what is in the spool is for the next run.
+        if self.trouble is None and threading.main_thread().is_alive():
             self._send()
 
     def _send(self) -> None:
@@ -90,7 +91,8 @@ class Sender:
             with self._outbox.leased() as ours:
                 while ours and not self._closing.is_set() and self._step():
                     pass
-        except _TROUBLE as error:
+        except Exception as error:
+            # Whatever it is, there will be another try.
             self._in_trouble(error)
             return
         if not ours:
@@ -170,10 +172,12 @@ class Sender:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _in_trouble(self, error: BaseException) -> None:
-        sentence = database.sentence(self._outbox.path, error)
+        known = isinstance(error, _TROUBLE)
+        sentence = database.sentence(self._outbox.path, error) if known else f"usage records cannot be sent: {error}"
         if self.trouble is None:
             self.trouble_since_us = self._clock.time_us()
-            logger.warning("usage records are kept in %s for now: %s", self._outbox.path, sentence)
+            told = None if known else error
+            logger.warning("usage records are kept in %s for now: %s", self._outbox.path, sentence, exc_info=told)
         self.trouble = sentence
         self._worker.tick_in(self._patience.backoff(self._failures, self._draws))
         self._failures += 1
