@@ -166,7 +166,7 @@ class RedisLink:
             self._trouble.set()
 
     async def _keep(self) -> None:
-        from sandbox.shared.wires import open_wire
+        from sandbox.shared.cluster import open_wire
 
         pause = _FIRST_PAUSE_S
         wire: Wire | None = None

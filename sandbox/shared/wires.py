@@ -1,8 +1,7 @@
-"""Connections to Redis on which many commands are under way at once. The only module that imports redis-py.
+"""Connections to Redis on which many commands are under way at once.
 
-Of redis-py's client only the connection is used for a single server: its answers come in the order of the commands, so
-one connection carries all requests. A pool would open hundreds in a burst, and a command that is given up would cost
-its connection. A cluster is left to redis-py's own client, which knows where each key is and follows it when it moves.
+Of redis-py only the connection is used. Answers come in the order of the commands, so that one connection carries all
+requests: redis-py's pool would open hundreds in a burst, and there a command that is given up costs its connection.
 """
 
 from __future__ import annotations
@@ -16,27 +15,14 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Protocol
 
-from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import Connection, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ClusterDownError,
-    MovedError,
-    ReadOnlyError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError, ResponseError
 
 from sandbox.shared.address import RedisAddress
 from sandbox.shared.errors import RedisAway, RedisRefused
 
 HANDSHAKE_S = 2.0
 """Longest wait for a connection and for each answer while it is made."""
-_FOR_ANY_NODE = frozenset({"PING", "HELLO", "ACL", "TIME"})
 MOST_UNDER_WAY = 20_000
 """Commands that may wait for their answers; a server that falls so far behind counts as one that does not answer."""
 
@@ -55,36 +41,6 @@ class Wire(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-async def open_wire(address: RedisAddress) -> Wire:
-    """Connect, log in and see whether the server is one of a cluster. Raises RedisAway."""
-    if address.cluster:
-        return await ClusterWire.open(address)
-    wire = await SingleWire.open(address)
-    try:
-        # Asked again, because redis-py keeps nothing of the answer that it had.
-        about = await wire.post("HELLO")
-        mode = about.get(b"mode")
-    except RedisRefused:
-        mode = b"standalone"
-    except BaseException:
-        await wire.close()
-        raise
-    if mode != b"cluster":
-        return wire
-    await wire.close()
-    return await ClusterWire.open(address)
-
-
-def _credentials(address: RedisAddress) -> dict[str, Any]:
-    return {
-        "username": address.username,
-        "password": address.password,
-        "protocol": 3,
-        "socket_connect_timeout": HANDSHAKE_S,
-        "socket_timeout": HANDSHAKE_S,
-    }
 
 
 def _away(address: RedisAddress, error: BaseException) -> RedisAway:
@@ -135,10 +91,19 @@ class SingleWire:
 
     @classmethod
     async def open(cls, address: RedisAddress) -> SingleWire:
-        options: dict[str, Any] = {"host": address.host, "port": address.port, "db": address.database}
+        options: dict[str, Any] = {
+            "host": address.host,
+            "port": address.port,
+            "db": address.database,
+            "username": address.username,
+            "password": address.password,
+            "protocol": 3,
+            "socket_connect_timeout": HANDSHAKE_S,
+            "socket_timeout": HANDSHAKE_S,
+        }
         if address.tls:
             options["ssl_ca_certs"] = None if address.ca_file is None else str(address.ca_file)
-        connection = (_TLSConnection if address.tls else _Connection)(**options, **_credentials(address))
+        connection = (_TLSConnection if address.tls else _Connection)(**options)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
@@ -204,96 +169,18 @@ class SingleWire:
             waiting.clear()
 
 
-class ClusterWire:
-    """redis-py's cluster client. Each command is a task, so that one that is given up still ends in order."""
-
-    def __init__(self, address: RedisAddress, client: RedisCluster) -> None:
-        self.broken = asyncio.Event()
-        self._address = address
-        self._client = client
-        self._places = asyncio.Semaphore(max(1, address.max_connections))
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    @classmethod
-    async def open(cls, address: RedisAddress) -> ClusterWire:
-        client = RedisCluster(
-            host=address.host,
-            port=address.port,
-            ssl=address.tls,
-            ssl_ca_certs=None if address.ca_file is None else str(address.ca_file),
-            max_connections=max(1, address.max_connections),
-            require_full_coverage=False,
-            # The map of the slots is read anew at the first sign that it is old.
-            reinitialize_steps=1,
-            retry=Retry(NoBackoff(), 1),
-            **_credentials(address),
-        )
-        try:
-            await client.initialize()
-        except (RedisError, OSError) as error:
-            await client.aclose()
-            raise _away(address, error) from error
-        except BaseException:
-            await client.aclose()
-            raise
-        return cls(address, client)
-
-    def post(self, *command: Any) -> asyncio.Future[Any]:
-        if len(self._tasks) >= MOST_UNDER_WAY:
-            raise RedisAway(f"the Redis cluster {self._address} cannot keep up: {len(self._tasks)} commands wait")
-        task = asyncio.get_running_loop().create_task(self._run(command))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return asyncio.shield(task)
-
-    async def scan(self, pattern: str) -> list[bytes]:
-        try:
-            return [key async for key in self._client.scan_iter(pattern, count=1000)]
-        except (RedisError, OSError) as error:
-            raise _away(self._address, error) from error
-
-    async def close(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
-        with suppress(RedisError, OSError):
-            await self._client.aclose()
-
-    async def _run(self, command: tuple[Any, ...]) -> Any:
-        async with self._places:
-            try:
-                if command[0] in _FOR_ANY_NODE:
-                    return await self._anywhere(command)
-                return await self._client.execute_command(*command)
-            except ResponseError as error:
-                if isinstance(error, ClusterDownError | MovedError | ReadOnlyError):
-                    raise _away(self._address, error) from error
-                raise RedisRefused(_text(error)) from None
-            except (RedisError, RedisClusterException, BusyLoadingError, OSError) as error:
-                raise _away(self._address, error) from error
-
-    async def _anywhere(self, command: tuple[Any, ...]) -> Any:
-        """The first answer of any node: a cluster of which one node is gone can still be used."""
-        nodes = self._client.get_primaries()
-        for last, node in zip([*[False] * (len(nodes) - 1), True], nodes, strict=True):
-            try:
-                return await self._client.execute_command(*command, target_nodes=node)
-            except (RedisError, OSError) as error:
-                if last or isinstance(error, ResponseError):
-                    raise
-        raise RedisClusterException("it has no primary node")
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # fetched, because nobody may be waiting any more
+_CODES = {
+    "AskError": "ASK",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "NoScriptError": "NOSCRIPT",
+    "OutOfMemoryError": "OOM",
+    "TryAgainError": "TRYAGAIN",
+}
 
 
 def _text(error: ResponseError) -> str:
     """redis-py takes the code off messages of the errors that it knows; here it is in front again."""
-    text = str(error)
-    code = {"OutOfMemoryError": "OOM", "NoScriptError": "NOSCRIPT", "NoPermissionError": "NOPERM"}.get(
-        type(error).__name__, ""
-    )
-    return text if not code or text.startswith(code) else f"{code} {text}"
+    text, code = str(error), _CODES.get(type(error).__name__, "")
+    return text if text.startswith(code) else f"{code} {text}"
