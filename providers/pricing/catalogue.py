@@ -5,7 +5,7 @@ A model's rows are built when it is first asked for. Nothing here reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -25,15 +25,15 @@ MEMO_LIMIT: Final = 4096
 
 
 class _Timeline:
-    """The rows of one model in rising precedence: the last one in force is the price."""
+    """The rows of one model, from the highest precedence on: the first one in force is the price."""
 
-    __slots__ = ("rows",)
+    __slots__ = ("_rows",)
 
-    def __init__(self, rows: tuple[PriceRow, ...]) -> None:
-        self.rows = rows
+    def __init__(self, rows: Iterable[PriceRow]) -> None:
+        self._rows = tuple(rows)
 
     def at(self, at_us: int) -> PriceRow | None:
-        for row in reversed(self.rows):
+        for row in self._rows:
             if row.active(at_us):
                 return row
         return None
@@ -83,9 +83,15 @@ class Catalogue:
         self-hosted model (vllm) is priced by `busy_seconds` of its machine, and unpriced without them.
         """
         service = usage.service_tier
-        row = self._memo.get((provider, model)) if service is None else None
-        if not isinstance(row, PriceRow):
-            row = self.find(provider, model, at=at, service=service)
+        if service is None:
+            row = self._memo.get((provider, model))
+        else:
+            row = self._service_memo.get((provider, model, service))
+        if row.__class__ is not PriceRow:
+            if row.__class__ is _Timeline:
+                row = row.at(self._now_us if at is None else at)
+            else:
+                row = self.find(provider, model, at=at, service=service)
             if row is None:
                 return None
         return row.cost(usage, busy_seconds)
@@ -294,4 +300,4 @@ def _collapse(rows: list[PriceRow]) -> _Found:
     if not rows:
         return None
     last = rows[-1]
-    return last if last.since is None and last.hours is None else _Timeline(tuple(rows))
+    return last if last.since is None and last.hours is None else _Timeline(reversed(rows))

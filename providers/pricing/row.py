@@ -104,7 +104,7 @@ class PriceRow:
     """The base rates first, then the tiers."""
     _since_us: int = field(init=False, repr=False)
     _hours_us: tuple[int, int] | None = field(init=False, repr=False)
-    _regional: dict[Decimal, PriceRow] = field(init=False, repr=False)
+    _bound: dict[str, PriceRow] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         base = Tier(
@@ -117,7 +117,7 @@ class PriceRow:
         set_(self, "_bands", tuple(_band(tier, decimals) for tier in tiers))
         set_(self, "_since_us", -1 if self.since is None else midnight_us(self.since))
         set_(self, "_hours_us", None if self.hours is None else (_us_of_day(self.hours[0]), _us_of_day(self.hours[1])))
-        set_(self, "_regional", {})
+        set_(self, "_bound", {})
 
     def active(self, at_us: int) -> bool:
         """Whether this row is in force at a UTC microsecond count."""
@@ -137,14 +137,14 @@ class PriceRow:
 
     def within(self, region: str) -> PriceRow | None:
         """The row for answers bound to a region. None where there are such premiums, but none known for this one."""
-        if not self.regions:
-            return self
-        factor = self.regions.get(region)
-        if factor is None:
-            return None
-        known = self._regional.get(factor)
+        known = self._bound.get(region)
         if known is None:
-            known = self._regional[factor] = replace(self.times(factor), regions={})
+            if not self.regions:
+                return self
+            factor = self.regions.get(region)
+            if factor is None:
+                return None
+            known = self._bound[region] = replace(self.times(factor), regions={})
         return known
 
     def cost(self, usage: TokenUsage, busy_seconds: float | None = None) -> Price | None:

@@ -53,6 +53,12 @@ async def measure() -> list[Row]:
 
     prices = catalogue("current")
     usage = TokenUsage(1200, 340)
+    at = 1_793_800_000_000_000
+    # A prompt beyond a tier, partly read from and partly written to the cache, in a region; and a batch.
+    long = TokenUsage(
+        220_000, 3400, cached_input_tokens=60_000, cache_write_tokens=9000, cache_write_1h_tokens=500, region="us"
+    )
+    batch = TokenUsage(12_000, 340, cached_input_tokens=6000, reasoning_tokens=200, service_tier="batch")
     cost_in, cost_out = Decimal("0.00000015"), Decimal("0.0000006")
     silent, heard = Bus(), Bus()
     heard.subscribe(lambda event: None)
@@ -66,6 +72,8 @@ async def measure() -> list[Row]:
             "closed": through,
             "refusing": refusing.admit,
             "price": lambda: prices.price("openai", "gpt-4o-mini", usage, at=1_760_000_000_000_000),
+            "long": lambda: prices.price("anthropic", "claude-haiku-5-5", long, at=at),
+            "batch": lambda: prices.price("openai", "o3", batch, at=at),
             "dict": lambda: 1200 * cost_in + 340 * cost_out,
             "silent": lambda: emit(silent),
             "heard": lambda: emit(heard),
@@ -84,6 +92,8 @@ async def measure() -> list[Row]:
             floor=seen["dict"],
             floor_name="Decimal alone",
         ),
+        bound_row("cost of one call: cache, tier and region", seen["long"], 3.0, "µs"),
+        bound_row("cost of one call: a dated batch", seen["batch"], 3.0, "µs"),
         bound_row("an event with no subscriber", seen["silent"], 0.5, "µs"),
         bound_row("an event with one subscriber", seen["heard"], 2.0, "µs"),
     ]
