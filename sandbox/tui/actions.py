@@ -53,6 +53,7 @@ def _action(
 
 
 PLAYGROUND = "playground"
+COMPARE = "compare"
 LAB = "lab"
 FIXTURES = "fixtures"
 
@@ -96,6 +97,35 @@ ACTIONS: tuple[Action, ...] = (
     _action("reset_breakers", "Reset every breaker", "Close all breakers, put disabled providers back.",
             "B", PLAYGROUND, needs="opened"),
     _action("clear_history", "Clear the history", "Forget every earlier question.", "", PLAYGROUND, needs="history"),
+    _action("compare_send", "Compare", "Ask every chosen model at once; an empty prompt sends the suggestion.",
+            "ctrl+s", COMPARE, label="compare", rank=1, needs="opened columns", unless="comparing"),
+    _action("compare_cancel", "Stop the comparison", "Stop every answer and keep what has come.",
+            "escape", COMPARE, label="stop", rank=0, needs="comparing"),
+    _action("compare_models", "Choose the models", "Which models are compared, two to six.",
+            "m M alt+m", COMPARE, label="models", rank=2, needs="opened", unless="comparing"),
+    _action("compare_again", "Compare again", "The same prompt on the same models once more.",
+            "r", COMPARE, label="again", rank=6, needs="compared opened columns", unless="comparing"),
+    _action("compare_repeat", "Choose how often", "Ask each model several times, and tell medians.",
+            "n alt+r", COMPARE, label="repeat", rank=7, unless="comparing"),
+    _action("volume_less", "Fewer requests a day", "The month is told for a smaller volume.",
+            "left", COMPARE, needs="compared"),
+    _action("volume_more", "More requests a day", "The month is told for a larger volume.",
+            "right", COMPARE, label="volume", rank=4, needs="compared"),
+    _action("compare_diff", "Show how two answers differ", "The shown answer against another one, word by word.",
+            "d", COMPARE, label="diff", rank=3, needs="two_answers"),
+    _action("compare_spread", "Everything in figures", "Spreads, a month at several volumes, what was paid.",
+            "a", COMPARE, label="figures", rank=8, needs="compared", unless="comparing"),
+    _action("compare_export", "Export", "As CSV, JSON, Markdown or a web page, into the data folder.",
+            "x", COMPARE, label="export", rank=9, needs="compared", unless="comparing"),
+    _action("compare_copy", "Copy the answer", "Put the shown answer into the clipboard.",
+            "y", COMPARE, label="copy", rank=10, needs="compared"),
+    _action("compare_next", "Next answer", "The column to the right.",
+            "l", COMPARE, label="answer", rank=5, needs="tabs"),
+    _action("compare_previous", "Previous answer", "The column to the left.", "h", COMPARE, needs="columns"),
+    _action("compare_lower", "Switch between figures and month", "On a narrow screen they share one place.",
+            "t alt+t", COMPARE, label="figures/month", rank=5, needs="compared narrow"),
+    _action("compare_prompt", "Go to the prompt", "Type another question.",
+            "i", COMPARE, label="prompt", rank=11, unless="typing"),
     _action("play", "Play or pause", "Time runs on from the cursor; at the end, from the start again.",
             "space", LAB, label="play", rank=1, needs="taken"),
     _action("stop_run", "Stop the run", "Stop working the outage out; what there is of it stays.",

@@ -34,6 +34,7 @@ class RoomEntry(NamedTuple):
 
 ROOMS: tuple[RoomEntry, ...] = (
     RoomEntry("playground", "1", "Playground", "sandbox.tui.playground:Playground"),
+    RoomEntry("compare", "2", "Compare", "sandbox.tui.compare.room:CompareRoom"),
     RoomEntry("lab", "3", "Lab", "sandbox.tui.lab.room:LabRoom"),
     RoomEntry("fixtures", "6", "Fixtures", "sandbox.tui.fixtures.room:Fixtures"),
 )
