@@ -14,6 +14,7 @@ from providers.faults import FaultBoard
 from providers.pricing import Catalogue
 from providers.redaction import redact
 from providers.vendors.recording import Recorder
+from providers.vendors.wire import WireProvider
 from sandbox.cache.base import CacheStore
 from sandbox.core.bus import Bus
 from sandbox.core.events import BackendSwitched, ComponentFailed, ExchangeRecorded
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from providers.mock.simulated import Simulation
     from providers.vendors.recording import Saved
     from sandbox.backends import StoreHealth
+    from sandbox.cache.semantic import SemanticIndex
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Runtime:
         self._replaced: list[BaseLLMProvider] = []
         """Providers that others have taken the place of, to be closed with the rest."""
         self._simulation: Simulation | None = None
+        self._similar: SemanticIndex | None = None
         self.recorder = Recorder(
             settings.data_dir / "fixtures",
             always=settings.mode == "record",
@@ -274,6 +277,7 @@ class Runtime:
             prices=self.prices,
             cache=self.cache,
             cache_ttl=settings.cache.ttl,
+            similar_questions=self._similar_questions(),
             record=self.usage.record if self.usage is not None else None,
             store_prompts=settings.usage.store_prompts,
             budgets=self.budgets,
@@ -321,6 +325,26 @@ class Runtime:
                 **self._side(simulated),
             )
         return self._providers[id]
+
+    def _similar_questions(self) -> SemanticIndex | None:
+        """What compares questions, where that is wanted; one for all gateways."""
+        cache = self.settings.cache
+        if self._similar is None and cache.semantic:
+            from sandbox.cache.embedding import ProviderEmbedder
+            from sandbox.cache.semantic import Embedder, HashingEmbedder, SemanticIndex
+
+            embedder: Embedder = HashingEmbedder()
+            id = cache.semantic_embedder
+            if id != "hashing" and self.mode not in OFFLINE_MODES:
+                provider = self._provider(id, self.settings.providers[id], named=True)
+                if not isinstance(provider, WireProvider):
+                    self._note(f"cache.semantic_embedder is {id}, which is disabled: questions are not compared")
+                    return None
+                embedder = ProviderEmbedder(provider, model=cache.semantic_model)
+            self._similar = SemanticIndex(
+                embedder, threshold=cache.semantic_threshold, entries=cache.semantic_entries, clock=self.clock
+            )
+        return self._similar
 
     def _aws(self, configured: ProviderSettings) -> dict[str, Any]:
         """What a provider on AWS needs beside the settings that are its own."""

@@ -192,14 +192,8 @@ class WireProvider(BaseLLMProvider):
     # --- transports -----------------------------------------------------------------------------------------------
 
     async def _open(self, model_id: str) -> Transport:
-        transport = self._given
-        if transport is None:
-            if self.mode != "live":
-                transport = self._simulated()
-            else:
-                self._check_configured(model_id)
-                # In a thread, because the first one imports an HTTP client and perhaps an SDK: up to seconds.
-                transport = await asyncio.to_thread(self._connected_once)
+        simulated = self.mode != "live" and self._given is None
+        transport = self._simulated() if simulated else await self.connection(model_id)
         recorder = self._recorder
         if recorder is not None and not recorder.provoked:
             transport = self._recorded(transport, recorder)
@@ -210,6 +204,14 @@ class WireProvider(BaseLLMProvider):
         if self._transport is None:
             self._transport = transport
         return self._transport
+
+    async def connection(self, model_id: str) -> Transport:
+        """The vendor itself, without faults to provoke and without a recorder. Raises AuthenticationError."""
+        if self._given is not None:
+            return self._given
+        self._check_configured(model_id)
+        # In a thread, because the first one imports an HTTP client and perhaps an SDK: up to seconds.
+        return await asyncio.to_thread(self._connected_once)
 
     def _check_configured(self, model_id: str) -> None:
         if self.needs_key and not self.api_key:
@@ -229,7 +231,7 @@ class WireProvider(BaseLLMProvider):
                 )
 
     def is_available(self) -> bool:
-        """Whether it has the credential that it needs to be asked. Asks no provider, so whether that is good is open."""
+        """Whether it has the credential that it needs to be asked; whether that is good, only the vendor knows."""
         if self.mode != "live" or self._given is not None:
             return True
         try:
@@ -277,7 +279,7 @@ class WireProvider(BaseLLMProvider):
         return recorder.wrap(transport, provider=self.kind, base_url=self.base_url, secrets=self.secrets)
 
     async def close(self) -> None:
-        transport, self._transport, self._live = self._transport or self._given, None, None
+        transport, self._transport, self._live = self._transport or self._live or self._given, None, None
         if transport is not None:
             await transport.close()
 

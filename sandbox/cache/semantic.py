@@ -13,6 +13,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from heapq import nsmallest
+from itertools import pairwise
 from operator import mul
 from typing import Final, NamedTuple, Protocol
 from zlib import crc32
@@ -25,6 +26,14 @@ _PIECES = re.compile(r"\w+", re.UNICODE)
 _NEGATIONS = frozenset({"cannot", "except", "neither", "never", "no", "none", "nor", "not", "without"})
 
 
+class Embedding(NamedTuple):
+    vector: Sequence[float]
+    kind: str | None = None
+    """The provider that was paid for it; None: nobody."""
+    model: str = ""
+    tokens: int = 0
+
+
 class Embedder(Protocol):
     """Turns a text into a vector, so that texts of like meaning have vectors of like direction."""
 
@@ -33,7 +42,7 @@ class Embedder(Protocol):
         """What made the vectors: those of different makers are never compared."""
         ...
 
-    async def embed(self, text: str) -> Sequence[float]:
+    async def embed(self, text: str) -> Embedding:
         """Raises ProviderError where it cannot."""
         ...
 
@@ -51,15 +60,19 @@ class HashingEmbedder:
     def name(self) -> str:
         return f"hashing-{self.dimensions}"
 
-    async def embed(self, text: str) -> Sequence[float]:
+    async def embed(self, text: str) -> Embedding:
         vector = [0.0] * self.dimensions
-        for word in _PIECES.findall(text.casefold()):
+        words = _PIECES.findall(text.casefold())
+        for pair in pairwise(words):
+            # From Paris to London is not from London to Paris.
+            self._add(vector, " ".join(pair), 1.0)
+        for word in words:
             self._add(vector, word, 1.0)
             # The pieces make the forms of a word alike.
             padded = f"<{word}>"
             for start in range(len(padded) - 2):
                 self._add(vector, padded[start : start + 3], 0.25)
-        return vector
+        return Embedding(vector)
 
     def _add(self, vector: list[float], feature: str, weight: float) -> None:
         hashed = crc32(feature.encode("utf-8", "replace"))
@@ -75,6 +88,7 @@ class Question(NamedTuple):
     """Of length 1."""
     signs: int
     """A bit for each place of the vector: whether it is above 0."""
+    embedding: Embedding
 
 
 class Match(NamedTuple):
@@ -105,13 +119,14 @@ class SemanticIndex:
 
     async def question(self, space: str, text: str) -> Question | None:
         """The text as it is compared; None for one that says nothing. Raises what the embedder raises."""
-        raw = await self.embedder.embed(text)
+        embedding = await self.embedder.embed(text)
+        raw = embedding.vector
         length = math.sqrt(sum(map(mul, raw, raw)))
         if not length or not math.isfinite(length):
             return None
         vector = array("f", (x / length for x in raw))
         signs = int("".join("1" if x > 0 else "0" for x in raw), 2)
-        return Question(f"{self.embedder.name}:{space}", vector, signs)
+        return Question(f"{self.embedder.name}:{space}", vector, signs, embedding._replace(vector=()))
 
     def nearest(self, question: Question) -> Match | None:
         """The question most like it, if it is like enough."""

@@ -78,7 +78,9 @@ def show_answer(output: Output, response: LLMResponse) -> None:
         response.finish_reason or "no finish reason",
     ]
     if response.cached:
-        facts.append(f"cached, saved {dollars(response.saved_usd, simulated=simulated)}")
+        alike = response.metadata.get("similarity")
+        what = "cached" if alike is None else f"cached for a similar question ({alike:.2f})"
+        facts.append(f"{what}, saved {dollars(response.saved_usd, simulated=simulated)}")
     else:
         facts.append(_cost(response, simulated))
     if response.ttft_ms is not None:

@@ -83,7 +83,13 @@ class Gateway:
         self.router = Router(self.registry, self.policy, prices=self.prices, clock=clock, draws=draws)
         self._ids = ids
         self._keeping = Keeping(
-            cache, ttl=cache_ttl, policy=self.policy, mode=mode, bus=self.bus, similar=similar_questions
+            cache,
+            ttl=cache_ttl,
+            policy=self.policy,
+            mode=mode,
+            bus=self.bus,
+            prices=self.prices,
+            similar=similar_questions,
         )
         self.budgets = budgets
         self.costs = costs

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from decimal import Decimal
 
+from providers.pricing import Catalogue
 from providers.redaction import redact
-from providers.types import GenerationRequest, LLMResponse, content_text
+from providers.types import GenerationRequest, LLMResponse, TokenUsage, content_text
 from sandbox.cache.base import CacheStore, CacheUnavailable
-from sandbox.cache.semantic import SemanticIndex, must_be_equal
+from sandbox.cache.semantic import Question, SemanticIndex, must_be_equal
 from sandbox.core.bus import Bus
 from sandbox.core.events import ComponentFailed
 from sandbox.gateway.answers import cache_key, pack, prompt_hash, unpack
@@ -32,9 +34,11 @@ class Keeping:
         policy: Policy,
         mode: str,
         bus: Bus,
-        similar: SemanticIndex | None,
+        prices: Catalogue,
+        similar: SemanticIndex | None = None,
     ) -> None:
         """`ttl`: seconds that an answer is kept unless its request says otherwise."""
+        self._prices = prices
         self._store = store
         self._ttl = ttl
         self._policy = policy
@@ -92,6 +96,7 @@ class Keeping:
         try:
             async with call.clock.timeout(min(EMBEDDING_S, call.deadline.remaining())):
                 question = call.question = await similar.question(self._key_of(call, same), text)
+            self._pay(call, question)
             match = None if question is None else similar.nearest(question)
             if question is None or match is None:
                 return None
@@ -105,6 +110,14 @@ class Keeping:
             return None
         found.metadata["similarity"] = match.similarity
         return found
+
+    def _pay(self, call: Call, question: Question | None) -> None:
+        """A vendor's vector costs a little, whatever comes of it."""
+        if question is not None and question.embedding.kind is not None:
+            paid = question.embedding
+            usage = TokenUsage(paid.tokens, 0, paid.tokens)
+            price = self._prices.price(question.embedding.kind, paid.model, usage, at=call.clock.time_us())
+            call.waste += Decimal(0) if price is None else price.total
 
     def _key_of(self, call: Call, request: GenerationRequest) -> str:
         options = call.options

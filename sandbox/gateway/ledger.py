@@ -129,6 +129,7 @@ class Ledger:
         response.request_id = call.id
         response.mode = self._mode
         response.coalesced = coalesced
+        response.waste_usd = call.waste
         response.latency_ms = call.elapsed_ms()
         if call.stream:
             response.ttft_ms = response.latency_ms

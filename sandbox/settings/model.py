@@ -39,6 +39,8 @@ Kind = Literal["azure_openai", "openai", "anthropic", "bedrock", "deepseek", "ge
 PROVIDER_KINDS: tuple[str, ...] = get_args(Kind)
 
 Mode = Literal["mock", "replay", "record", "live"]
+EMBEDDING_KINDS = ("openai", "bedrock")
+"""The kinds of providers whose embeddings API can be asked."""
 AWS_BACKENDS = {"cache": "redis", "usage": "dynamodb"}
 """The parts that can live on AWS, and what they are there."""
 LOCAL_BACKENDS = {"cache": "disk", "usage": "sqlite"}
@@ -204,6 +206,9 @@ class CacheSettings(Section):
         default="hashing",
         description="Who embeds questions: `hashing` (words, offline), or the id of an OpenAI or Bedrock provider.",
     )
+    semantic_model: Text | None = Field(
+        default=None, description="The embedding model of that provider; unset: the usual one of its vendor."
+    )
     semantic_entries: Count = Field(default=1000, description="Most questions whose embeddings are kept in memory.")
 
 
@@ -363,6 +368,11 @@ class Settings(Section):
             raise RuleBroken(
                 "chain", f"{unknown[0]!r} is no provider: {hint}other ids are declared under [providers.ID]"
             )
+        embedder = self.cache.semantic_embedder
+        kind = self.providers[embedder].kind if embedder in self.providers else None
+        if embedder != "hashing" and kind not in EMBEDDING_KINDS:
+            known = ", ".join(id for id, one in self.providers.items() if one.kind in EMBEDDING_KINDS)
+            raise RuleBroken("cache.semantic_embedder", f"{embedder!r} embeds nothing here: use hashing or {known}")
         return self
 
     def credential(self, id: str) -> str | None:
