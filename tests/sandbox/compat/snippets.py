@@ -27,6 +27,7 @@ IMPORTS = (
     (r"from llm\.providers(?:\.\w+)? import", "from providers import"),
     (r"from llm\.circuit_breaker import", "from providers.errors import"),
     (r"from llm import", "from sandbox import"),
+    (r"from src\.(?:agents\.base\.base_agent|llm\.\w+|services\.infrastructure\.\w+) import", "from sandbox import"),
     (r"from backend\.infrastructure\.aws\.services\.llm_adapter import", "from sandbox import"),
     (r"from backend\.core\.llm\.cost_calculator import", "from sandbox import"),
 )

@@ -68,7 +68,7 @@ def test_round_robin_is_fair_however_many_are_under_way(providers: int, rounds: 
     played(main)
 
 
-@FEW
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 9), min_size=2, max_size=4))
 def test_weighted_shares_come_near_the_weights(seed: int, weights: list[int]) -> None:
     async def main() -> None:

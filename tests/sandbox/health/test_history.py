@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from sandbox.core.events import AttemptFailed, AttemptSucceeded, HealthChecked, RequestCancelled
@@ -51,7 +53,7 @@ def test_a_series_has_no_gap_and_ends_now() -> None:
     clock.now += 10
     series = history.series("a", 40)
     assert [one.traffic.calls for one in series] == [1, 0, 1, 0]
-    assert [b.start_us - a.start_us for a, b in zip(series, series[1:], strict=False)] == [10_000_000] * 3
+    assert [b.start_us - a.start_us for a, b in pairwise(series)] == [10_000_000] * 3
     assert series[0].traffic.average_latency_ms == 100.0
     assert series[1].traffic.success_rate is None
     assert series[1].traffic.average_latency_ms is None
