@@ -1,21 +1,18 @@
-"""`sandbox costs`: what was spent."""
+"""`sandbox costs`: what was spent, what it would have been elsewhere, what could be saved, and all of it as a file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from providers.clock import SYSTEM_CLOCK, iso
+from providers.clock import SYSTEM_CLOCK
 from providers.errors import InputError
-from sandbox.cli.output import decimal
 from sandbox.cli.session import Session
-from sandbox.core.figures import dollars, duration_ms
 
-if TYPE_CHECKING:
-    from sandbox.usage.base import UsageTotals
-
-By = Literal["provider", "model", "tenant", "agent", "day", "hour", "month"]
+By = Literal["provider", "model", "tenant", "agent", "day", "hour", "month", "request"]
+Form = Literal["csv", "json"]
 
 
 async def costs(
@@ -23,6 +20,17 @@ async def costs(
     since: str = "24h",
     by: By = "provider",
     tenant: str | None = None,
+    agent: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    limit: int = 50,
+    what_if: str | None = None,
+    catalogue: Literal["current", "seeds-2024"] | None = None,
+    as_of: str | None = None,
+    recommend: bool = False,
+    export: tuple[Form, Path] | None = None,
+    summary: bool = False,
+    force: bool = False,
     json: bool = False,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
@@ -31,95 +39,94 @@ async def costs(
     Parameters
     ----------
     since
-        How far to look back: 90m, 24h, 7d, …
+        How far to look back: 90m, 24h, 7d, …, or all.
     by
-        One line for each provider, model, tenant, agent, day, hour or month.
+        One line for each provider, model, tenant, agent, day, hour or month; request: the latest ones.
     tenant
         Only this tenant's requests.
+    agent
+        Only this agent's requests.
+    provider
+        Only requests that this provider answered, or failed last.
+    model
+        Only requests that this model answered, or failed last.
+    limit
+        How many lines --by request has.
+    what_if
+        What the same traffic would have cost on other models: MODEL or PROVIDER/MODEL, several with commas.
+    catalogue
+        The price list of --what-if. Alone: each model at those prices.
+    as_of
+        The day of the prices of --what-if, YYYY-MM-DD. Alone: each model at those prices.
+    recommend
+        What could be saved, and what has been.
+    export
+        Every request into a file: csv or json, and its name.
+    summary
+        Sums in the export too: beside a CSV file in one of their own.
+    force
+        Let the export replace a file.
     json
-        Print {"items": […], "total": {…}}.
+        Print one JSON document.
     """
+    from sandbox.cli import repricing, spending
+    from sandbox.costs.reports import CostReports
+    from sandbox.costs.spans import look_back
     from sandbox.usage.base import UsageFilter
 
+    asked = _asked(what_if, catalogue, as_of, recommend, export, by)
+    if export is None and (summary or force):
+        raise InputError(f"{'--summary' if summary else '--force'} belongs to --export")
+    if limit < 1:
+        raise InputError(f"--limit is {limit}; it must be 1 or more")
     now = SYSTEM_CLOCK.time_us()
-    since_us = max(0, now - round(duration(since, "--since") * 1e6))
-    mode = session.settings.booked
-    where = UsageFilter(mode=mode, since_us=since_us, tenant_id=tenant)
+    everything = since.strip().lower() == "all"
+    where = UsageFilter(
+        session.settings.booked,
+        since_us=None if everything else look_back(since, now, option="--since").since_us,
+        tenant_id=tenant,
+        agent_id=agent,
+        provider=provider,
+        model=model,
+    )
+    view = spending.View(session.output, where, "ever" if everything else f"in the last {since}", now, json)
+    if asked == "what_if":
+        await repricing.what_if(view, session, what_if, catalogue, as_of)
+        return
+    if asked == "recommend":
+        await repricing.recommend(view, session)
+        return
     async with session.usage() as usage:
-        total = await usage.totals(where)
-        parts = await usage.breakdown(where, by)
-    if json:
-        session.output.json(
-            {
-                "mode": mode,
-                "since": iso(since_us),
-                "until": iso(now),
-                "tenant": tenant,
-                "by": by,
-                "items": [{by: key, **as_json(part)} for key, part in parts],
-                "total": as_json(total),
-            }
-        )
-        return
-    output, simulated = session.output, mode != "live"
-    if not total.requests:
-        output.note(f"no requests in {mode} mode in the last {since}; `sandbox ask` makes one")
-        return
-    output.table(
-        [_row(key or "(none)", part, simulated) for key, part in parts] + [_row("total", total, simulated)],
-        (by, "requests", "failed", "cached", "tokens", "cost", "waste", "saved", "avg time"),
-        right=range(1, 9),
-    )
-    if total.unpriced:
-        output.note(f"{total.unpriced} of the requests are unpriced and not in the cost", "yellow")
-    output.note(f"{mode} mode, last {since}{f', tenant {tenant}' if tenant else ''}", "dim")
+        reports = CostReports(usage, clock=SYSTEM_CLOCK)
+        if export is not None:
+            await spending.export(view, reports, *export, summary=summary, force=force)
+        elif by == "request":
+            await spending.requests(view, reports, limit)
+        else:
+            await spending.table(view, reports, by)
 
 
-def duration(text: str, option: str) -> float:
-    """Seconds of a duration that a user wrote. Raises InputError naming the option."""
-    from providers.durations import seconds
-
-    try:
-        found = float(seconds(text))
-    except ValueError as error:
-        raise InputError(f"{option} is {text!r}: {error}") from None
-    if not 0 < found <= 1e10:
-        raise InputError(f"{option} is {text!r}: use more than nothing and less than 300 years")
-    return found
-
-
-def as_json(totals: UsageTotals) -> dict[str, Any]:
-    """Sums as `costs --json` prints them; money is USD as decimal strings."""
-    return {
-        "requests": totals.requests,
-        "succeeded": totals.succeeded,
-        "failed": totals.failed,
-        "cached": totals.cached,
-        "prompt_tokens": totals.prompt_tokens,
-        "completion_tokens": totals.completion_tokens,
-        "tokens": totals.tokens,
-        "cost_usd": decimal(totals.cost_usd),
-        "waste_usd": decimal(totals.waste_usd),
-        "saved_usd": decimal(totals.saved_usd),
-        "unpriced": totals.unpriced,
-        "failovers": totals.failovers,
-        "average_latency_ms": round(_average(totals), 3),
+def _asked(
+    what_if: str | None, catalogue: str | None, as_of: str | None, recommend: bool, export: object, by: str
+) -> str | None:
+    """Which of the answers is wanted; None: the table. Raises InputError for options that do not go together."""
+    wanted = {
+        "what_if": next(
+            (
+                option
+                for option, value in (("--what-if", what_if), ("--catalogue", catalogue), ("--as-of", as_of))
+                if value is not None
+            ),
+            None,
+        ),
+        "recommend": "--recommend" if recommend else None,
+        "export": "--export" if export is not None else None,
     }
-
-
-def _average(totals: UsageTotals) -> float:
-    return totals.latency_ms_sum / totals.requests if totals.requests else 0.0
-
-
-def _row(key: str, totals: UsageTotals, simulated: bool) -> tuple[str, ...]:
-    return (
-        key,
-        f"{totals.requests:,}",
-        f"{totals.failed:,}",
-        f"{totals.cached:,}",
-        f"{totals.tokens:,}",
-        dollars(totals.cost_usd, simulated=simulated),
-        dollars(totals.waste_usd, simulated=simulated),
-        dollars(totals.saved_usd, simulated=simulated),
-        duration_ms(_average(totals)),
-    )
+    given = {name: option for name, option in wanted.items() if option is not None}
+    if len(given) > 1:
+        first, second, *_ = given.values()
+        raise InputError(f"{first} and {second} are two questions: ask one after the other")
+    for option in given.values():
+        if by == "request":
+            raise InputError(f"{option} and --by request are two questions: ask one after the other")
+    return next(iter(given), None)

@@ -10,9 +10,9 @@ from cyclopts import Parameter
 
 from providers.clock import SYSTEM_CLOCK
 from providers.errors import InputError
-from sandbox.cli.costs import duration
 from sandbox.cli.session import Session
 from sandbox.core import figures
+from sandbox.costs.spans import duration
 
 
 def path(*, json: bool = False, session: Annotated[Session, Parameter(parse=False)]) -> None:

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from providers.clock import SYSTEM_CLOCK
 from providers.errors import InputError
-from sandbox.cli.costs import duration
 from sandbox.cli.session import Session
+from sandbox.costs.spans import duration
 
 if TYPE_CHECKING:
     from sandbox.scenarios.life.inferred import Origin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from providers.errors import InputError
 from providers.hints import did_you_mean
+from sandbox.cli.days import noon
 from sandbox.cli.output import decimal
 from sandbox.cli.session import Session
 
@@ -57,7 +58,7 @@ def models(
     from providers.pricing import listing
     from sandbox.settings.prices import prices_of
 
-    at = None if as_of is None else _noon(as_of)
+    at = None if as_of is None else noon(as_of)
     prices = prices_of(session.settings)
     kinds = [_kind(session, provider, prices)] if provider is not None else prices.providers()
     one = [] if pattern is None else listing.named(prices, pattern, kinds, at=at, service=service)
@@ -145,15 +146,6 @@ def _fitting(pattern: str, rows: list[PriceRow], service: str | None) -> list[Pr
         kind = f" with {service} rates" if service else ""
         raise InputError(f"no model{kind} is called {pattern!r}, so it is unpriced; {hint}")
     return fitting
-
-
-def _noon(text: str) -> int:
-    """UTC microseconds of a day's noon, so that no time zone moves it to another day."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"--as-of is {text!r}; write a day as YYYY-MM-DD, such as 2024-06-30") from None
-    return int(datetime.combine(day, time(12), UTC).timestamp()) * 1_000_000
 
 
 def _dated(as_of: str | None, prices: Catalogue) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sandbox.cli.schemas.comparison import Compare, CompareEstimate
+from sandbox.cli.schemas.costs import Costs, CostsExport, CostsRecommend, CostsRequests, CostsWhatIf
 from sandbox.cli.schemas.fixtures import (
     FixtureReplay,
     FixturesImport,
@@ -23,7 +24,6 @@ from sandbox.cli.schemas.reports import (
     BackendSwitch,
     BudgetShow,
     ConfigShow,
-    Costs,
     DataPrune,
     DataSize,
     Doctor,
@@ -46,6 +46,10 @@ _SHAPES: dict[str, Any] = {
     "compare-estimate": CompareEstimate,
     "explain": Explain,
     "costs": Costs,
+    "costs-requests": CostsRequests,
+    "costs-what-if": CostsWhatIf,
+    "costs-recommend": CostsRecommend,
+    "costs-export": CostsExport,
     "budget-show": BudgetShow,
     "models": Models,
     "health": Health,

@@ -11,48 +11,6 @@ from sandbox.cli.schemas.common import STRICT, Dollars, Milliseconds, Mode, Time
 
 
 @with_config(STRICT)
-class Totals(TypedDict):
-    requests: Tokens
-    succeeded: Tokens
-    failed: Tokens
-    cached: Tokens
-    prompt_tokens: Tokens
-    completion_tokens: Tokens
-    tokens: Tokens
-    cost_usd: Dollars
-    waste_usd: Dollars
-    saved_usd: Dollars
-    unpriced: Tokens
-    failovers: Tokens
-    average_latency_ms: Milliseconds
-
-
-class CostsItem(Totals, total=False):
-    """The sums of one value of the dimension, under the dimension's own name."""
-
-    provider: str
-    model: str
-    tenant: str
-    agent: str
-    day: str
-    hour: str
-    month: str
-
-
-@with_config(STRICT)
-class Costs(TypedDict):
-    """What `costs --json` prints."""
-
-    mode: Mode
-    since: Timestamp
-    until: Timestamp
-    tenant: str | None
-    by: Literal["provider", "model", "tenant", "agent", "day", "hour", "month"]
-    items: list[CostsItem]
-    total: Totals
-
-
-@with_config(STRICT)
 class BudgetItem(TypedDict):
     """One budget; `tenant` is null for that of all together."""
 
