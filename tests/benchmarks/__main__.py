@@ -1,6 +1,6 @@
 """Measures this program beside its floors in one run.
 
-    python -m tests.benchmarks [engine] [parts] [scale] [scenarios] [wiretap] [start] [lab] [--full]
+    python -m tests.benchmarks [engine] [parts] [scale] [scenarios] [wiretap] [start] [lab] [dynamodb] [--full]
 
 Ratios carry over between machines, absolute times only orient. Figures of peers were measured elsewhere.
 """
@@ -13,7 +13,7 @@ import sys
 from tests.benchmarks.report import Row, table
 from tests.benchmarks.upstream import pin
 
-GROUPS = ("engine", "parts", "scale", "scenarios", "wiretap", "start", "lab")
+GROUPS = ("engine", "parts", "scale", "scenarios", "wiretap", "start", "lab", "dynamodb")
 
 
 def main(arguments: list[str]) -> int:
@@ -58,6 +58,10 @@ def _measure(group: str, full: bool) -> list[Row]:
         from tests.benchmarks import lab
 
         return lab.measure()
+    if group == "dynamodb":
+        from tests.benchmarks import dynamodb
+
+        return asyncio.run(dynamodb.measure())
     from tests.benchmarks import start
 
     return start.measure()
