@@ -16,7 +16,7 @@ from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.cache.switchable import SwitchableCacheStore
 from sandbox.core.offline import OFFLINE_MODES, is_local
 from sandbox.settings import Settings
-from sandbox.settings.model import AWS_BACKENDS, LOCAL_BACKENDS
+from sandbox.settings.backends import AWS_BACKENDS, LOCAL_BACKENDS
 from sandbox.usage.base import UsageStore, UsageUnavailable
 from sandbox.usage.switchable import SwitchableUsageStore
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from providers.clock import Clock
 from sandbox.cache.base import CacheUnavailable
-from sandbox.settings.model import CacheSettings
+from sandbox.settings.backends import CacheSettings
 from sandbox.shared.address import RedisAddress
 from sandbox.shared.errors import RedisAway, RedisRefused
 from sandbox.shared.link import ASK_S, PATIENT_S, REQUEST_S, Reached, RedisLink, Told

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from providers.durations import seconds
 from sandbox.settings import units
@@ -108,3 +108,10 @@ Limit = Annotated[Decimal, BeforeValidator(units.number), Field(allow_inf_nan=Fa
 Share = Annotated[Decimal, BeforeValidator(units.number), Field(allow_inf_nan=False), AfterValidator(_share)]
 Secret = Annotated[Annotated[SecretStr, AfterValidator(_sendable)] | None, BeforeValidator(_stripped)]
 Text = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """What every part shares: no unknown key, no change after loading."""
+
+    # Built on first use: loading needs the validator of Settings alone, and building each section's own costs 30 ms.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)

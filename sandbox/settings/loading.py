@@ -102,7 +102,7 @@ def _load(config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, s
 
 def _implied(settings: Settings, entries: Entries) -> dict[str, Origin]:
     """The backends that came with `backend = "aws"`, for `config show` to say so."""
-    from sandbox.settings.model import AWS_BACKENDS
+    from sandbox.settings.backends import AWS_BACKENDS
     from sandbox.settings.sources import Origin
 
     given = entries.get("backend")

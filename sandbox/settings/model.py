@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from providers.hints import did_you_mean
 from sandbox.settings import units
+from sandbox.settings.backends import (
+    AWS_BACKENDS,
+    EMBEDDING_KINDS,
+    AWSSettings,
+    CacheSettings,
+    UsageSettings,
+    with_backend,
+)
 from sandbox.settings.fields import (
-    Bytes,
     Count,
     Endpoint,
     Factor,
@@ -20,14 +27,13 @@ from sandbox.settings.fields import (
     Money,
     Names,
     Rate,
-    RedisAddress,
     Region,
     RuleBroken,
     Seconds,
     SecondsOrZero,
     Secret,
+    Section,
     Share,
-    TableName,
     Text,
     Whole,
 )
@@ -39,20 +45,7 @@ Kind = Literal["azure_openai", "openai", "anthropic", "bedrock", "deepseek", "ge
 PROVIDER_KINDS: tuple[str, ...] = get_args(Kind)
 
 Mode = Literal["mock", "replay", "record", "live"]
-EMBEDDING_KINDS = ("openai", "bedrock")
-"""The kinds of providers whose embeddings API can be asked."""
-AWS_BACKENDS = {"cache": "redis", "usage": "dynamodb"}
-"""The parts that can live on AWS, and what they are there."""
-LOCAL_BACKENDS = {"cache": "disk", "usage": "sqlite"}
-"""The same on this machine."""
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-
-
-class Section(BaseModel):
-    """What every part shares: no unknown key, no change after loading."""
-
-    # Built on first use: loading needs the validator of Settings alone, and building each section's own costs 30 ms.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class ProviderSettings(Section):
@@ -173,61 +166,6 @@ class ServerSettings(Section):
     )
 
 
-class CacheSettings(Section):
-    """Where answers are kept, and for how long."""
-
-    backend: Literal["disk", "redis", "off"] = Field(default="disk", description="Where answers are kept.")
-    ttl: Seconds = Field(default=3600.0, description="How long an answer is kept, seconds.")
-    size_limit: Bytes = Field(default=2**30, description="Most that the cache may take on disk, bytes.")
-    streams: bool = Field(default=False, description="Whether streamed answers are kept too.")
-    endpoint_url: RedisAddress | None = Field(
-        default=None, description="Address of the Redis server: HOST, HOST:PORT, redis://… or rediss://…."
-    )
-    username: Text | None = Field(default=None, description="User of the Redis server; unset: its default user.")
-    password: Secret = Field(default=None, description="Password or token of that user; never shown.")
-    tls: bool | None = Field(
-        default=None, description="Whether the Redis server speaks TLS; unset: as the address says (rediss://)."
-    )
-    tls_ca_file: Folder | None = Field(
-        default=None, description="Certificates that the Redis server's is checked against; unset: the system's."
-    )
-    cluster: bool = Field(default=False, description="Whether the Redis server is a cluster.")
-    timeout: Seconds = Field(
-        default=0.05, description="Longest wait of a request for the Redis server, seconds; then it goes on without."
-    )
-    max_connections: Count = Field(default=50, description="Most connections to the Redis server at a time.")
-    semantic: bool = Field(
-        default=False, description="Whether a question may be answered from the cache of one that is nearly the same."
-    )
-    semantic_threshold: Rate = Field(
-        default=0.95, description="How alike two questions must be for that, as the cosine of their embeddings."
-    )
-    semantic_embedder: Text = Field(
-        default="hashing",
-        description="Who embeds questions: `hashing` (words, offline), or the id of an OpenAI or Bedrock provider.",
-    )
-    semantic_model: Text | None = Field(
-        default=None, description="The embedding model of that provider; unset: the usual one of its vendor."
-    )
-    semantic_entries: Count = Field(default=1000, description="Most questions whose embeddings are kept in memory.")
-
-
-class UsageSettings(Section):
-    """Where the record of each request goes."""
-
-    backend: Literal["sqlite", "dynamodb"] = Field(default="sqlite", description="Where records are kept.")
-    durability: Literal["async", "sync"] = Field(
-        default="async",
-        description="`sync`: the record is committed before the answer is returned; `async`: within 100 ms after it.",
-    )
-    retention_days: Count | None = Field(
-        default=None, description="Records older than this many days are deleted; unset: none are."
-    )
-    store_prompts: bool = Field(default=False, description="Whether prompts and answers are stored with the record.")
-    endpoint_url: Endpoint | None = Field(default=None, description="Address of an emulator of DynamoDB.")
-    table: TableName = Field(default="llm_usage_logs", description="Name of the table in DynamoDB.")
-
-
 class BudgetSettings(Section):
     """What may be spent in a month by single tenants, and when somebody is told. `budget_limit` is for all together."""
 
@@ -246,7 +184,7 @@ class MockSettings(Section):
     seed: Whole = Field(default=0, description="Seed of the synthetic answers.")
     pace: Literal["instant", "realistic"] | None = Field(
         default=None,
-        description="`realistic`: answers take their time; unset: that in the terminal UI and in `compare`, else `instant`.",
+        description="`realistic`: answers take their time; unset: so in the terminal UI and in `compare`, else `instant`.",
     )
 
 
@@ -264,16 +202,6 @@ class UISettings(Section):
     theme: Text | None = Field(default=None, description="Name of the colour theme; unset: the last one chosen.")
     hints: bool = Field(default=True, description="Whether hints for newcomers are shown.")
     ascii: bool = Field(default=False, description="Draw with plain characters only.")
-
-
-class AWSSettings(Section):
-    """Where AWS services are and how to sign for them; unset: what the AWS SDK finds by itself."""
-
-    region: Region | None = Field(default=None, description="Region, such as us-east-1.")
-    profile: Text | None = Field(default=None, description="Profile of AWS's own files whose credentials are used.")
-    access_key_id: Secret = Field(default=None, description="Access key id; never shown.")
-    secret_access_key: Secret = Field(default=None, description="Secret access key; never shown.")
-    session_token: Secret = Field(default=None, description="Token of temporary credentials; never shown.")
 
 
 class Settings(Section):
@@ -341,7 +269,7 @@ class Settings(Section):
         """`backend = "aws"` means Redis and DynamoDB for the parts that do not say otherwise."""
         if not isinstance(data, Mapping) or data.get("backend") != "aws":
             return data
-        return {**data, **{part: _with_backend(data.get(part), one) for part, one in AWS_BACKENDS.items()}}
+        return {**data, **{part: with_backend(data.get(part), one) for part, one in AWS_BACKENDS.items()}}
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -391,14 +319,6 @@ class Settings(Section):
     def booked(self) -> Mode:
         """The mode under which usage is booked and reported: recording costs what live costs."""
         return "live" if self.mode == "record" else self.mode
-
-
-def _with_backend(section: Any, backend: str) -> Any:
-    """The section, given as data or as a model, on a backend unless it names its own."""
-    if isinstance(section, Section):
-        given = "backend" in section.model_fields_set
-        return section if given else section.model_copy(update={"backend": backend})
-    return {"backend": backend, **section} if isinstance(section, Mapping) else section or {"backend": backend}
 
 
 def _with_kind(name: str, provider: ProviderSettings) -> ProviderSettings:

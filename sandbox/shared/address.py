@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from providers.errors import InputError
-from sandbox.settings.model import CacheSettings
+from sandbox.settings.backends import CacheSettings
 
 DEFAULT_PORT = 6379
 _FORMS = "use HOST, HOST:PORT, redis://HOST:PORT/DATABASE or rediss://… for TLS"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from providers.errors import InputError
-from sandbox.settings.model import CacheSettings
+from sandbox.settings.backends import CacheSettings
 from sandbox.shared.address import RedisAddress
 
 
