@@ -184,7 +184,7 @@ class MockSettings(Section):
     seed: Whole = Field(default=0, description="Seed of the synthetic answers.")
     pace: Literal["instant", "realistic"] | None = Field(
         default=None,
-        description="`realistic`: answers take their time; unset: so in the terminal UI and in `compare`, else `instant`.",
+        description="`realistic`: answers take their time; unset: in the terminal UI and in `compare`, else `instant`.",
     )
 
 
