@@ -10,10 +10,10 @@ from typing import Any, Literal
 from providers.request import MAX_MODEL_CHARS, MAX_NESTING, MAX_PROMPT_CHARS, GenerationRequest, Message, content_text
 
 __all__ = [
-    "MAX_MODEL_CHARS", "MAX_NESTING", "MAX_PROMPT_CHARS", "AttemptRecord", "Completion", "GenerationRequest", "LLMResponse", "Message",
-    "ProviderType", "RawUsage", "ReasoningDelta", "StopReason", "StreamEvent", "StreamFinished", "StreamInterrupted",
-    "StreamRestarted", "StreamStarted", "TextDelta", "TokenUsage", "ToolCall", "ToolCallDelta", "UsageReported",
-    "content_text", "money",
+    "MAX_MODEL_CHARS", "MAX_NESTING", "MAX_PROMPT_CHARS", "AttemptRecord", "Completion", "GenerationRequest",
+    "LLMResponse", "Message", "ProviderType", "RawUsage", "ReasoningDelta", "StopReason", "StreamEvent",
+    "StreamFinished", "StreamInterrupted", "StreamRestarted", "StreamStarted", "TextDelta", "TokenUsage", "ToolCall",
+    "ToolCallDelta", "UsageReported", "content_text", "money",
 ]  # fmt: skip
 
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
