@@ -154,8 +154,8 @@ def notes(outcome: Outcome) -> Iterator[str]:
     simulated = [one.simulated for one in outcome.overall if one.samples]
     if any(one.answer for one in simulated):
         yield (
-            f"{SIMULATED_MARK} simulated: nobody was asked, so answers, tokens and times are made up and say nothing "
-            f"of the models; the prices are real ({outcome.catalogue})"
+            f"{SIMULATED_MARK} simulated: answers, tokens and times are made up and say nothing of the models; "
+            f"only the prices are real ({outcome.catalogue})"
         )
     elif any(one.times for one in simulated):
         yield (

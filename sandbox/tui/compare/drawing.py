@@ -144,8 +144,6 @@ def _notes(race: Race, width: int) -> list[Line]:
     if race.question.repeat > 1:
         lines.append([(f"medians of {race.question.repeat} turns; a shows the spread", MUTED)])
     lines += [[(clip(trouble, width), WARN)] for trouble in telling.troubles(outcome)]
-    if any(one.cheapest or one.fastest for one in outcome.overall):
-        lines.append([(telling.LEGEND, MUTED)])
     return lines + [[(note, MUTED)] for note in telling.notes(outcome)]
 
 

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
+from sandbox.comparison import telling
 from sandbox.tui import actions
 from sandbox.tui.answer import AnswerPane
 from sandbox.tui.compare import drawing
@@ -17,6 +18,7 @@ from sandbox.tui.compare.commands import CompareCommands
 from sandbox.tui.compare.controls import CompareControls
 from sandbox.tui.compare.desk import Chosen, Column, Foreseen, Nameable
 from sandbox.tui.compare.panes import FiguresPane, MonthPane
+from sandbox.tui.pieces import BAD, FAILED, PLAIN
 from sandbox.tui.prompt import SUGGESTIONS, PromptEditor
 from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
@@ -76,11 +78,11 @@ class CompareRoom(CompareCommands):
         height: 8;
     }
     #compare-figures {
-        width: 7fr;
+        width: 5fr;
         height: 1fr;
     }
     #compare-month {
-        width: 5fr;
+        width: 3fr;
         height: 1fr;
     }
     """
@@ -159,12 +161,14 @@ class CompareRoom(CompareCommands):
     # --- what the engine tells ------------------------------------------------------------------------------------
 
     def on_report(self, report: Report) -> None:
-        from sandbox.tui.reports import Opened, Refused, Settled
+        from sandbox.tui.reports import Opened, Refused, Settled, Unavailable
 
         refused = self.races.report(report)
         self._stirred = True
         if isinstance(report, Opened):
             self.find_out()
+        elif isinstance(report, Unavailable) and not self.columns:
+            self.run_worker(self._say(report.message), group="columns", exclusive=True)
         elif isinstance(report, Chosen):
             self.run_worker(self._take_over(report), group="columns", exclusive=True)
         elif isinstance(report, Nameable):
@@ -175,6 +179,13 @@ class CompareRoom(CompareCommands):
             self.ui.flash(refused or report.message, "error")  # type: ignore[union-attr]
         elif isinstance(report, Settled) and self.races.race is not None and report.request_id == self.races.race.id:
             self._ended()
+
+    async def _say(self, problem: str) -> None:
+        """In place of the answers, why there can be none."""
+        await self._answers.remove_children()
+        pane = AnswerPane("compare-answer-0", "Answers", "")
+        await self._answers.mount(pane)
+        pane.verdict([[(f"{FAILED} The gateway could not be opened", BAD)], [(problem, PLAIN)]])
 
     async def _take_over(self, chosen: Chosen) -> None:
         """Other columns, unless some are shown with answers: those stay until the next comparison."""
@@ -196,8 +207,6 @@ class CompareRoom(CompareCommands):
             for number, column in enumerate(columns, 1)
         ]
         await self._answers.mount(*self.panes)
-        # All figures without scrolling: a head, a row for each, what has to be known, and the border.
-        self._lower.styles.height = len(columns) + 5
         self.lay_out()
 
     def _ended(self) -> None:
@@ -279,6 +288,7 @@ class CompareRoom(CompareCommands):
             pane.border_subtitle = drawing.subtitle(race, number, now_us, frame)
         self._title(race)
         if self.figures.display:
+            self.figures.border_subtitle = "" if race.running else telling.LEGEND
             self.figures.show(lambda width: drawing.figure_lines(race, width, now_us, frame))
         if self.month.display:
             volume = self._state.compare_volume
@@ -319,6 +329,9 @@ class CompareRoom(CompareCommands):
         tabbed, shown = self._tabbed, self.shown
         for number, pane in enumerate(self.panes):
             pane.display = not tabbed or number == shown
+        # A head and a row for each, with the border; where there is room for them the notes too.
+        rows = len(self.panes) + 3
+        self._lower.styles.height = max(rows, min(rows + 2, self.size.height * 2 // 5))
         narrow, lower = self.ui.is_narrow, self._state.compare_lower
         self.figures.display = not narrow or lower != "month"
         self.month.display = not narrow or lower == "month"

@@ -39,8 +39,8 @@ def test_answers_figures_and_what_is_simulated(cli: Cli) -> None:
     assert "── 2 claude-haiku-4-5\n" in rows
     assert "★ cheapest · ⚡ fastest" in rows
     assert "~$0.000" in rows
-    assert "~ simulated: nobody was asked" in ran.err
-    assert "the prices are real (current-" in ran.err
+    assert "~ simulated: answers, tokens and times are made up" in ran.err
+    assert "only the prices are real (current-" in ran.err
 
 
 def test_each_providers_own_model_unless_told_otherwise(cli: Cli) -> None:
