@@ -15,6 +15,7 @@ from sandbox.cli.output import decimal
 from sandbox.cli.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from decimal import Decimal
 
     from providers.pricing import Catalogue, PriceRow
@@ -25,6 +26,9 @@ Sort = Literal["provider", "price", "input", "output", "cached", "window", "name
 Service = Literal["batch", "flex", "priority", "fast"]
 _RATES = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "reasoning")
 _HEADINGS = ("in $/M", "out $/M", "cached", "write", "write 1h", "reasoning")
+_FIGURES = frozenset((*_HEADINGS, "window"))
+_FIRST_OUT = (8, 7, 5, 6, 4)
+"""The columns of a list that a narrow terminal goes without, the first one first."""
 
 
 def models(
@@ -172,7 +176,7 @@ def _list(output: Output, prices: Catalogue, rows: list[PriceRow], at: int | Non
         )
         for row in rows
     ]
-    output.table(lines, header, right=range(2, 7))
+    _table(output, header, lines, _FIRST_OUT)
 
 
 def _also(prices: Catalogue, row: PriceRow, at: int | None) -> str:
@@ -211,6 +215,8 @@ def _count(tokens: int | None) -> str:
 
 def _describe(output: Output, prices: Catalogue, row: PriceRow, at: int | None) -> None:
     """Everything about one model at one provider."""
+    from sandbox.cli.columns import width_of
+
     output.out.line(f"{row.provider}/{row.model}", "bold")
     facts = {
         "context window": _count(row.context_window) or "unknown",
@@ -223,7 +229,14 @@ def _describe(output: Output, prices: Catalogue, row: PriceRow, at: int | None) 
     for name, text in facts.items():
         if text:
             indent = f"  {name:<14}  "
-            output.out.line(fill(text, 100, initial_indent=indent, subsequent_indent=" " * len(indent)))
+            output.out.line(
+                fill(
+                    text,
+                    min(width_of(output.out) or 100, 100),
+                    initial_indent=indent,
+                    subsequent_indent=" " * len(indent),
+                )
+            )
     if not facts["price"]:
         _rate_table(output, prices, row, at)
     output.out.line()
@@ -249,7 +262,19 @@ def _rate_table(output: Output, prices: Catalogue, row: PriceRow, at: int | None
         lines.append((f"  {name}", *_cells(priced), _day(priced), _hours(priced) or ""))
         lines += [(f"    above {tier.above:,}", *_cells(tier), "", "") for tier in priced.tiers]
     header, *rest = zip(*(column for column in zip(*lines, strict=True) if any(column[1:])), strict=True)
-    output.table(rest, header, right=range(1, sum(heading in _HEADINGS for heading in header) + 1))
+    _table(output, header, rest, range(len(header) - 1, 2, -1))
+
+
+def _table(output: Output, header: Sequence[str], lines: Sequence[Sequence[str]], first_out: Sequence[int]) -> None:
+    """As many columns as the terminal has room for."""
+    from sandbox.cli.columns import width_of
+    from sandbox.core.tables import fitting
+
+    left = fitting(header, lines, width_of(output.out), first_out)
+    right = [place for place, column in enumerate(left) if header[column] in _FIGURES]
+    output.table(
+        [[line[column] for column in left] for line in lines], [header[column] for column in left], right=right
+    )
 
 
 def _when(other: PriceRow, row: PriceRow) -> str:
