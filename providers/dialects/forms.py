@@ -7,6 +7,7 @@ name and is written back only by the same dialect; a tool or message keeps forei
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from json import JSONDecoder
 from typing import Any, NamedTuple
@@ -78,7 +79,7 @@ def text_field(data: Mapping[str, Any], name: str) -> str | None:
     value = data.get(name)
     if value is None or isinstance(value, str):
         return value
-    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a string")
+    raise InvalidRequestError(f"{name} is {shown(value)}; it must be a string")
 
 
 def flag_field(data: Mapping[str, Any], name: str, default: bool) -> bool:
@@ -87,14 +88,14 @@ def flag_field(data: Mapping[str, Any], name: str, default: bool) -> bool:
         return default
     if isinstance(value, bool):
         return value
-    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be true or false")
+    raise InvalidRequestError(f"{name} is {shown(value)}; it must be true or false")
 
 
 def number_field(data: Mapping[str, Any], name: str) -> float | None:
     value = data.get(name)
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return value
-    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a number")
+    raise InvalidRequestError(f"{name} is {shown(value)}; it must be a number")
 
 
 def whole_field(data: Mapping[str, Any], name: str) -> int | None:
@@ -113,7 +114,7 @@ def object_field(data: Mapping[str, Any], name: str) -> dict[str, Any]:
         return {}
     if isinstance(value, dict):
         return value
-    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be an object")
+    raise InvalidRequestError(f"{name} is {shown(value)}; it must be an object")
 
 
 def objects_field(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -122,7 +123,7 @@ def objects_field(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
         return []
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):
         return value
-    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a list of objects")
+    raise InvalidRequestError(f"{name} is {shown(value)}; it must be a list of objects")
 
 
 def stop_field(data: Mapping[str, Any], name: str) -> str | list[str] | None:
@@ -131,7 +132,7 @@ def stop_field(data: Mapping[str, Any], name: str) -> str | list[str] | None:
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value or None
-    raise InvalidRequestError(f"{name} is {_shown(value)}; it must be a string or a list of strings")
+    raise InvalidRequestError(f"{name} is {shown(value)}; it must be a string or a list of strings")
 
 
 def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
@@ -151,13 +152,13 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
         check_content(content, f"{where}.content")
         for name in ("tool_call_id", "name"):
             if not isinstance(message.get(name), _TEXT):
-                raise InvalidRequestError(f"{where}.{name} is {_shown(message[name])}; it must be a string")
+                raise InvalidRequestError(f"{where}.{name} is {shown(message[name])}; it must be a string")
         for name in ("tool_calls", THINKING_BLOCKS, RESPONSE_ITEMS, THOUGHT_SIGNATURES):
             items = message.get(name)
             if items is not None and not (
                 isinstance(items, (list, tuple)) and all(isinstance(i, Mapping) for i in items)
             ):
-                raise InvalidRequestError(f"{where}.{name} is {_shown(items)}; it must be a list of objects")
+                raise InvalidRequestError(f"{where}.{name} is {shown(items)}; it must be a list of objects")
         for number, call in enumerate(message.get("tool_calls") or ()):
             _check_call(call, f"{where}.tool_calls[{number}]")
 
@@ -167,14 +168,14 @@ def check_content(content: object, where: str) -> None:
     if content is None or isinstance(content, str):
         return
     if not isinstance(content, (list, tuple)):
-        raise InvalidRequestError(f"{where} is {_shown(content)}; it must be a string or a list of parts")
+        raise InvalidRequestError(f"{where} is {shown(content)}; it must be a string or a list of parts")
     for index, part in enumerate(content):
         if isinstance(part, str):
             continue
         if not isinstance(part, Mapping) or not isinstance(part.get("type"), _TEXT):
-            raise InvalidRequestError(f"{where}[{index}] is {_shown(part)}; it must be an object with a type")
+            raise InvalidRequestError(f"{where}[{index}] is {shown(part)}; it must be an object with a type")
         if not isinstance(part.get("text"), _TEXT):
-            raise InvalidRequestError(f"{where}[{index}].text is {_shown(part['text'])}; it must be a string")
+            raise InvalidRequestError(f"{where}[{index}].text is {shown(part['text'])}; it must be a string")
 
 
 def said(message: Mapping[str, Any]) -> Any:
@@ -193,13 +194,14 @@ def _refused(part: Any) -> Any:
 def _check_call(call: Mapping[str, Any], where: str) -> None:
     function = call.get("function") or {}
     if not isinstance(function, Mapping):
-        raise InvalidRequestError(f"{where}.function is {_shown(function)}; it must be an object")
+        raise InvalidRequestError(f"{where}.function is {shown(function)}; it must be an object")
     if not isinstance(call.get("id"), _TEXT) or not isinstance(function.get("name"), _TEXT):
         raise InvalidRequestError(f"{where} has an id or a name that is not a string")
 
 
-def _shown(value: object) -> str:
-    return f"{str(value)[:60]!r}"
+def shown(value: object) -> str:
+    """A value as a message shows it: short, however large or deep it is."""
+    return f"{(reprlib.repr(value) if isinstance(value, (list, dict)) else str(value))[:60]!r}"
 
 
 # --- tools ----------------------------------------------------------------------------------------------------------
@@ -228,7 +230,7 @@ def chosen_tool(choice: str | Mapping[str, Any] | None) -> tuple[str | None, str
         if isinstance(function, Mapping) and isinstance(function.get("name"), str):
             return "function", function["name"]
     raise InvalidRequestError(
-        f"tool_choice is {_shown(choice)}; use 'auto', 'none', 'required' "
+        f"tool_choice is {shown(choice)}; use 'auto', 'none', 'required' "
         "or {'type': 'function', 'function': {'name': …}}"
     )
 

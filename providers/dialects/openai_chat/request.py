@@ -174,7 +174,7 @@ def read_form(form: Mapping[str, Any], where: str) -> Mapping[str, Any] | None:
 def read_mode(choice: object) -> str | None:
     """A tool choice that is one word."""
     if choice is not None:
-        forms.chosen_tool(choice if isinstance(choice, str) else str(choice))
+        forms.chosen_tool(choice if isinstance(choice, str) else forms.shown(choice))
     return None if choice is None else str(choice)
 
 

@@ -135,5 +135,5 @@ def _prompt(prompt: object) -> str:
             raise InvalidRequestError("prompt is a list of token ids; give the text that they stand for")
         if len(prompt) > 1 and all(isinstance(one, str) for one in prompt):
             raise InvalidRequestError(f"prompt is a list of {len(prompt)} texts; ask for them one at a time")
-    shown = "missing" if prompt is None else repr(str(prompt)[:60])
+    shown = "missing" if prompt is None else forms.shown(prompt)
     raise InvalidRequestError(f"prompt is {shown}; it must be a string or a list of one string")

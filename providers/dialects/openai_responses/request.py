@@ -137,7 +137,7 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     elif isinstance(asked, list) and asked and all(isinstance(item, dict) for item in asked):
         request.messages = to_messages(asked)
     else:
-        shown = "missing" if asked is None else repr(str(asked)[:60])
+        shown = "missing" if asked is None else forms.shown(asked)
         raise InvalidRequestError(f"input is {shown}; it must be a string or a list of items")
     request.check()
     return DecodedRequest(request, forms.flag_field(data, "stream", False), True)

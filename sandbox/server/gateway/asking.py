@@ -158,7 +158,6 @@ _REFUSED: Final[Mapping[str, Mapping[str, _Refused]]] = {
         "previous_response_id": (_given, _STATELESS),
         "conversation": (_given, _STATELESS),
         "prompt": (_given, "templates live at one vendor; send their text"),
-        "background": (_given, "answers are waited for"),
         "top_logprobs": (_given, _PROBABILITIES),
     },
 }

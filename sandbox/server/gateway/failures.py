@@ -35,6 +35,8 @@ def told(error: BaseException, ident: str) -> e.ProviderError:
     if isinstance(error, e.InputError):
         # A model, provider or recording that is not here.
         return e.ModelNotFoundError(str(error), status=404)
+    if isinstance(error, RecursionError):
+        return e.InvalidRequestError("the request is nested too deep")
     logger.error("request %s could not be answered", ident, exc_info=error)
     return e.ServiceUnavailableError(f"internal error; the log tells more about request {ident}", status=500)
 

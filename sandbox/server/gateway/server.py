@@ -23,6 +23,8 @@ BACKLOG: Final = 1024
 """Connections that may wait to be taken."""
 IDLE: Final = 75.0
 """Seconds in which a connection must have sent the head of its next request, however slowly it sends it."""
+LINGER: Final = 2.0
+"""Seconds in which a caller whose body is not read may still send it, so that it sees why."""
 GRACE: Final = 10.0
 """Seconds that requests under way get to end when the server does."""
 ENDING: Final = 2.0
@@ -58,6 +60,8 @@ class GatewayServer:
         self._extend = extend
         self._grace = grace
         self._max_body = max_body
+        self._bound: int | None = None
+        """The port that it has, or had."""
         self._runner: web.AppRunner | None = None
         self._app: web.Application | None = None
 
@@ -69,8 +73,7 @@ class GatewayServer:
 
     @property
     def port(self) -> int:
-        addresses = self._runner.addresses if self._runner is not None else ()
-        return int(addresses[0][1]) if addresses else self._port
+        return self._bound if self._bound is not None else self._port
 
     @property
     def url(self) -> str:
@@ -110,6 +113,7 @@ class GatewayServer:
             access_log=None,
             logger=_http_logger,
             keepalive_timeout=IDLE,
+            lingering_time=LINGER,
             shutdown_timeout=ENDING,
         )
         await runner.setup()
@@ -119,6 +123,7 @@ class GatewayServer:
             await runner.cleanup()
             raise
         app[SERVICE].start()
+        self._bound = int(runner.addresses[0][1])
         self._runner, self._app = runner, app
 
     async def stop(self) -> None:
