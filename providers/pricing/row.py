@@ -87,7 +87,9 @@ class PriceRow:
     hours: tuple[time, time] | None = None
     """Only from the first to before the second time of day, UTC; may pass midnight."""
     tiers: tuple[Tier, ...] = ()
-    """Rising by `above`. The highest one that the prompt exceeds prices the whole request."""
+    """Rising by `above`. The highest one that the prompt exceeds, cached tokens included, prices the whole request and
+    its answer, not only what lies beyond: so do Anthropic (platform.claude.com, pricing, long context), Google
+    (ai.google.dev, pricing, prompts > 200k) and OpenAI (developers.openai.com, pricing, > 272K input tokens)."""
     service: str | None = None
     """The class of service that these rates are for: batch, flex, priority, fast; None: the standard one."""
     regions: Mapping[str, Decimal] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from providers.errors import InputError, InvalidRequestError, ProviderError
-from providers.types import MAX_PROMPT_CHARS, GenerationRequest, LLMResponse
+from providers.types import MAX_PROMPT_CHARS, GenerationRequest, LLMResponse, TokenUsage
 from sandbox.cli import story
 from sandbox.cli.failures import attempt_row
 from sandbox.cli.output import decimal
@@ -210,6 +210,7 @@ def as_json(response: LLMResponse) -> dict[str, Any]:
             "cache_write_tokens": usage.cache_write_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
             "estimated": usage.estimated,
+            **_priced_apart(usage),
         },
         "cost_usd": decimal(response.cost_usd),
         "waste_usd": decimal(response.waste_usd),
@@ -221,3 +222,13 @@ def as_json(response: LLMResponse) -> dict[str, Any]:
         "attempts": [attempt_row(record) for record in response.attempts],
         "failovers": response.failovers,
     }
+
+
+def _priced_apart(usage: TokenUsage) -> dict[str, Any]:
+    """What of an answer has a price of its own, where the vendor said such a thing."""
+    said = {
+        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+        "service_tier": usage.service_tier,
+        "region": usage.region,
+    }
+    return {name: value for name, value in said.items() if value}

@@ -44,6 +44,9 @@ def models(
 ) -> None:
     """Models and their prices, USD per million tokens; of one model everything that is known.
 
+    `also` names what has a price of its own: long prompts, cache writes for an hour, reasoning, hours of the day,
+    classes of service, regions.
+
     Parameters
     ----------
     pattern

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import with_config
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from sandbox.cli.schemas.common import STRICT, Dollars, Milliseconds, Mode, Timestamp, Tokens
 
@@ -21,6 +21,9 @@ class Usage(TypedDict):
     cache_write_tokens: Tokens
     reasoning_tokens: Tokens
     estimated: bool
+    cache_write_1h_tokens: NotRequired[Tokens]
+    service_tier: NotRequired[str]
+    region: NotRequired[str]
 
 
 @with_config(STRICT)

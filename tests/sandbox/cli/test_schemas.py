@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from providers.types import (
     Completion,
+    LLMResponse,
     RawUsage,
     ReasoningDelta,
     StreamFinished,
@@ -24,6 +25,7 @@ from providers.types import (
     UsageReported,
 )
 from sandbox.cli import schemas, story
+from sandbox.cli.ask import as_json
 from sandbox.core.events import EVENT_TYPES
 
 from .conftest import Cli
@@ -165,3 +167,13 @@ def test_a_trace(cli: Cli, tmp_path: Path) -> None:
         <= set(names)
         <= set(EVENT_TYPES)
     )
+
+
+def test_an_answer_says_what_of_it_has_a_price_of_its_own() -> None:
+    usage = TokenUsage(10, 5, cache_write_tokens=4, cache_write_1h_tokens=3, service_tier="flex", region="us")
+    printed = as_json(LLMResponse("x", "anthropic", "claude-opus-5", "claude-opus-5", usage=usage, mode="mock"))
+    check("ask", printed)
+    told = {"cache_write_1h_tokens": 3, "service_tier": "flex", "region": "us"}
+    assert printed["usage"].items() >= told.items()
+    plain = as_json(LLMResponse("x", "openai", "gpt-4", "gpt-4", usage=TokenUsage(10, 5), mode="mock"))
+    assert not plain["usage"].keys() & told.keys()
