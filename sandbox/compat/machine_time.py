@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from providers.clock import Clock
 from providers.pricing.row import self_hosted_cost
-from sandbox.compat.litellm_config import QWEN
 from sandbox.costs.periods import month_after, month_of
 from sandbox.costs.uptime import Uptime, UptimeUnavailable
 from sandbox.usage.base import UsageFilter, UsageUnavailable
@@ -95,7 +94,7 @@ class MachineTime:
 
 def hourly_rate(runtime: Runtime) -> Decimal | None:
     """USD an hour, for whichever model: the setting, else the catalogue's figure; None where there is none."""
-    row = runtime.prices.find(SERVER, QWEN.models[QWEN.default_tier])
+    row = runtime.prices.find(SERVER, "any")
     return None if row is None else row.hourly_usd
 
 

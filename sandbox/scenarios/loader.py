@@ -121,7 +121,7 @@ def _foremost(source: Source, problems: Sequence[ErrorDetails]) -> ErrorDetails:
     )
 
 
-def _told(source: Source, problem: ErrorDetails) -> ScenarioError:
+def _told(source: Source, problem: ErrorDetails) -> InputError:
     place = _place(source, problem)
     kind, message = problem["type"], problem["msg"]
     value = _value(source.data, place)

@@ -1,44 +1,14 @@
-"""A YAML or JSON file with the line of everything in it, so that a complaint can point at its cause."""
+"""A scenario's text with the line of everything in it. Every complaint is a ScenarioError."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from providers.errors import ScenarioError
+from sandbox.core import yaml_source
+from sandbox.core.yaml_source import MAX_SIZE, Place, Source
 
-MAX_SIZE = 4 * 1024 * 1024
-"""Bytes; larger than any scenario that a person could read."""
-MAX_NODES = 200_000
-"""Values in one file, aliases followed: a few lines of aliases can stand for billions."""
-
-Place = tuple[str | int, ...]
-"""Keys and indices from the top of the file."""
-
-
-class Source:
-    """One parsed file: its `data` and where each part of it stands."""
-
-    def __init__(self, path: Path, data: Any, lines: dict[Place, int]) -> None:
-        self.path = path
-        self.data = data
-        self._lines = lines
-
-    def where(self, *place: str | int) -> str:
-        """`file:line: key.key[0]` of the nearest part that exists."""
-        known = place
-        while known and known not in self._lines:
-            known = known[:-1]
-        line = self._lines.get(known)
-        at = f"{self.path}:{line}" if line else str(self.path)
-        return f"{at}: {_dotted(place)}" if place else at
-
-    def line(self, *place: str | int) -> int | None:
-        """The line of a part, counted from 1; None for one that is not in the file."""
-        return self._lines.get(place)
-
-    def error(self, complaint: str, *place: str | int) -> ScenarioError:
-        return ScenarioError(f"{self.where(*place)} {complaint}" if place else f"{self.where()}: {complaint}")
+__all__ = ["MAX_SIZE", "Place", "Source", "parse", "read", "read_text"]
 
 
 def read(path: Path) -> Source:
@@ -48,63 +18,9 @@ def read(path: Path) -> Source:
 
 def read_text(path: Path) -> str:
     """The file's text. Raises ScenarioError."""
-    try:
-        if path.stat().st_size > MAX_SIZE:
-            raise ScenarioError(f"{path} is larger than {MAX_SIZE // 2**20} MiB; a scenario is a short text")
-        return path.read_bytes().decode()
-    except OSError as error:
-        raise ScenarioError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{path} is not UTF-8 text") from None
+    return yaml_source.read_text(path, what="a scenario", complaint=ScenarioError)
 
 
 def parse(text: str, path: Path) -> Source:
     """As `read`, from text that is at hand; `path` is only named."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
-    try:
-        node = loader.get_single_node()
-        lines: dict[Place, int] = {}
-        if node is None:
-            return Source(path, None, lines)
-        _walk(node, (), lines, path)
-        return Source(path, loader.construct_document(node), lines)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ScenarioError(f"{at}: not YAML: {error.problem or error.context}") from None
-    except RecursionError:
-        raise ScenarioError(f"{path}: nested too deeply, or with an alias within itself") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ScenarioError(f"{path}: not YAML: {(str(error).splitlines() or ['it cannot be read'])[0]}") from None
-    finally:
-        loader.dispose()
-
-
-def _walk(node: Any, place: Place, lines: dict[Place, int], path: Path) -> None:
-    """Note the line of every value. Raises ScenarioError for a key that stands twice, or too many values."""
-    if len(lines) > MAX_NODES:
-        raise ScenarioError(f"{path}: more than {MAX_NODES:,} values")
-    lines.setdefault(place, node.start_mark.line + 1)
-    kind = node.id
-    if kind == "mapping":
-        seen = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise ScenarioError(f"{path}:{key.start_mark.line + 1}: {_dotted((*place, name))} stands here twice")
-            seen.add(name)
-            inner = (*place, name)
-            lines[inner] = key.start_mark.line + 1
-            _walk(value, inner, lines, path)
-    elif kind == "sequence":
-        for index, value in enumerate(node.value):
-            _walk(value, (*place, index), lines, path)
-
-
-def _dotted(place: Place) -> str:
-    text = ""
-    for step in place:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
+    return yaml_source.parse(text, path, complaint=ScenarioError)
