@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NotRequired
 
 from pydantic import with_config
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from sandbox.cli.schemas.common import STRICT, Dollars, Milliseconds, Mode, Timestamp, Tokens
 

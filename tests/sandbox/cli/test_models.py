@@ -136,6 +136,7 @@ def test_a_users_price_file_is_seen(cli: Cli, home: Path) -> None:
         ),
         (["--provider", "antropic"], "unknown provider 'antropic': did you mean 'anthropic'?"),
         (["--as-of", "soon"], "--as-of is 'soon'; write a day as YYYY-MM-DD, such as 2024-06-30"),
+        (["--as-of", "2023-02-29"], "--as-of is '2023-02-29'; write a day as YYYY-MM-DD"),
         (["--sort", "prise"], "prise"),
     ],
 )
