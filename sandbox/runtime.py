@@ -30,13 +30,13 @@ from sandbox.settings import Settings
 from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
 from sandbox.settings.prices import listed_prices, with_machines
-from sandbox.stores import PARTS, Part, Place, Stores, Switched, backends_at, plain
+from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at, plain
 from sandbox.usage.base import UsageStore
 
 if TYPE_CHECKING:
     from providers.mock.simulated import Simulation
     from providers.vendors.recording import Saved
-    from sandbox.backends import StoreHealth
+    from sandbox.backends import BackendCheck, StoreHealth
     from sandbox.cache.semantic import SemanticIndex
 
 logger = logging.getLogger(__name__)
@@ -137,14 +137,24 @@ class Runtime:
 
         return await store_health(self._stores)
 
-    async def switch_backend(self, place: Place, *, part: Part | None = None) -> list[Switched]:
+    async def check_backend(self, place: Place, *, part: Part | None = None) -> list[BackendCheck]:
+        """Try out what a switch would put the cache and the usage records, or one of them, on."""
+        from sandbox.backends import check_backends
+
+        return await check_backends(self.settings, backends_at(place, part, self.settings), clock=self.clock)
+
+    async def switch_backend(self, place: Place, *, part: Part | None = None, checked: bool = False) -> list[Switched]:
         """Put the cache and the usage records, or one of them, here or on AWS while requests go on.
 
-        Each request's record goes to exactly one store; the stores before are closed when this returns what changed.
-        Raises BackendUnavailable, with nothing changed, for one that cannot be opened; whether its server answers is
-        for `sandbox.backends` to check first.
+        Each is tried out first, unless its caller has just `checked` it. Each request's record goes to exactly one
+        store; the stores before are closed when this returns what changed. Raises BackendUnavailable, with nothing
+        changed. It is for this runtime alone: `write_place` says it in the settings.
         """
-        return await self._stores.switch(backends_at(place, PARTS if part is None else (part,)), self._switched)
+        if not checked:
+            bad = [check for check in await self.check_backend(place, part=part) if check.problem is not None]
+            if bad:
+                raise BackendUnavailable("; ".join([*(str(check.problem) for check in bad), "nothing was changed"]))
+        return await self._stores.switch(backends_at(place, part, self.settings), self._switched)
 
     def budgets_of(self, mode: str, *, shared: bool = True) -> Budgets:
         """The settings' budgets over the ledgers of a mode, which all processes of this data folder share, or none."""

@@ -21,6 +21,8 @@ from sandbox.usage.base import UsageStore, UsageUnavailable
 from sandbox.usage.switchable import SwitchableUsageStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import SecretStr
 
     from sandbox.usage.dynamodb import AwsAccess
@@ -57,7 +59,7 @@ def backend_of(settings: Settings, part: Part) -> str:
 
 def with_backends(settings: Settings, backends: Mapping[Part, str]) -> Settings:
     """The settings with these parts on these backends."""
-    sections = {
+    sections: dict[str, object] = {
         part: getattr(settings, part).model_copy(update={"backend": backend}) for part, backend in backends.items()
     }
     changed = settings.model_copy(update=sections)
@@ -65,10 +67,32 @@ def with_backends(settings: Settings, backends: Mapping[Part, str]) -> Settings:
     return changed.model_copy(update={"backend": "aws" if on_aws else "local"})
 
 
-def backends_at(place: Place, parts: tuple[Part, ...] = PARTS) -> dict[Part, str]:
-    """What the parts are on at that place."""
+def backends_at(place: Place, part: Part | None, settings: Settings) -> dict[Part, str]:
+    """What the parts, or one of them, are on at that place. A cache that is off stays off unless it is named."""
     table = AWS_BACKENDS if place == "aws" else LOCAL_BACKENDS
-    return {part: table[part] for part in parts}
+    wanted: dict[Part, str] = {one: table[one] for one in (PARTS if part is None else (part,))}
+    if part is None and settings.cache.backend == "off":
+        wanted["cache"] = "off"
+    return wanted
+
+
+def write_place(file: Path, place: Place, part: Part | None) -> bool:
+    """Say it in the settings file, with as few keys as may be; returns whether that changed it. Raises ConfigError."""
+    from sandbox.settings.editing import put
+    from sandbox.settings.sources import parse_toml, read_text
+
+    if part is not None:
+        return put(file, (part, "backend"), f'"{(AWS_BACKENDS if place == "aws" else LOCAL_BACKENDS)[part]}"')
+    said = parse_toml(file, read_text(file)) if file.exists() else {}
+    changed = [put(file, ("backend",), f'"{place}"')]
+    for one in PARTS:
+        # What a part says of its own would win over that; only `off` is meant to.
+        section = said.get(one)
+        if isinstance(section, dict) and section.get("backend", "off") != "off":
+            changed.append(put(file, (one, "backend"), None))
+        elif isinstance(section, str) and section != "off":
+            changed.append(put(file, (one,), None))
+    return any(changed)
 
 
 # --- opening --------------------------------------------------------------------------------------------------------

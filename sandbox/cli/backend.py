@@ -16,7 +16,7 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.session import Session
 from sandbox.core.figures import duration_ms
 from sandbox.core.offline import following
-from sandbox.stores import PARTS, Part, backend_of, backends_at
+from sandbox.stores import PARTS, Part, backend_of, backends_at, write_place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,26 +76,27 @@ async def switch(
     from sandbox.settings.folders import default_config_file
 
     loaded, output = session.loaded, session.output
-    wanted = backends_at(backend, PARTS if part is None else (part,))
-    if part is None and loaded.settings.cache.backend == "off":
-        wanted["cache"] = "off"
+    wanted = backends_at(backend, part, loaded.settings)
     checks = await _check(session, wanted)
     ok = all(one.ok for one in checks)
     file = session.options.config or default_config_file()
     if not json:
         for one in checks:
             _tell(session, one)
-    changed = ok and (yes or _confirmed(session, file, wanted)) and _write(file, backend, part, wanted)
+    agreed = ok and (yes or _confirmed(session, file, wanted))
+    changed = agreed and write_place(file, backend, part)
     if json:
         items = [_item(loaded, one.part, one) for one in checks]
         output.json({"backend": backend, "switched": changed, "config_file": str(file), "items": items})
     elif not ok:
         output.problem("nothing was changed: what is marked ✗ cannot be used")
+    elif not agreed:
+        output.note("nothing was changed")
     else:
         told = ", ".join(f"{name} on {one}" for name, one in wanted.items())
         output.out.line(f"{told}{'' if changed else ', as before'}")
         output.note(f"in {file}; it holds for whatever starts from now on", "dim")
-    if ok:
+    if agreed:
         _warn_of_what_wins(session, wanted)
     return Exit.DONE if ok else Exit.CHECK_FAILED
 
@@ -137,18 +138,6 @@ def _confirmed(session: Session, file: Path, wanted: Mapping[Part, str]) -> bool
     session.output.err.write(f"Put {what}, in {file}? [y/N] ")
     session.output.err.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _write(file: Path, backend: str, part: Part | None, wanted: Mapping[Part, str]) -> bool:
-    """Say it in the file, with as few keys as possible; returns whether that changed it."""
-    from sandbox.settings.editing import put
-
-    if part is not None:
-        return put(file, (part, "backend"), f'"{wanted[part]}"')
-    changed = [put(file, ("backend",), f'"{backend}"')]
-    # What a part says of its own would win over that.
-    changed += [put(file, (one, "backend"), None) for one in wanted if wanted[one] != "off"]
-    return any(changed)
 
 
 def _warn_of_what_wins(session: Session, wanted: Mapping[Part, str]) -> None:

@@ -139,7 +139,10 @@ async def test_a_gateway_of_before_uses_the_stores_of_now(runtime: Runtime, sett
 
 async def test_a_backend_that_cannot_be_opened_changes_nothing(runtime: Runtime, settings: Settings) -> None:
     spoilt = settings.model_copy(update={"cache": settings.cache.model_copy(update={"endpoint_url": None})})
-    runtime._stores.settings = spoilt
+    runtime.settings = runtime._stores.settings = spoilt
+    for checked in (False, True):
+        with pytest.raises(BackendUnavailable, match=r"cache\.endpoint_url.*nothing was changed"):
+            await runtime.switch_backend("aws", checked=checked)
     with pytest.raises(BackendUnavailable, match=r"cache\.endpoint_url.*nothing was changed"):
         await runtime.switch_backend("aws")
     assert runtime.backends == LOCAL
@@ -167,3 +170,18 @@ async def test_leaving_a_table_that_is_away_keeps_its_records_for_later(settings
     assert isinstance(waiting, DynamoUsageStore)
     assert (await waiting.spool_state()).depth == 1
     await waiting.close()
+
+
+async def test_what_does_not_answer_is_refused_before_anything_changes(runtime: Runtime, settings: Settings) -> None:
+    away = settings.model_copy(
+        update={"usage": settings.usage.model_copy(update={"endpoint_url": "http://127.0.0.1:9"})}
+    )
+    runtime.settings = runtime._stores.settings = away
+    with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1:9 cannot be reached; nothing was changed"):
+        await runtime.switch_backend("aws")
+    assert runtime.backends == LOCAL
+    found = await runtime.check_backend("aws")
+    assert [(one.part, one.ok) for one in found] == [("cache", True), ("usage", False)]
+    [redis] = await runtime.check_backend("aws", part="cache")
+    assert (redis.identity, redis.problem) == ("default", None)
+    assert redis.latency_ms is not None
