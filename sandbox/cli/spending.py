@@ -139,6 +139,7 @@ async def export(
             include_summary=summary,
             overwrite=force,
             option="--export",
+            otherwise=", or replace it with --force",
             progress=progress,
         )
     beside = summary_file(path) if summary and form == "csv" else None

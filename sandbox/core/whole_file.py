@@ -12,11 +12,12 @@ from providers.errors import InputError
 
 
 @contextmanager
-def whole_file(path: Path, *, overwrite: bool, option: str = "path") -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, overwrite: bool, option: str = "path", otherwise: str = "") -> Iterator[BinaryIO]:
     """A file to write to, which gets its name when the block ends well; readable by the user alone, if it is new.
 
     Where the path is a link, the file behind it. Raises InputError, naming the option, where there is such a file and
-    it is to stay, or where none can be made; OSError when the writing fails.
+    it is to stay (`otherwise` says what else the user can do), or where none can be made; OSError when the writing
+    fails.
     """
     target = path.resolve()
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -26,7 +27,7 @@ def whole_file(path: Path, *, overwrite: bool, option: str = "path") -> Iterator
             what = "a folder; name a file in it" if target.is_dir() else "no ordinary file"
             raise InputError(f"{option} {path}: that is {what}")
         if there and not overwrite:
-            raise InputError(f"{option} {path}: there is such a file; name another one, or have it replaced")
+            raise InputError(f"{option} {path}: there is such a file; name another one{otherwise}")
         mode = target.stat().st_mode & 0o777 if there else 0o600
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     except OSError as error:

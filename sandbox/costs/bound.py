@@ -138,6 +138,7 @@ async def write(
     include_summary: bool = False,
     overwrite: bool = True,
     option: str = "path",
+    otherwise: str = "",
     progress: Progress | None = None,
 ) -> int:
     """Write the records that `where` names to a file, in constant memory. Returns how many they were.
@@ -148,7 +149,15 @@ async def write(
     parts = await breakdowns(reports, where) if include_summary else None
     limits = Span(where.since_us, where.until_us)
     with export(
-        path, form, mode=where.mode, span=limits, totals=totals, parts=parts, overwrite=overwrite, option=option
+        path,
+        form,
+        mode=where.mode,
+        span=limits,
+        totals=totals,
+        parts=parts,
+        overwrite=overwrite,
+        option=option,
+        otherwise=otherwise,
     ) as file:
         async for record in reports.usage.scan(where):
             file.add(record)

@@ -64,10 +64,11 @@ def export(
     parts: Breakdowns | None = None,
     overwrite: bool = True,
     option: str = "path",
+    otherwise: str = "",
 ) -> Iterator[Export]:
     """A file to add records to; with `totals` and `parts` it gets a summary. Raises InputError naming the option."""
     with ExitStack() as files:
-        file = files.enter_context(whole_file(path, overwrite=overwrite, option=option))
+        file = files.enter_context(whole_file(path, overwrite=overwrite, option=option, otherwise=otherwise))
         if form == "json":
             head = summary.head(mode, span)
             if totals is not None and parts is not None:
@@ -75,7 +76,7 @@ def export(
             writer: CsvExport | JsonExport = JsonExport(file, head)
         else:
             if totals is not None and parts is not None:
-                beside = whole_file(summary_file(path), overwrite=overwrite, option=option)
+                beside = whole_file(summary_file(path), overwrite=overwrite, option=option, otherwise=otherwise)
                 _write_summary(files.enter_context(beside), totals, parts)
             writer = CsvExport(file)
         yield writer

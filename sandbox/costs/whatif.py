@@ -25,6 +25,7 @@ from sandbox.usage.periods import HOUR_US
 
 _NOTHING = Decimal(0)
 _FULL_DAY: Final = 24
+_NAMED: Final = 3
 SAME: Final = ""
 """The target that leaves each request its own model, at other prices."""
 
@@ -97,7 +98,14 @@ class _Sum:
     cost: Decimal = _NOTHING
     priced: int = 0
     unpriced: int = 0
-    estimates: dict[str, None] = field(default_factory=dict)
+    estimates: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    """Sentences without their end, and whom they are about, in order."""
+
+    def note(self, begin: str, end: str = "", about: str = "") -> None:
+        self.estimates.setdefault((begin, end), {})[about] = None
+
+    def sentences(self) -> tuple[str, ...]:
+        return tuple(f"{begin}{_listed(list(about))}{end}" for (begin, end), about in self.estimates.items())
 
 
 def targets_of(names: Sequence[str], prices: Catalogue) -> list[Target]:
@@ -155,7 +163,7 @@ async def what_if(
             cost_usd=found.cost if found.priced or not answered else None,
             unpriced=found.unpriced,
             actual_unpriced=lacking,
-            estimates=tuple(found.estimates),
+            estimates=found.sentences(),
         )
         for target, found in zip(targets, sums, strict=True)
     ]
@@ -231,23 +239,28 @@ def _note(
     found: _Sum, target: Target, kind: str, model: str, row: PriceRow, usage: TokenUsage, *, counted_here: bool
 ) -> None:
     """Name what is not known for certain."""
-    notes = found.estimates
     if counted_here:
-        notes["tokens of some requests were counted here, because the vendor sent none"] = None
+        found.note("tokens of some requests were counted here, because the vendor sent none")
     if row.hourly_usd is not None:
-        notes[f"the machine's time on {row.model} is taken as the time the requests took"] = None
+        found.note("the machine's time on ", " is taken as the time the requests took", row.model)
         return
     if not target.model:
         return
     if tokenizer_of(model) != tokenizer_of(target.model):
-        notes[f"{target} counts tokens in another way than {model}"] = None
+        found.note("tokens are counted in another way by ", about=model)
     cached = usage.cached_input_tokens or usage.cache_write_tokens
     if cached and row.cached_input is None:
-        notes[f"{target} has no rate for cached prompts: the full one is taken"] = None
+        found.note("there is no rate for cached prompts, so the full one is taken")
     elif cached and row.provider != kind:
-        notes[f"prompts that {kind} had in its cache are taken as cached at {row.provider} too"] = None
+        found.note("prompts in the cache of ", f" are taken as cached at {row.provider} too", kind)
     if usage.reasoning_tokens:
-        notes[f"what {model} reasoned is taken as answer tokens of {target}"] = None
+        found.note("what was reasoned by ", " is taken as tokens of the answer", model)
+
+
+def _listed(names: list[str]) -> str:
+    """`a, b, c and 4 more`."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 # --- prices --------------------------------------------------------------------------------------------------------

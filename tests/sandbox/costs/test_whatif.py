@@ -145,7 +145,7 @@ async def test_cached_prompts_cost_their_own_rate_there_and_say_whose_cache_that
     assert price is not None
     [found] = await reprice([record], "anthropic/claude-sonnet-4-5", prices=CURRENT)
     assert found.cost_usd == price.total
-    assert any("in its cache" in sentence for sentence in found.estimates)
+    assert any("in the cache of openai" in sentence for sentence in found.estimates)
 
 
 async def test_unpriced_is_counted_and_makes_no_difference() -> None:
