@@ -206,7 +206,7 @@ MIXED = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(MIXED)
 def test_sums_and_records_give_the_same(values: list[dict[str, Any]]) -> None:
     records = [
