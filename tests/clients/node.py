@@ -26,9 +26,14 @@ def absent() -> str | None:
     return None
 
 
-def outcomes(url: str, jobs: Sequence[Job]) -> list[Outcome]:
+def outcomes(
+    url: str, jobs: Sequence[Job], *, openai: str = "/openai/v1", anthropic: str = "/anthropic"
+) -> list[Outcome]:
+    """`openai`, `anthropic`: where these clients find their API behind the address."""
     order = {
         "url": url,
+        "openaiPath": openai,
+        "anthropicPath": anthropic,
         "prompt": PROMPT,
         "system": SYSTEM,
         "header": FAULT_HEADER,

@@ -175,6 +175,6 @@ class _Streaming:
         reply, ident = self._exchange.reply, self._exchange.ident
         failure = told(error, ident)
         failure.request_id = ident
-        reply.close_after()
+        # The connection lives on: it was promised in the headers, and the body has an end.
         reply.push(self._encoding().error(failure) + telling.failure_summary(failure, ident))
         await reply.end()

@@ -1,5 +1,6 @@
-// Reads {"url", "prompt", "system", "tool", "header", "jobs": [{"speaker", "form", "fault"}]} from stdin, asks each, and
-// prints one JSON outcome a line, in the same form as tests/clients/outcome.py.
+// Reads {"url", "openaiPath", "anthropicPath", "prompt", "system", "tool", "header",
+// "jobs": [{"speaker", "form", "fault"}]} from stdin, asks each, and prints one JSON outcome a line, in the same form
+// as tests/clients/outcome.py.
 import Anthropic from "@anthropic-ai/sdk";
 import * as aws from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
@@ -7,12 +8,12 @@ import OpenAI from "openai";
 
 const chunks = [];
 for await (const chunk of process.stdin) chunks.push(chunk);
-const { url, prompt, system, tool, header, jobs } = JSON.parse(Buffer.concat(chunks).toString());
+const { url, openaiPath, anthropicPath, prompt, system, tool, header, jobs } = JSON.parse(Buffer.concat(chunks).toString());
 
 const empty = () => ({ text: "", tools: [], input_tokens: null, output_tokens: null, finish: null, error: null, status: null, message: "" });
 
 async function openaiChat(form, headers) {
-  const client = new OpenAI({ apiKey: "not-a-key", baseURL: `${url}/openai/v1`, maxRetries: 0, timeout: 20000, defaultHeaders: headers });
+  const client = new OpenAI({ apiKey: "not-a-key", baseURL: `${url}${openaiPath}`, maxRetries: 0, timeout: 20000, defaultHeaders: headers });
   const asked = { model: "gpt-4o-mini", messages: [{ role: "system", content: system }, { role: "user", content: prompt }], max_tokens: 200 };
   if (form.includes("tool")) {
     asked.tools = [{ type: "function", function: { name: tool.name, description: tool.description, parameters: tool.parameters } }];
@@ -33,7 +34,7 @@ async function openaiChat(form, headers) {
 }
 
 async function openaiResponses(form, headers) {
-  const client = new OpenAI({ apiKey: "not-a-key", baseURL: `${url}/openai/v1`, maxRetries: 0, timeout: 20000, defaultHeaders: headers });
+  const client = new OpenAI({ apiKey: "not-a-key", baseURL: `${url}${openaiPath}`, maxRetries: 0, timeout: 20000, defaultHeaders: headers });
   const asked = { model: "gpt-4o-mini", instructions: system, input: prompt, max_output_tokens: 200 };
   if (form.includes("tool")) {
     asked.tools = [{ type: "function", name: tool.name, description: tool.description, parameters: tool.parameters, strict: false }];
@@ -52,7 +53,7 @@ async function openaiResponses(form, headers) {
 }
 
 async function anthropicMessages(form, headers) {
-  const client = new Anthropic({ apiKey: "not-a-key", baseURL: `${url}/anthropic`, maxRetries: 0, timeout: 20000, defaultHeaders: headers });
+  const client = new Anthropic({ apiKey: "not-a-key", baseURL: `${url}${anthropicPath}`, maxRetries: 0, timeout: 20000, defaultHeaders: headers });
   const asked = { model: "claude-haiku-4-5", max_tokens: 200, system, messages: [{ role: "user", content: prompt }] };
   if (form.includes("tool")) {
     asked.tools = [{ name: tool.name, description: tool.description, input_schema: tool.parameters }];

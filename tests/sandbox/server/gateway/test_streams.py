@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 
@@ -84,6 +85,18 @@ async def test_an_answer_that_only_lacks_its_end_mark_is_whole(tmp_path):
         rig.fail("openai", "no_end_marker")
         _, events = await rig.stream(chat())
         assert events[-2] == b"data: [DONE]"
+
+
+async def test_a_broken_stream_leaves_its_connection_to_the_next_request(tmp_path):
+    async with served(tmp_path, **PAIR) as rig, aiohttp.ClientSession() as kept:
+        rig.fail("openai", "stream_cut:3")
+        for _ in range(5):
+            async with kept.post(rig.server.url + CHAT, json=chat(stream=True)) as response:
+                ends_badly([event for event in (await response.read()).split(b"\n\n") if event])
+                connection = response.headers.get("connection")
+            assert connection in (None, "keep-alive")
+            await asyncio.sleep(0.01)
+            assert len(kept.connector._conns) == 1
 
 
 async def test_a_stall_is_told_and_the_stream_ended(tmp_path):
