@@ -48,6 +48,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("aws policy", "sandbox.cli.aws:policy", "", "The least that an AWS role must be allowed, as an IAM policy."),
     ("config show", "sandbox.cli.config:show", "", "Every setting, its value and where it came from."),
     ("config path", "sandbox.cli.config:path", "", "Where the settings file is."),
+    ("config import", "sandbox.cli.config:import_", "litellm FILE", "Settings from another program's configuration."),
     ("data path", "sandbox.cli.data:path", "", "Where cache and usage records are."),
     ("data size", "sandbox.cli.data:size", "", "How much room they take."),
     ("data prune", "sandbox.cli.data:prune", "", "Delete old usage records, or the cache."),

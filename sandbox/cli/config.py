@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from providers.redaction import redact
-from sandbox.cli.output import decimal
+from sandbox.cli.output import Colour, decimal
 from sandbox.cli.session import Session
 
 if TYPE_CHECKING:
     from sandbox.settings import Loaded
+
+LONGEST = 60
+"""Characters of a list that the table shows; --json has the whole of it."""
 
 
 def show(*, json: bool = False, session: Annotated[Session, Parameter(parse=False)]) -> None:
@@ -90,7 +95,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return ", ".join(value) or "none"
+        text = ", ".join(value) or "none"
+        return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -109,3 +115,57 @@ def path(*, json: bool = False, session: Annotated[Session, Parameter(parse=Fals
         session.output.json({"path": str(file), "exists": file.is_file()})
     else:
         session.output.out.line(str(file))
+
+
+def import_(
+    program: Literal["litellm"],
+    file: Path,
+    /,
+    *,
+    write: bool = False,
+    json: bool = False,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> None:
+    """Settings from another program's configuration, and what of it has no equivalent here, line by line.
+
+    Credentials are never taken over, only where they are to be set. To try the result on an outage:
+    sandbox replay total-outage --config NEW.toml
+
+    Parameters
+    ----------
+    program
+        litellm: the config.yaml of LiteLLM's proxy.
+    file
+        Its configuration.
+    write
+        Put them into the settings file (of --config FILE, which need not exist) instead of printing them.
+    json
+        Print {"items": […], "toml": …}.
+    """
+    from sandbox.settings.folders import default_config_file
+    from sandbox.settings.importing import litellm, toml
+
+    found = litellm.read(file)
+    found.checked()
+    target = (session.options.config or default_config_file()) if write else None
+    if target is not None:
+        toml.merge(found.settings, target)
+    notes, output, text = found.in_order(), session.output, toml.dumps(found.settings)
+    if json:
+        items = [note._asdict() for note in notes]
+        written = None if target is None else str(target)
+        output.json({"program": program, "file": str(file), "written": written, "toml": text, "items": items})
+        return
+    if target is None:
+        output.out.write(text)
+    else:
+        output.out.line(f"{len(found.places)} settings of {file} are in {target}")
+    for note in notes:
+        if note.outcome == "taken":
+            continue
+        at = f"{file}:{note.line}: {note.key}" if note.line else "not in the file"
+        said = {"near": "nearly the same", "by_hand": "to be set by hand", "none": "not taken over"}[note.outcome]
+        output.note(f"{at}: {said}{': ' if note.text else ''}{note.text}", _COLOURS[note.outcome])
+
+
+_COLOURS: Mapping[str, Colour] = {"near": "dim", "by_hand": "yellow", "none": "plain"}

@@ -27,16 +27,20 @@ class Source:
 
     def where(self, *place: str | int) -> str:
         """`file:line: key.key[0]` of the nearest part that exists."""
-        known = place
-        while known and known not in self._lines:
-            known = known[:-1]
-        line = self._lines.get(known)
+        line = self.nearest_line(*place)
         at = f"{self.path}:{line}" if line else str(self.path)
-        return f"{at}: {_dotted(place)}" if place else at
+        return f"{at}: {dotted(place)}" if place else at
 
     def line(self, *place: str | int) -> int | None:
         """The line of a part, counted from 1; None for one that is not in the file."""
         return self._lines.get(place)
+
+    def nearest_line(self, *place: str | int) -> int | None:
+        """The line of a part, or of the nearest part around it that exists."""
+        known = place
+        while known and known not in self._lines:
+            known = known[:-1]
+        return self._lines.get(known)
 
     def error(self, complaint: str, *place: str | int) -> InputError:
         """A complaint about a part of the file."""
@@ -90,7 +94,7 @@ def _walk(node: Any, place: Place, lines: dict[Place, int], path: Path, complain
         for key, value in node.value:
             name = str(key.value)
             if name in seen:
-                raise complaint(f"{path}:{key.start_mark.line + 1}: {_dotted((*place, name))} stands here twice")
+                raise complaint(f"{path}:{key.start_mark.line + 1}: {dotted((*place, name))} stands here twice")
             seen.add(name)
             inner = (*place, name)
             lines[inner] = key.start_mark.line + 1
@@ -100,7 +104,8 @@ def _walk(node: Any, place: Place, lines: dict[Place, int], path: Path, complain
             _walk(value, (*place, index), lines, path, complaint)
 
 
-def _dotted(place: Place) -> str:
+def dotted(place: Place) -> str:
+    """`key.key[0]`."""
     text = ""
     for step in place:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step

@@ -37,11 +37,11 @@ def put(path: Path, key: tuple[str, ...], value: str | None) -> bool:
         except ConfigError:
             continue
         if proved:
-            _write(path, edited)
+            write_text(path, edited)
             return True
-    table = ".".join(map(_quoted, key[:-1]))
+    table = ".".join(map(quoted, key[:-1]))
     place = f" under [{table}]" if table else ""
-    by_hand = f"write {_quoted(key[-1])} = {value}" if value is not None else f"take {_quoted(key[-1])} out"
+    by_hand = f"write {quoted(key[-1])} = {value}" if value is not None else f"take {quoted(key[-1])} out"
     raise ConfigError(f"{path} is not laid out so that it can be changed from here: {by_hand}{place} by hand")
 
 
@@ -65,7 +65,7 @@ def _edits(text: str, key: tuple[str, ...], value: str | None) -> Iterator[str]:
     """Texts that may say it, the least surprising first."""
     lines = [line for line in re.split(r"(?<=\n)", text) if line]
     newline = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
-    spellings = "|".join(re.escape(one) for one in (key[-1], _quoted(key[-1]), f"'{key[-1]}'", f'"{key[-1]}"'))
+    spellings = "|".join(re.escape(one) for one in (key[-1], quoted(key[-1]), f"'{key[-1]}'", f'"{key[-1]}"'))
     there = re.compile(rf"(\s*(?:[^=#]*\.\s*)?(?:{spellings})\s*=\s*)[^#\s][^#]*?(\s*(?:#.*)?)", re.DOTALL)
     for number, line in enumerate(lines):
         if match := there.fullmatch(line):
@@ -75,7 +75,7 @@ def _edits(text: str, key: tuple[str, ...], value: str | None) -> Iterator[str]:
         return
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += newline
-    entry = f"{_quoted(key[-1])} = {value}{newline}"
+    entry = f"{quoted(key[-1])} = {value}{newline}"
     table = lines_of(text).get(".".join(key[:-1]))
     if len(key) == 1:
         at = next((n for n, line in enumerate(lines) if _HEADER.match(line)), len(lines))
@@ -85,11 +85,11 @@ def _edits(text: str, key: tuple[str, ...], value: str | None) -> Iterator[str]:
     elif table is not None:
         yield "".join([*lines[:table], entry, *lines[table:]])
     else:
-        header = f"[{'.'.join(map(_quoted, key[:-1]))}]{newline}"
+        header = f"[{'.'.join(map(quoted, key[:-1]))}]{newline}"
         yield "".join([*lines, *([newline] if lines else []), header, entry])
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A key as TOML spells it."""
     if _BARE.fullmatch(name):
         return name
@@ -99,7 +99,7 @@ def _quoted(name: str) -> str:
     return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """All or nothing, with the file's own mode; where the path is a link, the file behind it."""
     target = path.resolve()
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
