@@ -13,6 +13,7 @@ from sandbox.cli.session import Session
 
 if TYPE_CHECKING:
     from sandbox.scenarios.results import Result
+    from sandbox.settings import Settings
 
 Speed = Literal["virtual", "1", "10"]
 Fidelity = Literal["provider", "wire"]
@@ -37,6 +38,7 @@ def replay(
     """Run a scenario through the gateway in virtual time: the same file and seed give the same bytes every time.
 
     --preset puts a failover policy in place of the scenario's; given several times, they are compared on one outage.
+    --config FILE puts the policy of these settings in its place: retries, breakers, limits, strategy, shares.
 
     Parameters
     ----------
@@ -77,6 +79,8 @@ def replay(
     if watch and check:
         raise InputError("--watch ends with Ctrl-C alone, so that --check would have nothing to say")
     path = find(scenario)
+    # Only settings that were asked for: a scenario's result is to be the same on every machine.
+    settings = None if session.options.config is None else _settings(session)
 
     def turn() -> list[Result]:
         loaded = load(path)
@@ -90,6 +94,7 @@ def replay(
                 fidelity=fidelity,
                 replicas=replicas,
                 breakers=breakers,
+                settings=settings,
                 observers=[] if speed == "virtual" else [outcome.teller(output)],
             )
             for name in (presets or (None,))
@@ -110,6 +115,13 @@ def replay(
         watched(path, turn, output)
     results = turn()
     return Exit.CHECK_FAILED if check and not all(result.ok for result in results) else Exit.DONE
+
+
+def _settings(session: Session) -> Settings:
+    """Those of --config and the environment. Its presets are the command's own affair, and may be several."""
+    from sandbox.settings.loading import load
+
+    return load(session.options.config).settings
 
 
 def _pace(speed: Speed) -> Any:

@@ -12,7 +12,11 @@ from sandbox.settings import Settings
 
 def configured_policy(settings: Settings, name: str | None = None) -> Policy:
     """The policy of preset `name` (or the settings' own). Raises InputError for an unknown preset or strategy."""
-    policy = preset(name or settings.preset)
+    return settings_on(preset(name or settings.preset), settings)
+
+
+def settings_on(policy: Policy, settings: Settings) -> Policy:
+    """The policy with what the user set on top. Raises InputError for an unknown strategy."""
     retry = {k: v for k, v in settings.retry if v is not None}
     breaker = {k: v for k, v in settings.breaker if v is not None}
     streaming = settings.streaming

@@ -27,6 +27,7 @@ from sandbox.gateway.breaker import Breaker
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
 from sandbox.gateway.strategies import RoutingStrategy
+from sandbox.scenarios.configured import configured
 from sandbox.scenarios.draws import SeededDraws
 from sandbox.scenarios.faults import Schedule
 from sandbox.scenarios.fleet import MAX_REPLICAS, Breakers, FleetTally
@@ -38,6 +39,7 @@ from sandbox.scenarios.schema import MAX_DRAIN, PolicyPart, ProviderPart
 from sandbox.scenarios.traffic import Arrival, arrivals
 from sandbox.scenarios.verdict import judge
 from sandbox.scenarios.words import filled
+from sandbox.settings import Settings
 
 Fidelity = Literal["provider", "wire"]
 """How true the providers are: `provider` says what would come of an attempt, `wire` lets the vendor's own class find it
@@ -59,9 +61,11 @@ def run(
     fidelity: Fidelity = "provider",
     replicas: int | None = None,
     breakers: Breakers = "local",
+    settings: Settings | None = None,
 ) -> Result:
     """Run to the end and add up. `preset` and `seed` stand in for the scenario's own; `trace` writes the events.
 
+    `settings`: the policy is theirs, in place of the scenario's (see `configured`).
     `replicas`: so many gateways take turns at the requests, with breakers of their own or the same ones.
 
     Raises ScenarioError or InputError for what cannot run, before anything has.
@@ -72,8 +76,11 @@ def run(
         if not 1 <= replicas <= MAX_REPLICAS:
             raise InputError(f"replicas is {replicas}; it must be 1 to {MAX_REPLICAS}")
         fleet = FleetTally(replicas, breakers, scenario.faults, EPOCH_US)
-    lab = Lab(scenario, policy_of(scenario, preset), chosen, observers, fidelity=fidelity, fleet=fleet)
-    return lab.run(trace, pace)
+    if settings is None:
+        policy = policy_of(scenario, preset)
+    else:
+        scenario, policy = configured(scenario, settings, preset)
+    return Lab(scenario, policy, chosen, observers, fidelity=fidelity, fleet=fleet).run(trace, pace)
 
 
 def policy_of(scenario: Scenario, name: str | None = None) -> Policy:
