@@ -115,6 +115,14 @@ class BaseLLMProvider:
         """The vendor's id for a model name, or None when this provider does not serve it."""
         return model if model == getattr(self, "model", self.default_model) else None
 
+    def lacks(self) -> str | None:
+        """What keeps it from being asked, in a sentence, such as a missing credential; None: nothing that it knows."""
+        return None
+
+    def is_available(self) -> bool:
+        """Whether it has all that it needs to be asked; whether its credential is good, only the vendor knows."""
+        return self.lacks() is None
+
     async def close(self) -> None:
         """Release connections; safe to call twice."""
 

@@ -166,17 +166,16 @@ class BedrockProvider(WireProvider):
                     model=model_id,
                 )
 
-    def is_available(self) -> bool:
+    def lacks(self) -> str | None:
         """The same; the first time it looks where AWS's own programs look, on a machine at AWS for up to seconds."""
-        if not super().is_available():
-            return False
-        if self.mode != "live" or self._given is not None or self.api_key:
-            return True
+        missing = super().lacks()
+        if missing or self.mode != "live" or self._given is not None or self.api_key:
+            return missing
         try:
             self._identity()
-        except AuthenticationError:
-            return False
-        return True
+        except AuthenticationError as error:
+            return error.message
+        return None
 
     def _connected(self) -> Transport:
         if self.transport_kind == "sdk":

@@ -230,15 +230,13 @@ class WireProvider(BaseLLMProvider):
                     model=model_id,
                 )
 
-    def is_available(self) -> bool:
-        """Whether it has the credential that it needs to be asked; whether that is good, only the vendor knows."""
-        if self.mode != "live" or self._given is not None:
-            return True
+    def lacks(self) -> str | None:
         try:
-            self._check_configured(self.model_id)
-        except AuthenticationError:
-            return False
-        return True
+            if self.mode == "live" and self._given is None:
+                self._check_configured(self.model_id)
+        except AuthenticationError as error:
+            return error.message
+        return None
 
     def _connected_once(self) -> Transport:
         """One connected transport, however many first requests there are at once: an SDK's client takes its time."""

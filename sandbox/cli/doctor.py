@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -137,6 +138,9 @@ async def _runtime(session: Session) -> AsyncIterator[Check]:
     try:
         async with session.runtime() as runtime:
             yield Check("providers", "ok", ", ".join(d.id for d in runtime.gateway.registry))
+            for deployment in runtime.gateway.registry:
+                if (missing := await asyncio.to_thread(deployment.provider.lacks)) is not None:
+                    yield Check("providers", "warn", f"{deployment.id} cannot be asked: {redact(missing)}")
             for health in await runtime.store_health():
                 if health.spool is not None and health.spool.depth:
                     waiting = f"{health.spool.depth} records wait for DynamoDB in {health.spool.path}"

@@ -13,10 +13,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Literal
 
+from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock
 from providers.pricing import seed_prices
 from providers.types import GenerationRequest, LLMResponse, TextDelta
-from providers.vendors.wire import WireProvider
 from sandbox.costs.statistics import UsageStats, usage_stats
 from sandbox.gateway.breaker import Breaker, BreakerPolicy
 from sandbox.gateway.call import CallOptions
@@ -166,7 +166,7 @@ class AWSLLMAdapter:
         """How it stands, asking nobody: `healthy`, `degraded` (someone cannot be asked now) or `unhealthy` (nobody)."""
         providers = {
             one.id: {
-                "available": _has_credentials(one.provider) and one.available(one.provider.model_id),
+                "available": one.provider.is_available() and one.available(one.provider.model_id),
                 "circuit_breaker_state": one.breaker.state,
                 "model": one.model,
                 "last_error": one.metrics.last_error,
@@ -208,12 +208,12 @@ class AWSLLMAdapter:
         return self._runtime
 
     @property
-    def bedrock_provider(self) -> WireProvider:
-        return self._provider("bedrock")
+    def bedrock_provider(self) -> BaseLLMProvider:
+        return self._runtime.gateway.registry.get("bedrock").provider
 
     @property
-    def openai_provider(self) -> WireProvider:
-        return self._provider("openai")
+    def openai_provider(self) -> BaseLLMProvider:
+        return self._runtime.gateway.registry.get("openai").provider
 
     @property
     def bedrock_circuit_breaker(self) -> Breaker:
@@ -223,11 +223,6 @@ class AWSLLMAdapter:
     @property
     def openai_circuit_breaker(self) -> Breaker:
         return self._runtime.gateway.breaker("openai")
-
-    def _provider(self, id: str) -> WireProvider:
-        provider = self._runtime.gateway.registry.get(id).provider
-        assert isinstance(provider, WireProvider)  # noqa: S101  both ids always mean these vendors
-        return provider
 
     async def flush(self) -> None:
         """Return when every record so far is in its store. Raises UsageUnavailable where that cannot be."""
@@ -315,7 +310,3 @@ def _as_dict(response: LLMResponse) -> dict[str, Any]:
         "latency_ms": response.latency_ms,
         "request_id": response.request_id,
     }
-
-
-def _has_credentials(provider: object) -> bool:
-    return not isinstance(provider, WireProvider) or provider.is_available()

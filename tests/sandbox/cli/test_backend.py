@@ -218,3 +218,21 @@ def test_records_that_wait_are_shown(cli: Cli, emulators: Env) -> None:
     usage = ran.json["backends"][1]
     assert usage["spool"]["depth"] == 1
     assert "1 records wait" in json.dumps(cli("doctor", "--json").json)
+
+
+def test_the_doctor_tells_which_provider_has_no_credential(
+    cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SANDBOX_CHAIN", "bedrock,openai")
+    items = cli("doctor", "--mode", "live", "--json").json["items"]
+    told = [item["detail"] for item in items if item["check"] == "providers" and item["status"] == "warn"]
+    assert [one.partition(":")[0] for one in told] == ["bedrock cannot be asked", "openai cannot be asked"]
+    assert "AWS_PROFILE" in told[0]
+
+
+def test_the_doctor_tells_that_no_region_is_set(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANDBOX_USAGE", "dynamodb")
+    ran = cli("doctor", "--mode", "live", "--json")
+    [check] = [item for item in ran.json["items"] if item["check"] == "usage"]
+    assert (ran.code, check["status"]) == (3, "fail")
+    assert "set aws.region or AWS_REGION" in check["detail"]
