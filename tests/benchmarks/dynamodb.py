@@ -31,7 +31,7 @@ from tests.dynamo import servers
 
 RECORDS = 10_000
 FEW = 2_000
-"""For servers that keep what they are sent, and get slow with it."""
+"""For emulators, which keep what they are sent and take milliseconds for an update: they set the pace, not this."""
 PEER = "boto3's batch writer by itself"
 
 
@@ -84,7 +84,7 @@ async def _drained(name: str, url: str, number: int, *, least: float | None = No
         finally:
             await store.close()
     rows = [
-        ratio_row(f"usage records to {name}", ours, floor, "/s", PEER, 0.25, more=True),
+        ratio_row(f"usage records to {name}", ours, floor, "/s", PEER, 0.05 if least is None else 0.25, more=True),
     ]
     if least is not None:
         rows.append(bound_row(f"usage records to {name}", ours, least, "/s", more=True))

@@ -7,8 +7,8 @@ whoever sends batches begins again later.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from providers.attempts import RetryPolicy
@@ -36,6 +36,10 @@ _STALE: Final = frozenset(("ConnectionClosedError", "ProtocolError"))
 
 R = TypeVar("R")
 Pause = Callable[[float], object]
+Took = Callable[[Sequence[str]], object]
+
+
+def _nobody(_: Sequence[str]) -> None: ...
 
 
 class Table:
@@ -101,58 +105,65 @@ class Table:
 
     # --- many items -------------------------------------------------------------------------------------------------
 
-    def put(self, items: Sequence[Item]) -> None:
-        """Put all of them, each whole. Raises TableError; some may be there then."""
-        self._write([{"PutRequest": {"Item": item}} for item in items])
+    def put(self, items: Sequence[Item], took: Took = _nobody) -> None:
+        """Put all of them, each whole; `took` hears, in any thread, of the keys that the table has.
+
+        Raises TableError; some may be there then.
+        """
+        self._write([(item[names.KEY]["S"], {"PutRequest": {"Item": item}}) for item in items], took)
 
     def delete(self, keys: Sequence[str]) -> None:
-        self._write([{"DeleteRequest": {"Key": {names.KEY: {"S": key}}}} for key in keys])
+        self._write([(key, {"DeleteRequest": {"Key": {names.KEY: {"S": key}}}}) for key in keys], _nobody)
 
-    def _write(self, requests: Sequence[dict[str, Any]]) -> None:
-        self.each(self._write_some, [requests[i : i + PUT_LIMIT] for i in range(0, len(requests), PUT_LIMIT)])
+    def _write(self, requests: Sequence[tuple[str, dict[str, Any]]], took: Took) -> None:
+        def some(part: Sequence[tuple[str, dict[str, Any]]]) -> None:
+            left = dict(part)
+            while left:
+                answer = self._again(partial(self._write_some, left))
+                unprocessed = {_key_of(one) for one in answer.get("UnprocessedItems", {}).get(self.name, ())}
+                took([key for key in left if key not in unprocessed])
+                left = {key: one for key, one in left.items() if key in unprocessed}
+                self._pause_for(left)
 
-    def _write_some(self, requests: Sequence[dict[str, Any]]) -> None:
-        left = {self.name: requests}
+        self.each(some, [requests[i : i + PUT_LIMIT] for i in range(0, len(requests), PUT_LIMIT)])
 
-        def some() -> dict[str, Any]:
-            nonlocal left
-            left = self._once("batch_write_item", {"RequestItems": left}).get("UnprocessedItems") or {}
-            if left:
-                raise TableError(f"{self.target.place} is throttling table {self.name}", "throttled", "Unprocessed")
-            return {}
-
-        self._again(some)
+    def _write_some(self, requests: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._once("batch_write_item", {"RequestItems": {self.name: list(requests.values())}})
+        self._check_progress(len(answer.get("UnprocessedItems", {}).get(self.name, ())), len(requests))
+        return answer
 
     def existing(self, keys: Sequence[str]) -> set[str]:
         """Which of these keys are in the table now."""
         found: set[str] = set()
-        self.each(
-            lambda some: found.update(self._existing(some)),
-            [keys[i : i + GET_LIMIT] for i in range(0, len(keys), GET_LIMIT)],
-        )
+
+        def some(left: Sequence[str]) -> None:
+            while left:
+                answer = self._again(partial(self._read_some, left))
+                found.update(item[names.KEY]["S"] for item in answer.get("Responses", {}).get(self.name, ()))
+                left = [key[names.KEY]["S"] for key in _unread(answer, self.name)]
+                self._pause_for(left)
+
+        self.each(some, [keys[i : i + GET_LIMIT] for i in range(0, len(keys), GET_LIMIT)])
         return found
 
-    def _existing(self, keys: Sequence[str]) -> Iterable[str]:
-        found: list[str] = []
-        left: dict[str, Any] = {
-            self.name: {
-                "Keys": [{names.KEY: {"S": key}} for key in keys],
-                "ProjectionExpression": names.KEY,
-                "ConsistentRead": True,
-            }
+    def _read_some(self, keys: Sequence[str]) -> dict[str, Any]:
+        asked = {
+            "Keys": [{names.KEY: {"S": key}} for key in keys],
+            "ProjectionExpression": names.KEY,
+            "ConsistentRead": True,
         }
+        answer = self._once("batch_get_item", {"RequestItems": {self.name: asked}})
+        self._check_progress(len(_unread(answer, self.name)), len(keys))
+        return answer
 
-        def some() -> dict[str, Any]:
-            nonlocal left
-            answer = self._once("batch_get_item", {"RequestItems": left})
-            found.extend(item[names.KEY]["S"] for item in answer.get("Responses", {}).get(self.name, ()))
-            left = answer.get("UnprocessedKeys") or {}
-            if left:
-                raise TableError(f"{self.target.place} is throttling table {self.name}", "throttled", "Unprocessed")
-            return {}
+    def _check_progress(self, left: int, asked: int) -> None:
+        """A batch of which nothing was done was throttled; one of which a part was done is on its way."""
+        if left >= asked:
+            raise TableError(f"{self.target.place} is throttling table {self.name}", "throttled", "Unprocessed")
 
-        self._again(some)
-        return found
+    def _pause_for(self, left: Sized) -> None:
+        if left:
+            self.pause(RETRY.backoff(0, self._draws))
 
     def update(self, parameters: dict[str, Any]) -> bool:
         """UpdateItem; False where its condition did not hold."""
@@ -310,6 +321,18 @@ def connect(access: AwsAccess, *, connections: int = CONNECTIONS) -> Any:
                 tcp_keepalive=True,
             ),
         )
+
+
+def _key_of(request: Mapping[str, Any]) -> str:
+    """The key of one request of a BatchWriteItem."""
+    item = request["PutRequest"]["Item"] if "PutRequest" in request else request["DeleteRequest"]["Key"]
+    key: str = item[names.KEY]["S"]
+    return key
+
+
+def _unread(answer: Mapping[str, Any], table: str) -> Sequence[Mapping[str, Any]]:
+    keys: Sequence[Mapping[str, Any]] = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", ())
+    return keys
 
 
 @cache

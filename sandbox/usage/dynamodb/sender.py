@@ -56,6 +56,10 @@ class Sender:
             "usage-dynamodb", lambda _: self._arrived(), linger=linger, limit=1 << 30, tick=self._send
         )
         self._failures = 0
+        self._under_way: tuple[str, int] | None = None
+        self._there: set[str] = set()
+        """Keys of the batch under way that the table has. Where calls fail now and then, a long batch that began anew
+        each time would never be through."""
         self.sent = 0
         """Records that this process has sent."""
         self.trouble: str | None = None
@@ -138,21 +142,26 @@ class Sender:
         return True
 
     def _deliver(self, batch: Batch) -> None:
+        if self._under_way != batch[:2]:
+            self._under_way = batch[:2]
+            self._there.clear()
         # By key, for a request that is refused for two items of one key would be refused for ever.
         items: dict[str, Item] = {}
         for row in batch.rows:
             for item in (record_item(row, kept_s=self._kept_s), request_item(row, kept_s=self._kept_s)):
                 if item is not None:
                     items[item[names.KEY]["S"]] = item
-        self._put(list(items.values()))
-        self._table.each(
-            self._table.update,
-            [counters.update(addition, batch.spool, batch.number) for addition in counters.additions(batch.rows)],
-        )
+        self._put([item for key, item in items.items() if key not in self._there])
+
+        def add(addition: counters.Addition) -> None:
+            self._table.update(counters.update(addition, batch.spool, batch.number))
+            self._there.add(addition.key)
+
+        self._table.each(add, [one for one in counters.additions(batch.rows) if one.key not in self._there])
 
     def _put(self, items: Sequence[Item]) -> None:
         try:
-            self._table.put(items)
+            self._table.put(items, self._there.update)
         except TableError as error:
             if error.code != "ValidationException":
                 raise
@@ -163,11 +172,13 @@ class Sender:
 
     def _put_alone(self, item: Item) -> None:
         try:
-            self._table.put([item])
+            self._table.put([item], self._there.update)
         except TableError as error:
             if error.code != "ValidationException":
                 raise
-            logger.error("usage record %s cannot be stored in DynamoDB: %s", ascii(item[names.KEY]["S"]), error)
+            key = item[names.KEY]["S"]
+            logger.error("usage record %s cannot be stored in DynamoDB: %s", ascii(key), error)
+            self._there.add(key)
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -179,6 +190,9 @@ class Sender:
             told = None if known else error
             logger.warning("usage records are kept in %s for now: %s", self._outbox.path, sentence, exc_info=told)
         self.trouble = sentence
+        if isinstance(error, TableError) and error.cause == "missing":
+            # What it held is gone; a new one gets the whole batch.
+            self._under_way = None
         self._worker.tick_in(self._patience.backoff(self._failures, self._draws))
         self._failures += 1
 
