@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sandbox.cli.schemas.aws import AwsPolicy, AwsTable, AwsTableCreate, AwsTableDelete
 from sandbox.cli.schemas.comparison import Compare, CompareEstimate
 from sandbox.cli.schemas.costs import Costs, CostsExport, CostsRecommend, CostsRequests, CostsWhatIf
 from sandbox.cli.schemas.fixtures import (
@@ -53,6 +54,10 @@ _SHAPES: dict[str, Any] = {
     "budget-show": BudgetShow,
     "models": Models,
     "health": Health,
+    "aws-table-create": AwsTableCreate,
+    "aws-table-describe": AwsTable,
+    "aws-table-delete": AwsTableDelete,
+    "aws-policy": AwsPolicy,
     "backend-show": BackendShow,
     "backend-switch": BackendSwitch,
     "config-show": ConfigShow,

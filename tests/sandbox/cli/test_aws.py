@@ -10,6 +10,7 @@ import pytest
 from tests.dynamo import servers
 
 from .conftest import Cli
+from .test_schemas import check
 
 
 def test_a_table_is_made_described_and_deleted(cli: Cli) -> None:
@@ -22,10 +23,13 @@ def test_a_table_is_made_described_and_deleted(cli: Cli) -> None:
     assert "tenant_id-timestamp-index (active)" in shown.out
     assert "by expires_at" in shown.out
     described = cli("aws", "table", "describe", "cli_usage", "--endpoint-url", url, "--json").json
+    check("aws-table-describe", described)
+    check("aws-table-create", cli("aws", "table", "create", "cli_usage", "--endpoint-url", url, "--json").json)
     assert (described["status"], described["pitr"], described["differences"]) == ("ACTIVE", True, [])
     asked = cli("aws", "table", "delete", "cli_usage", "--endpoint-url", url)
     assert (asked.code, asked.err) == (2, "sandbox: deleting table cli_usage needs --yes where nobody can be asked\n")
     gone = cli("aws", "table", "delete", "cli_usage", "--endpoint-url", url, "--yes", "--json")
+    check("aws-table-delete", gone.json)
     assert gone.json == {"name": "cli_usage", "deleted": True}
     missing = cli("aws", "table", "describe", "cli_usage", "--endpoint-url", url, "--json")
     assert missing.code == 1
@@ -52,6 +56,7 @@ def test_wrong_use_is_one_sentence(cli: Cli, arguments: tuple[str, ...], sentenc
 def test_the_policy_follows_the_settings(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
     policy = json.loads(cli("aws", "policy").out)
+    check("aws-policy", policy)
     by_name = {statement["Sid"]: statement for statement in policy["Statement"]}
     assert by_name["UsageRecords"]["Resource"] == ["arn:aws:dynamodb:eu-north-1:*:table/llm_usage_logs"]
     assert any("claude-haiku-4-5" in arn for arn in by_name["Models"]["Resource"])
