@@ -183,6 +183,28 @@ class ConfigShow(TypedDict):
 
 
 @with_config(STRICT)
+class ImportNote(TypedDict):
+    """One part of the file: what became of it."""
+
+    line: int | None
+    key: str
+    outcome: Literal["taken", "near", "by_hand", "none"]
+    setting: str | None
+    text: str
+
+
+@with_config(STRICT)
+class ConfigImport(TypedDict):
+    """What `config import --json` prints; `toml` is the text of the settings, without any credential."""
+
+    program: Literal["litellm"]
+    file: str
+    written: str | None
+    toml: str
+    items: list[ImportNote]
+
+
+@with_config(STRICT)
 class Place(TypedDict):
     """What `config path --json` and `data path --json` print."""
 
