@@ -19,13 +19,13 @@ from sandbox.cache.base import CacheStore
 from sandbox.core.bus import Bus
 from sandbox.core.events import BackendSwitched, ComponentFailed, ExchangeRecorded
 from sandbox.core.offline import OFFLINE_MODES
-from sandbox.costs.base import Budget, BudgetStore
+from sandbox.costs.base import BudgetStore
 from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
-from sandbox.costs.sheltered import ShelteredBudgetStore
 from sandbox.gateway.configured import configured_policy
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
+from sandbox.ledgers import declared_budgets, open_ledgers
 from sandbox.settings import Settings
 from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
@@ -119,7 +119,10 @@ class Runtime:
     @classmethod
     async def open(cls, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Runtime:
         """`of`, from inside the event loop that the runtime is to belong to."""
-        return cls.of(settings, clock=clock)
+        runtime = cls.of(settings, clock=clock)
+        if runtime.backends["cache"] == "redis":
+            await runtime._stores.connect()
+        return runtime
 
     def use_preset(self, name: str) -> Gateway:
         """Answer by another preset from now on, with fresh breakers. Raises InputError for an unknown one."""
@@ -159,13 +162,10 @@ class Runtime:
     def budgets_of(self, mode: str, *, shared: bool = True) -> Budgets:
         """The settings' budgets over the ledgers of a mode, which all processes of this data folder share, or none."""
         from sandbox.costs.memory import MemoryBudgetStore
-        from sandbox.costs.sqlite import SqliteBudgetStore
 
-        settings = self.settings
         store: BudgetStore = MemoryBudgetStore(self.clock)
         if shared:
-            file = SqliteBudgetStore(settings.data_dir / "budgets.db", mode=mode, clock=self.clock)
-            store = ShelteredBudgetStore(file, clock=self.clock, told=lambda told: self._failed("budgets", told))
+            store = open_ledgers(self.settings, mode, clock=self.clock, failed=self._failed)
         budgets = Budgets(
             store,
             mode=mode,
@@ -174,11 +174,8 @@ class Runtime:
             usage=self.usage,
             told=lambda sentence: logger.warning("%s", sentence),
         )
-        shares = tuple(settings.budgets.thresholds)
-        if settings.budget_limit is not None:
-            budgets.set(Budget(None, settings.budget_limit, shares))
-        for tenant, limit in settings.budgets.tenants.items():
-            budgets.set(Budget(tenant, limit, shares))
+        for budget in declared_budgets(self.settings):
+            budgets.set(budget)
         return budgets
 
     def reconfigure(self, id: str, configured: ProviderSettings) -> None:

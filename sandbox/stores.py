@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -33,6 +34,8 @@ Place = Literal["local", "aws"]
 Failed = Callable[[str, str], None]
 """Called with a component and what is wrong with it, in a sentence."""
 
+CONNECT_S: Final = 0.5
+"""Longest wait at the start for a Redis server; where it is not there by then, requests do without it until it is."""
 LEAVE_S: Final = 30.0
 """Longest wait for a store that is left to commit what it took."""
 
@@ -255,6 +258,16 @@ class Stores:
             self._usage = SwitchableUsageStore(open_usage(self.settings, clock=self._clock))
         except (UsageUnavailable, InputError) as error:
             self._told(f"{error}: usage of this run is not recorded")
+
+    async def connect(self) -> None:
+        """Wait a moment for the Redis server: whoever starts for one request would else be done before it is there."""
+        from sandbox.cache.redis import RedisCacheStore
+
+        store = self._cache.current
+        if isinstance(store, RedisCacheStore):
+            with suppress(CacheUnavailable, TimeoutError):
+                async with self._clock.timeout(CONNECT_S):
+                    await store.check()
 
     async def switch(self, backends: Mapping[Part, str], swapped: Callable[[list[Switched]], None]) -> list[Switched]:
         """Put these parts on these backends; returns those that changed, when the stores before are closed.
