@@ -1,6 +1,6 @@
 """Measures this program beside its floors in one run.
 
-    python -m tests.benchmarks [engine] [parts] [scale] [scenarios] [wiretap] [start] [lab] [dynamodb] [--full]
+    python -m tests.benchmarks [engine] [parts] [scale] [scenarios] [wiretap] [serve] [start] [lab] [dynamodb] [--full]
 
 Ratios carry over between machines, absolute times only orient. Figures of peers were measured elsewhere.
 """
@@ -13,7 +13,7 @@ import sys
 from tests.benchmarks.report import Row, table
 from tests.benchmarks.upstream import pin
 
-GROUPS = ("engine", "parts", "scale", "scenarios", "wiretap", "start", "lab", "dynamodb")
+GROUPS = ("engine", "parts", "scale", "scenarios", "wiretap", "serve", "start", "lab", "dynamodb")
 
 
 def main(arguments: list[str]) -> int:
@@ -54,6 +54,10 @@ def _measure(group: str, full: bool) -> list[Row]:
         from tests.benchmarks import wiretap
 
         return asyncio.run(wiretap.measure())
+    if group == "serve":
+        from tests.benchmarks import serve
+
+        return asyncio.run(serve.measure())
     if group == "lab":
         from tests.benchmarks import lab
 
