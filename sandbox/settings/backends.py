@@ -85,6 +85,17 @@ class UsageSettings(Section):
     table: TableName = Field(default="llm_usage_logs", description="Name of the table in DynamoDB.")
 
 
+class SharedSettings(Section):
+    """What several processes may have in common: breakers, turns of round robin, ledgers of budgets."""
+
+    state: Literal["local", "redis"] = Field(
+        default="local", description="`redis`: one state for all processes of that server; `local`: each has its own."
+    )
+    endpoint_url: RedisAddress | None = Field(
+        default=None, description="Address of that Redis server; unset: the one of the cache, whose user it has too."
+    )
+
+
 class AWSSettings(Section):
     """Where AWS services are and how to sign for them; unset: what the AWS SDK finds by itself."""
 

@@ -16,7 +16,7 @@ from sandbox.settings.model import PROVIDER_IDS, ProviderSettings, Settings
 PREFIX = "SANDBOX_"
 NESTING = "__"
 
-SHORTHAND = {"cache": "cache.backend", "usage": "usage.backend"}
+SHORTHAND = {"cache": "cache.backend", "usage": "usage.backend", "shared": "shared.state"}
 """Sections that may be given as one word: `cache = "off"`."""
 
 FOREIGN_VARIABLES = {

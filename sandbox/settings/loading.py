@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sandbox.settings.model import Settings
     from sandbox.settings.sources import Entries, Origin
 
-SECTIONS = ("retry", "breaker", "streaming", "cache", "usage", "budgets", "aws", "mock", "ui")
+SECTIONS = ("retry", "breaker", "streaming", "cache", "usage", "budgets", "aws", "shared", "mock", "ui")
 
 
 @dataclass(frozen=True, slots=True)

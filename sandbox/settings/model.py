@@ -15,6 +15,7 @@ from sandbox.settings.backends import (
     EMBEDDING_KINDS,
     AWSSettings,
     CacheSettings,
+    SharedSettings,
     UsageSettings,
     with_backend,
 )
@@ -241,6 +242,7 @@ class Settings(Section):
     server: ServerSettings = Field(default_factory=ServerSettings, description="The gateway as a server.")
     cache: CacheSettings = Field(default_factory=CacheSettings, description="The response cache.")
     usage: UsageSettings = Field(default_factory=UsageSettings, description="The usage records.")
+    shared: SharedSettings = Field(default_factory=SharedSettings, description="What processes have in common.")
     backend: Literal["local", "aws"] = Field(
         default="local", description="Where cache and usage live: this machine, or AWS."
     )
