@@ -9,6 +9,7 @@ import pytest
 from sandbox.tui import actions
 from sandbox.tui.app_commands import AppCommands
 from sandbox.tui.application import SandboxApp
+from sandbox.tui.compare.room import CompareRoom
 from sandbox.tui.fixtures.listing import FixtureRows
 from sandbox.tui.fixtures.room import Fixtures
 from sandbox.tui.history import Rows
@@ -21,6 +22,7 @@ from sandbox.tui.rooms import ROOMS
 OWNERS = {
     actions.APP: SandboxApp,
     actions.PLAYGROUND: Playground,
+    actions.COMPARE: CompareRoom,
     actions.LAB: LabRoom,
     actions.FIXTURES: Fixtures,
     actions.LIST: Rows,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sandbox.tui.prompt import PromptEditor
 
 REPEATS = (1, 3, 5, 10, 20)
+NARROWEST = 30
+"""Columns that an answer needs to stand beside others; where there is less for each, they are tabs."""
 WHO, EVERYBODY = "compare-who", "compare-everybody"
 """Ids of the engine's small works for this room."""
 _FORMS = (
@@ -57,10 +59,15 @@ class CompareCommands(Room):
         def ask(self, prompt: str) -> None: ...
 
     @property
+    def tabbed(self) -> bool:
+        """Whether there is room for one answer only."""
+        return bool(self.panes) and self.ui.size.width // len(self.panes) < NARROWEST
+
+    @property
     def shown(self) -> int:
-        """The column that keys are about: the one with the focus, else the one that was shown last."""
+        """The column that keys are about: the one with the focus, where several are seen; else the last shown."""
         for number, pane in enumerate(self.panes):
-            if pane.has_focus:
+            if pane.has_focus and not self.tabbed:
                 return number
         return min(self._state.compare_shown, max(0, len(self.panes) - 1))
 

@@ -10,7 +10,7 @@ from sandbox.comparison import telling
 from sandbox.comparison.estimate import Estimate, total, unpriced
 from sandbox.comparison.standings import Outcome, Standing
 from sandbox.comparison.words import alike, difference
-from sandbox.core.figures import dollars, duration_ms
+from sandbox.core.figures import dollars
 from sandbox.core.tables import fitting, text_width
 from sandbox.tui.pieces import (
     BAD,
@@ -54,6 +54,12 @@ def standing(race: Race, number: int) -> Standing | None:
     return race.outcome.overall[number]
 
 
+def marked(race: Race) -> bool:
+    """Whether somebody is the cheapest or the fastest, which is known at the end."""
+    outcome = None if race.running else race.outcome
+    return outcome is not None and any(one.cheapest or one.fastest for one in outcome.overall)
+
+
 def title(race: Race, number: int) -> str:
     one = None if race.running else standing(race, number)
     marks = "" if one is None else telling.marks(one)
@@ -77,10 +83,10 @@ def activity(race: Race, number: int, now_us: int, frame: int) -> str:
     if race.question.repeat > 1:
         facts.append(f"{column.ended} of {race.question.repeat}")
     if column.words:
-        facts.append(f"{column.words} words")
-    elapsed = now_us - race.began_us
-    if elapsed >= 1_000_000:
-        facts.append(duration_ms(elapsed / 1000))
+        facts.append(f"{column.words} {'word' if column.words == 1 else 'words'}")
+    seconds = (now_us - race.began_us) / 1e6
+    if seconds >= 1:
+        facts.append(f"{seconds:.1f} s")
     if not column.begun:
         facts.append("waits")
     return " ".join(facts)

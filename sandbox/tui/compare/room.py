@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 PAINT_US = 80_000
 """How often answers under way are drawn."""
-NARROWEST = 30
-"""Columns that an answer needs to stand beside others; where there is less for each, they are tabs."""
 _EMPTY = (
     "Enter asks all of them at once: the answers appear side by side while they are written.\n\nm chooses the models."
 )
@@ -136,7 +134,7 @@ class CompareRoom(CompareCommands):
             facts.add("compared")
             if race.outcome is not None and sum(bool(one.answers) for one in race.outcome.overall) > 1:
                 facts.add("two_answers")
-        if self._tabbed:
+        if self.tabbed:
             facts.add("tabs")
         return facts
 
@@ -149,7 +147,7 @@ class CompareRoom(CompareCommands):
             Target("i", self.editor, "app.perform('compare_prompt')", -1),
             Target("m", self.controls, "app.perform('compare_models')", 0),
         ]
-        seen = [self.panes[self.shown]] if self._tabbed else self.panes
+        seen = [self.panes[self.shown]] if self.tabbed else self.panes
         found += [Target(str(number), pane, f"app.focus_on({pane.id!r})") for number, pane in enumerate(seen, 1)]
         found += [
             Target(key, pane, f"app.focus_on({pane.id!r})")
@@ -288,7 +286,8 @@ class CompareRoom(CompareCommands):
             pane.border_subtitle = drawing.subtitle(race, number, now_us, frame)
         self._title(race)
         if self.figures.display:
-            self.figures.border_subtitle = "" if race.running else telling.LEGEND
+            marked = drawing.marked(race)
+            self.figures.border_subtitle = telling.LEGEND if marked else ""
             self.figures.show(lambda width: drawing.figure_lines(race, width, now_us, frame))
         if self.month.display:
             volume = self._state.compare_volume
@@ -301,7 +300,7 @@ class CompareRoom(CompareCommands):
             for number, column in enumerate(self.columns if race is None else race.columns)
         ]
         for number, pane in enumerate(self.panes):
-            if not self._tabbed:
+            if not self.tabbed:
                 pane.border_title = titles[number].replace("[", "\\[")
                 continue
             tabs = []
@@ -320,13 +319,8 @@ class CompareRoom(CompareCommands):
 
     # --- layout ---------------------------------------------------------------------------------------------------
 
-    @property
-    def _tabbed(self) -> bool:
-        """Whether there is room for one answer only."""
-        return bool(self.panes) and self.size.width // len(self.panes) < NARROWEST
-
     def lay_out(self) -> None:
-        tabbed, shown = self._tabbed, self.shown
+        tabbed, shown = self.tabbed, self.shown
         for number, pane in enumerate(self.panes):
             pane.display = not tabbed or number == shown
         # A head and a row for each, with the border; where there is room for them the notes too.
