@@ -106,11 +106,10 @@ class SingleWire:
         connection = (_TLSConnection if address.tls else _Connection)(**options)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
-            await connection.disconnect(nowait=True)
-            raise _away(address, error) from error
-        except BaseException:
-            await connection.disconnect(nowait=True)
+        except BaseException as error:
+            await _disconnected(connection)
+            if isinstance(error, RedisError | OSError):
+                raise _away(address, error) from error
             raise
         return cls(address, connection)
 
@@ -137,8 +136,7 @@ class SingleWire:
         self._reading.cancel()
         with suppress(asyncio.CancelledError):
             await self._reading
-        with suppress(RedisError, OSError):
-            await self._connection.disconnect()
+        await _disconnected(self._connection)
 
     async def _read(self) -> None:
         read, waiting = self._connection.read_response, self._waiting
@@ -146,7 +144,7 @@ class SingleWire:
         try:
             while True:
                 try:
-                    answer = await read(timeout=math.inf)
+                    answer = await read(timeout=math.inf, disconnect_on_error=False)
                 except ResponseError as error:
                     if isinstance(error, ReadOnlyError):
                         # After a failover the name may lead elsewhere: a new connection finds out.
@@ -167,6 +165,12 @@ class SingleWire:
                     future.set_exception(_away(self._address, why))
                     future.exception()  # fetched, because nobody may be waiting any more
             waiting.clear()
+
+
+async def _disconnected(connection: Connection) -> None:
+    """Closed, and waited for: over TLS that takes a few turns of the loop."""
+    with suppress(RedisError, OSError):
+        await connection.disconnect()
 
 
 _CODES = {
