@@ -127,7 +127,6 @@ def _order(found: Imported, groups: dict[str, list[Deployment]], after: dict[str
     found.put(("chain",), [one.id for one in chain], place, f"for requests that name no model: {first} first")
     if strategy is not None and len(groups[first]) > 1:
         found.put(("strategy",), strategy, place, "for requests that name no model")
-    reached = {one.id for others in after.values() for one in others}
     for name, members in groups.items():
         asked = [one.name for one in _once([*members, *after[name]]) if one.model is not None]
         if members[0].model is None or not asked:
@@ -135,15 +134,26 @@ def _order(found: Imported, groups: dict[str, list[Deployment]], after: dict[str
         route: dict[str, Any] = {"models": asked}
         if strategy is not None and len(members) > 1:
             route["strategy"] = strategy
-            if after[name] and strategy != "weighted":
-                text = "the strategy orders its fallbacks too; LiteLLM asks them only when the group has failed"
-                found.note("near", members[0].place, text, ("routes", name))
         found.put(("routes", name), route, members[0].place)
-    if strategy == "weighted":
-        for one in (one for members in groups.values() for one in members if one.id in reached):
-            # A weight of 0 goes last, which is where a fallback belongs.
-            found.put(("providers", one.id, "weight"), 0, one.place, "a fallback has no share of the first tries")
+    if strategy is not None:
+        _last(found, groups, after, strategy)
     _aliases(found, groups)
+
+
+def _last(
+    found: Imported, groups: dict[str, list[Deployment]], after: dict[str, list[Deployment]], strategy: str
+) -> None:
+    """Keep fallbacks behind the group that they stand in for, where a strategy orders its route."""
+    for name, members in groups.items():
+        if len(members) < 2:
+            continue
+        for one in after[name]:
+            if strategy == "weighted" and len(groups[one.group]) == 1:
+                # A weight of 0 goes last.
+                found.put(("providers", one.id, "weight"), 0, one.place, "a fallback has no share of the first tries")
+            else:
+                text = f"the strategy lets it have first tries of {name} too, of which it is a fallback"
+                found.note("near", one.place, text, ("routes", name))
 
 
 def _aliases(found: Imported, groups: dict[str, list[Deployment]]) -> None:

@@ -93,6 +93,8 @@ def strategy_of(found: Imported, groups: Mapping[str, Sequence[Deployment]]) -> 
 def _weights(found: Imported, groups: Mapping[str, Sequence[Deployment]]) -> None:
     """A shuffle goes by `weight`, else by `rpm`, else by `tpm`, where any member of the group has it; else evenly."""
     for members in groups.values():
+        if len(members) < 2:
+            continue
         for ours in ("weight", "requests_per_minute", "tokens_per_minute"):
             given = {one.id: found.get("providers", one.id, ours) for one in members}
             if not any(value is not None for value in given.values()):

@@ -37,7 +37,7 @@ def test_help_says_the_arguments_that_a_command_takes(name: str, place: str) -> 
     command = getattr(importlib.import_module(module), function)
     arguments = next(a for n, _, a, _ in COMMANDS if n == name)
     positional = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    assert len(positional) == (1 if arguments else 0)
+    assert len(positional) == len([word for word in arguments.split() if word != "--"])
     if positional and positional[0].kind is not inspect.Parameter.VAR_POSITIONAL:
         assert (positional[0].default is not inspect.Parameter.empty) is arguments.startswith("[")
     described = inspect.getdoc(command) or ""
