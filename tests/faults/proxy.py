@@ -93,7 +93,11 @@ class _Proxy:
         faults = self._faults
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         faults.calls[operation] = faults.calls.get(operation, 0) + 1
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionResetError:
+            # The program was killed while it sent.
+            return web.Response()
         if faults.gone:
             assert request.transport is not None
             request.transport.abort()
