@@ -69,6 +69,7 @@ def as_json(record: UsageRecord) -> dict[str, Any]:
         "latency_ms": round(record.latency_ms, 3),
         "ttft_ms": None if record.ttft_ms is None else round(record.ttft_ms, 3),
         "cached": record.cached,
+        "similarity": story_.get("similarity"),
         "failovers": record.failovers,
         "strategy": story_.get("strategy"),
         "plan": [dict(zip(("provider", "model", "why"), row, strict=False)) for row in story_.get("plan", ())],
@@ -89,7 +90,9 @@ def _tell(output: Output, record: UsageRecord) -> None:
         for number, (provider, model, why, *_) in enumerate(plan, 1):
             out.line(f"  {number} {provider} {model}: {why}")
     elif record.cached:
-        out.line(f"\nAsked for {asked}; the answer was in the cache.")
+        alike = record.story.get("similarity")
+        whose = "" if alike is None else f", for a question that is nearly the same ({alike:.2f})"
+        out.line(f"\nAsked for {asked}; the answer was in the cache{whose}.")
     attempts = record.story.get("attempts") or []
     if attempts:
         out.line("\nWhat happened:")

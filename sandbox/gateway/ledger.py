@@ -302,6 +302,8 @@ class Ledger:
             story["finish_reason"] = response.finish_reason
             story["coalesced"] = response.coalesced
             story["premium_usd"] = response.metadata.get("premium_usd")
+            if "similarity" in response.metadata:
+                story["similarity"] = response.metadata["similarity"]
         if self._store_prompts:
             story["messages"] = call.request.chat()
             story["answer"] = response.text if response is not None else call.shown

@@ -192,6 +192,8 @@ class Explain(TypedDict):
     latency_ms: Milliseconds
     ttft_ms: Milliseconds | None
     cached: bool
+    similarity: float | None
+    """How alike the answered question is, where it was answered from the cache of another one."""
     failovers: Tokens
     strategy: str | None
     plan: list[ExplainedCandidate]
