@@ -121,7 +121,10 @@ def _happened(row: dict[str, Any], simulated: bool) -> str:
 
 def _money(record: UsageRecord, simulated: bool) -> str:
     if record.cached:
-        return f"It cost nothing; the cache saved {dollars(record.saved_cost, simulated=simulated)}."
+        paid = "It cost nothing"
+        if record.waste_cost:
+            paid = f"Comparing it with other questions cost {dollars(record.waste_cost, simulated=simulated)}"
+        return f"{paid}; the cache saved {dollars(record.saved_cost, simulated=simulated)}."
     parts = [f"It cost {dollars(record.estimated_cost, simulated=simulated)}"]
     premium = record.story.get("premium_usd")
     if record.failovers and premium is not None:
