@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from providers.clock import random_id
 from sandbox.costs.base import ALL, Balance, BudgetStore, Debt, scope_of
 from sandbox.costs.memory import MemoryBudgetStore
+from sandbox.costs.redis import RedisBudgetStore
 from sandbox.costs.sheltered import ShelteredBudgetStore
 from sandbox.costs.sqlite import SqliteBudgetStore
+from sandbox.shared.address import RedisAddress
+from sandbox.shared.link import RedisLink
 from sandbox.usage.records import MAX_PICO
+from tests.redis_server import RedisServer
 
 ACME, ZEN = scope_of("acme"), scope_of("zen")
 JANUARY, FEBRUARY = 1_735_689_600_000_000, 1_738_368_000_000_000
@@ -61,7 +66,30 @@ def sheltered(path: Path, clock: Any) -> BudgetStore:
     return ShelteredBudgetStore(sqlite(path, clock), clock=clock, told=unheard)
 
 
-MAKERS: list[Callable[[Path, Any], BudgetStore]] = [memory, sqlite, sheltered]
+def redis(path: Path, clock: Any) -> BudgetStore:
+    # Patient, because what is meant here is what it keeps, on however busy a machine.
+    link = RedisLink(RedisAddress.parse(SERVERS[0].url), ask_s=20)
+    return RedisBudgetStore(link, mode="mock", clock=clock, scope=f"llm_budget:{random_id()}")
+
+
+def sheltered_redis(path: Path, clock: Any) -> BudgetStore:
+    return ShelteredBudgetStore(redis(path, clock), clock=clock, told=unheard)
+
+
+SERVERS: list[RedisServer] = []
+"""The one that stores of this test are on, if they are on any."""
+
+
+@pytest.fixture(autouse=True)
+def server(request: pytest.FixtureRequest) -> Iterator[None]:
+    parameters = getattr(request.node, "callspec", None)
+    if parameters is not None and any(one in (redis, sheltered_redis) for one in parameters.params.values()):
+        SERVERS[:] = [request.getfixturevalue("one_redis")]
+    yield
+    SERVERS.clear()
+
+
+MAKERS: list[Callable[[Path, Any], BudgetStore]] = [memory, sqlite, sheltered, redis, sheltered_redis]
 every_store = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 
 
