@@ -33,9 +33,11 @@ FIELDS: Final = (
     "request_id", "log_id", "trace_id", "prompt_hash",
 )  # fmt: skip
 """Of a record, in the order of the columns."""
-_TEXTS: Final = frozenset(
-    {"tenant_id", "agent_id", "provider", "model", "requested_model", "catalogue_version", "error_type",
-     "request_id", "log_id", "trace_id", "prompt_hash"}
+_FLAGS: Final = ("estimated_tokens", "cached", "success")
+"""1 or 0 in CSV, which has no word for true and false."""
+_TEXTS: Final = (
+    "tenant_id", "agent_id", "provider", "model", "requested_model", "catalogue_version", "error_type",
+     "request_id", "log_id", "trace_id", "prompt_hash",
 )  # fmt: skip
 
 
@@ -111,9 +113,13 @@ class CsvExport:
         self._text, self._writer = _table(file, FIELDS)
 
     def add(self, record: UsageRecord) -> None:
-        self._writer.writerow(
-            harmless_cell(value) if name in _TEXTS and value else _cell(value) for name, value in _items(record).items()
-        )
+        values = _items(record)
+        for name in _TEXTS:
+            if text := values[name]:
+                values[name] = harmless_cell(text)
+        for name in _FLAGS:
+            values[name] = int(values[name])
+        self._writer.writerow(values.values())
         self.written += 1
 
     def finish(self) -> None:
@@ -132,7 +138,8 @@ def _write_summary(file: BinaryIO, totals: UsageTotals, parts: Breakdowns) -> No
     ]
     text, writer = _table(file, ("dimension", "value", *summary.as_json(totals)))
     for by, key, sums in rows:
-        writer.writerow([by, harmless_cell(key), *map(_cell, summary.as_json(sums).values())])
+        figures = summary.as_json(sums).values()
+        writer.writerow([by, harmless_cell(key), *(_plain(f) if isinstance(f, Decimal) else f for f in figures)])
     text.detach()
 
 
@@ -143,13 +150,6 @@ def _table(file: BinaryIO, columns: Iterable[str]) -> tuple[io.TextIOWrapper, An
     writer = csv.writer(text)
     writer.writerow(columns)
     return text, writer
-
-
-def _cell(value: Any) -> Any:
-    """What CSV has no word for: true and false as 1 and 0, money without an exponent."""
-    if isinstance(value, bool):
-        return int(value)
-    return format(value, "f") if isinstance(value, Decimal) else value
 
 
 def _plain(value: Any) -> Any:

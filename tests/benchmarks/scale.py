@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
-import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -17,6 +15,8 @@ from sandbox.gateway.policies import Policy
 from sandbox.gateway.strategies import RoutingStrategy
 from sandbox.usage.base import UsageFilter
 from sandbox.usage.sqlite import SqliteUsageStore
+from tests.benchmarks import cost_reports
+from tests.benchmarks.memory import resident_mb
 from tests.benchmarks.parts import record
 from tests.benchmarks.report import Row, bound_row, timed, timed_async
 
@@ -53,11 +53,10 @@ async def _reports(records: int) -> list[Row]:
             cpu=False,
             warm=1,
         )
-        with sqlite3.connect(Path(folder) / "usage.db") as db:
-            assert db.execute("select 1").fetchone()
+        faces = await cost_reports.rows(store, where, records, Path(folder))
         await store.close()
     limit = 10.0 if records <= 1_000_000 else 15.0
-    return [
+    sums = [
         bound_row(
             f"30-day report {name}, {records:,} records",
             value / 1000,
@@ -67,6 +66,7 @@ async def _reports(records: int) -> list[Row]:
         )
         for name, value in seen.items()
     ]
+    return [*sums, *faces]
 
 
 def _plans() -> list[Row]:
@@ -99,11 +99,3 @@ async def _memory(requests: int) -> Row:
         await gateway.close()
         await store.close()
     return bound_row(f"memory growth from 10,000 to {requests:,} requests", max(0.0, grown), 10.0, "MB")
-
-
-def resident_mb() -> float:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * resource.getpagesize() / 2**20
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -10,8 +10,8 @@ from sandbox.core.events import Event, RequestReceived
 from sandbox.scenarios.loader import Scenario, check
 from sandbox.scenarios.runner import run
 from sandbox.scenarios.source import parse
+from tests.benchmarks.memory import resident_mb
 from tests.benchmarks.report import Row, bound_row
-from tests.benchmarks.scale import resident_mb
 
 RATE = 100
 """Requests a second of virtual time: some three hundred are under way at a time."""
