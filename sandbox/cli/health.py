@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -29,12 +28,13 @@ async def health(*, json: bool = False, session: Annotated[Session, Parameter(pa
     json
         Print {"items": […]}.
     """
+    from sandbox.gateway.checks import HealthWatch
+
     async with session.runtime() as runtime:
-        gateway = runtime.gateway
-        statuses = gateway.health()
-        reports = await asyncio.gather(*(gateway.registry.get(s.id).provider.health_check() for s in statuses))
+        reports = await HealthWatch(runtime.gateway).check_all()
+        statuses = runtime.gateway.health()
         stores = await runtime.store_health()
-    items = [as_json(status, report) for status, report in zip(statuses, reports, strict=True)]
+    items = [as_json(status, reports[status.id]) for status in statuses]
     output = session.output
     if json:
         backends = [store_as_json(store) for store in stores]
@@ -93,6 +93,9 @@ def as_json(status: ProviderStatus, report: HealthReport) -> dict[str, Any]:
         "is_healthy": report.is_healthy,
         "latency_ms": None if report.latency_ms is None else round(report.latency_ms, 3),
         "last_error": report.last_error,
+        "reachable": report.reachable,
+        "authenticated": report.authenticated,
+        "fast_enough": report.fast_enough,
         "breaker": status.breaker.state,
         "disabled": status.disabled,
     }

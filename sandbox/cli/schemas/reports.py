@@ -92,6 +92,9 @@ class ProviderHealth(TypedDict):
     is_healthy: bool
     latency_ms: Milliseconds | None
     last_error: str | None
+    reachable: bool | None
+    authenticated: bool | None
+    fast_enough: bool | None
     breaker: str
     disabled: str | None
 
