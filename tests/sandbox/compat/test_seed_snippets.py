@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from providers import AnthropicProvider, OpenAIProvider
+from providers.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    ProviderError,
+    RateLimitError,
+    ServiceUnavailableError,
+)
 from sandbox import LLMProviderFactory, LLMRouter, RoutingStrategy
+from tests.fake_clock import FakeClock
 from tests.sandbox.compat.snippets import needs_seeds, run, snippets
+from tests.sandbox.gateway.support import Scripted
 
 pytestmark = needs_seeds
 
@@ -36,6 +46,14 @@ async def test_failover_over_several_providers() -> None:
     printed = await run(snippets("003")[1], {"__name__": "example"})
     assert "Provider used: openai" in printed, "gpt-3.5-turbo is the cheaper one"
     assert "Failovers: 0" in printed
+
+
+async def test_router_and_tracker_together() -> None:
+    # The document leaves the arguments of its providers open.
+    source = snippets("003")[3].replace("(...)", "()")
+    printed = await run(source, {"__name__": "example"})
+    assert "Requests: 1" in printed
+    assert re.search(r"Budget: \d+\.\d% used", printed)
 
 
 async def test_router_configuration_and_strategies() -> None:
@@ -81,6 +99,33 @@ async def test_metrics_health_and_errors() -> None:
     assert "anthropic: healthy" in printed
     await run(blocks[18], names)
     assert names["response"].text
+    await router.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "printed"),
+    [
+        (RateLimitError("slow down", retry_after=7.0), "Rate limit exceeded. Retry after 7.0s"),
+        (AuthenticationError("wrong key"), "Authentication failed: "),
+        (ServiceUnavailableError("down"), "(retryable: True)"),
+        (InvalidRequestError("no"), "(retryable: False)"),
+    ],
+)
+async def test_every_error_reaches_its_handler(error: ProviderError, printed: str) -> None:
+    clock = FakeClock()
+    router = LLMRouter(clock=clock, circuit_breaker_threshold=100)
+    router.register_provider("only", Scripted(clock, error))
+    assert printed in await run(snippets("003")[18], {"router": router, "request": "hello"})
+    await router.close()
+
+
+async def test_an_open_breaker_reaches_its_handler() -> None:
+    clock = FakeClock()
+    router = LLMRouter(clock=clock, circuit_breaker_threshold=1, circuit_breaker_timeout=60.0)
+    router.register_provider("only", Scripted(clock, ServiceUnavailableError("down")))
+    names = {"router": router, "request": "hello"}
+    await run(snippets("003")[18], names)
+    assert await run(snippets("003")[18], names) == "Circuit breaker open. Retry after 60.0s\n"
     await router.close()
 
 
