@@ -188,7 +188,7 @@ class UnifiedEngine:
             await kept.lease.aclose()
         await self.stop()
         if not self._kept:
-            self._machine, self._settings, self._config = None, None, self._given
+            self._machine, self._settings, self._config, self._limit = None, None, self._given, None
 
     # --- changes --------------------------------------------------------------------------------------------------
 

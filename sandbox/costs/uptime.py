@@ -15,6 +15,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Final, TypeVar
 
 from providers.clock import Clock
@@ -55,6 +56,8 @@ class Uptime:
         self._mode = mode
         self._clock = clock
         self._link = Link(path, self._open)
+        self._lock = Lock()
+        """The loops of several threads may use it at once."""
 
     def begin(self, server: str, since_us: int | None = None) -> int:
         """The server is up from now on, or has been since then; returns the span to move along.
@@ -93,21 +96,23 @@ class Uptime:
 
     def close(self) -> None:
         """Safe to call twice; the next step opens the file again."""
-        self._link.close()
+        with self._lock:
+            self._link.close()
 
     # --- the file -------------------------------------------------------------------------------------------------
 
     def _run(self, step: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            try:
-                return self._step(step)
-            except sqlite3.DatabaseError as error:
-                if not is_damaged(error):
-                    raise
-                self._link.close()
-                aside = set_aside(self.path, self._clock)
-                logger.warning("%s was damaged (%s); it is now %s, and a new one was begun", self.path, error, aside)
-                return self._step(step)
+            with self._lock:
+                try:
+                    return self._step(step)
+                except sqlite3.DatabaseError as error:
+                    if not is_damaged(error):
+                        raise
+                    self._link.close()
+                    aside = set_aside(self.path, self._clock)
+                    logger.warning("%s was damaged (%s); it is now %s, a new one was begun", self.path, error, aside)
+                    return self._step(step)
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise UptimeUnavailable(f"the uptime records {self.path} cannot be used: {reason}") from error
@@ -119,7 +124,6 @@ class Uptime:
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        # Steps may come from the loops of several threads, one after the other.
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             with transaction(connection):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -46,14 +45,6 @@ async def test_failover_over_several_providers() -> None:
     printed = await run(snippets("003")[1], {"__name__": "example"})
     assert "Provider used: openai" in printed, "gpt-3.5-turbo is the cheaper one"
     assert "Failovers: 0" in printed
-
-
-async def test_router_and_tracker_together() -> None:
-    # The document leaves the arguments of its providers open.
-    source = snippets("003")[3].replace("(...)", "()")
-    printed = await run(source, {"__name__": "example"})
-    assert "Requests: 1" in printed
-    assert re.search(r"Budget: \d+\.\d% used", printed)
 
 
 async def test_router_configuration_and_strategies() -> None:

@@ -313,11 +313,11 @@ def test_one_client_in_loop_after_loop_leaves_nothing_open(tmp_path: Path) -> No
 
 def test_one_client_in_loops_of_several_threads() -> None:
     client = UnifiedLLMClient(mock_mode=True)
-    assert client.config.active is LLMBackend.ANTHROPIC
+    client.engine.switch(LLMBackend.VLLM)
     answers: list[str] = []
 
     def work() -> None:
-        answers.append(asyncio.run(client.chat_completion(PROMPT, "haiku")))
+        answers.append(asyncio.run(client.chat_completion(PROMPT)))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for one in threads:
