@@ -7,9 +7,10 @@ from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
 MOST_WORDS = 4_000
-"""Words and blanks of each text that are compared: comparing takes the product of both."""
+"""Words of each text that are compared: comparing takes the product of both."""
 
-_TOKEN = re.compile(r"\s+|\w+|[^\w\s]")
+_TOKEN = re.compile(r"(?:\w+|[^\w\s])\s*|\s+")
+"""A word with the blank behind it: blanks by themselves would be found to be the same everywhere."""
 
 
 class Part(NamedTuple):
@@ -29,8 +30,7 @@ def difference(left: str, right: str) -> list[Part]:
         if tag == "equal":
             _add(parts, "same", "".join(one[begin:end]))
         else:
-            _add(parts, "removed", "".join(one[begin:end]))
-            _add(parts, "added", "".join(other[from_:to]))
+            _replace(parts, "".join(one[begin:end]), "".join(other[from_:to]))
     rest, other_rest = "".join(one[MOST_WORDS:]), "".join(other[MOST_WORDS:])
     if rest == other_rest:
         _add(parts, "same", rest)
@@ -38,6 +38,17 @@ def difference(left: str, right: str) -> list[Part]:
         _add(parts, "removed", rest)
         _add(parts, "added", other_rest)
     return parts
+
+
+def _replace(parts: list[Part], old: str, new: str) -> None:
+    """The blank behind both belongs to neither."""
+    blank = len(old) - len(old.rstrip())
+    while blank and not new.endswith(old[-blank:]):
+        blank -= 1
+    kept = len(old) - blank
+    _add(parts, "removed", old[:kept])
+    _add(parts, "added", new[: len(new) - blank])
+    _add(parts, "same", old[kept:])
 
 
 def _add(parts: list[Part], kind: Literal["same", "removed", "added"], text: str) -> None:

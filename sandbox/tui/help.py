@@ -30,7 +30,8 @@ def help_lines(topic: str, text: str, room: str, facts: Collection[str], zone: s
         for action in actions.of(place):
             lines += _rows(action, facts, width)
     rooms = "  ".join(f"{entry.key} {entry.title}" for entry in ROOMS)
-    lines += [[], [("Rooms", "bold $text-accent")], [(rooms, PLAIN), ("  (with Alt from a text; F2 to F6 too)", MUTED)]]
+    lines += [[], [("Rooms", "bold $text-accent")], [(rooms, PLAIN)]]
+    lines.append([("From a text with Alt, or F2 to F6.", MUTED)])
     lines += [[], [("Providers", "bold $text-accent")]]
     lines += [[(f"{SHAPES[shape]}  ", SHAPE_STYLES[shape]), (told, PLAIN)] for shape, told in _SHAPES_TOLD.items()]
     return [*lines, [], [(f"Times are local ({zone}). ~ marks simulated figures.", MUTED)]]

@@ -14,10 +14,10 @@ _PLAIN = {
     "-": "─━═╌┄▁▔▂▃–", "|": "│┃║‖▏▎▍▕▐▌", "+": "╭╮╰╯┌┐└┘├┤┬┴┼╒╕╘╛┏┓┗┛✓±",
     "#": "█▉▊▋▇▆▅▄▀■", ":": "▒░", "*": "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏●•★",
     "%": "◐",
-    "o": "○", "x": "⊘✗×", ">": "»▶→↷≥", "<": "←◀⏎≤", "@": "↺↻", "v": "▾▼", "^": "▲", "!": "⚡", ".": "…", "'": "’‘",
+    "o": "○", "x": "⊘✗×", ">": "»▶→↷≥", "<": "←◀⏎≤", "@": "↺↻", "v": "▾▼", "^": "▲", ".": "…", "'": "’‘",
     '"': "“”", "~": "≈", "_": "⎯⎵", "?": "�",
 }  # fmt: skip
-TABLE = str.maketrans({drawn: plain for plain, group in _PLAIN.items() for drawn in group} | {"·": "-"})
+TABLE = str.maketrans({drawn: plain for plain, group in _PLAIN.items() for drawn in group} | {"·": "-", "⚡": "! "})
 """Every drawing character has a plain one of the same width."""
 
 

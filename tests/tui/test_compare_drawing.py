@@ -48,6 +48,30 @@ def test_bars_grow_with_what_they_stand_for(one: float, other: float, room: int)
     assert drawing.bar(1.0, room) == "█" * room
 
 
+@given(st.integers(2, 6), st.integers(60, 400), st.integers(3, 100))
+def test_all_answers_have_a_place_that_is_large_enough_or_none_has(count: int, width: int, height: int) -> None:
+    columns, rows = drawing.arranged(count, width, height)
+    if (columns, rows) != (1, 1):
+        assert columns * rows >= count
+        assert columns * (rows - 1) < count
+        assert width // columns >= drawing.NARROWEST
+        assert rows == 1 or height // rows >= drawing.LOWEST
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "grid"),
+    [
+        (3, (160, 30), (3, 1)),
+        (6, (160, 30), (3, 2)),
+        (6, (160, 15), (1, 1)),
+        (3, (80, 10), (1, 1)),
+        (2, (80, 5), (2, 1)),
+    ],
+)
+def test_how_answers_stand(count: int, size: tuple[int, int], grid: tuple[int, int]) -> None:
+    assert drawing.arranged(count, *size) == grid
+
+
 @given(st.integers(1, 10**8), st.sampled_from([1, -1]))
 def test_volumes_go_up_and_down_to_their_ends(volume: int, step: int) -> None:
     after = drawing.beside(volume, step)

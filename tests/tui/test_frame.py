@@ -239,7 +239,7 @@ async def test_a_gateway_that_cannot_open_leaves_the_screen_standing(make: Make)
 
 async def test_another_mode_by_a_key(make: Make) -> None:
     app = make()
-    async with app.run_test(size=NARROW) as pilot:
+    async with app.run_test(size=WIDE) as pilot:
         await ready(pilot)
         await pilot.press("tab", "L")
         await until(pilot, lambda: isinstance(app.screen, Chooser))

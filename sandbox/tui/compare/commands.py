@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from sandbox.tui.prompt import PromptEditor
 
 REPEATS = (1, 3, 5, 10, 20)
-NARROWEST = 30
-"""Columns that an answer needs to stand beside others; where there is less for each, they are tabs."""
 WHO, EVERYBODY = "compare-who", "compare-everybody"
 """Ids of the engine's small works for this room."""
 _FORMS = (
@@ -59,9 +57,16 @@ class CompareCommands(Room):
         def ask(self, prompt: str) -> None: ...
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """In how many columns and rows the answers stand."""
+        width, height = self.ui.size
+        # Beside the answers there are the frame, the prompt and the block of figures.
+        return drawing.arranged(len(self.panes), width, height - 12 - len(self.panes))
+
+    @property
     def tabbed(self) -> bool:
         """Whether there is room for one answer only."""
-        return bool(self.panes) and self.ui.size.width // len(self.panes) < NARROWEST
+        return len(self.panes) > 1 and self.grid == (1, 1)
 
     @property
     def shown(self) -> int:

@@ -37,6 +37,21 @@ VOLUMES: tuple[int, ...] = (*(step * 10**power for power in range(1, 7) for step
 """Requests a day, as the arrow keys step through them."""
 
 
+NARROWEST = 30
+"""Columns that an answer needs to stand beside others."""
+LOWEST = 9
+"""Lines that it needs to stand above others, its border among them."""
+
+
+def arranged(count: int, width: int, height: int) -> tuple[int, int]:
+    """In how many columns and rows so many answers stand; (1, 1): one at a time."""
+    most = max(1, width // NARROWEST)
+    rows = -(-count // most)
+    if count < 2 or most < 2 or (rows > 1 and height // rows < LOWEST):
+        return 1, 1
+    return -(-count // rows), rows
+
+
 def beside(volume: int, step: int) -> int:
     """The next volume up or down."""
     if step > 0:

@@ -30,6 +30,7 @@ class ModelRows(CursorPane):
         height: 1fr;
         background: $surface;
         scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
     }
     """
 

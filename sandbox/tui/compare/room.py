@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Container, Horizontal, Vertical
 
 from sandbox.comparison import telling
 from sandbox.tui import actions
@@ -57,6 +57,7 @@ class CompareRoom(CompareCommands):
         padding: 0 1;
         background: $background;
         scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
     }
     #compare-question {
         height: auto;
@@ -67,6 +68,7 @@ class CompareRoom(CompareCommands):
     }
     #compare-answers {
         height: 1fr;
+        layout: grid;
     }
     #compare-answers AnswerPane {
         width: 1fr;
@@ -109,7 +111,7 @@ class CompareRoom(CompareCommands):
             box.border_title = "Prompt"
             yield self.editor
             yield self.controls
-        self._answers = Horizontal(id="compare-answers")
+        self._answers = Container(id="compare-answers")
         yield self._answers
         with Horizontal(id="compare-lower") as self._lower:
             yield self.figures
@@ -321,6 +323,8 @@ class CompareRoom(CompareCommands):
 
     def lay_out(self) -> None:
         tabbed, shown = self.tabbed, self.shown
+        styles = self._answers.styles
+        styles.grid_size_columns, styles.grid_size_rows = self.grid
         for number, pane in enumerate(self.panes):
             pane.display = not tabbed or number == shown
         # A head and a row for each, with the border; where there is room for them the notes too.
