@@ -76,7 +76,8 @@ def deployments(found: Imported) -> list[Deployment]:
 
 
 def _deployment(found: Imported, entry: dict[str, Any], params: dict[str, Any], place: Place) -> Deployment | None:
-    info = entry.get("model_info") if isinstance(entry.get("model_info"), dict) else {}
+    given = entry.get("model_info")
+    info: dict[Any, Any] = given if isinstance(given, dict) else {}
     where = (*place, "litellm_params", "model")
     mode = info.get("mode", "chat")
     if mode not in ("chat", "completion", "responses"):

@@ -189,10 +189,10 @@ def _cache(found: Imported) -> None:
     params = params if isinstance(params, dict) else {}
     kind = params.get("type", "redis")
     backend = "redis" if str(kind).startswith("redis") else "disk"
-    outcome = "taken" if kind in ("redis", "disk") else "near"
-    found.put(
-        ("cache", "backend"), backend, place, "" if outcome == "taken" else f"in place of {kind}", outcome=outcome
-    )  # type: ignore[arg-type]
+    if kind in ("redis", "disk"):
+        found.put(("cache", "backend"), backend, place)
+    else:
+        found.put(("cache", "backend"), backend, place, f"in place of {kind}", outcome="near")
     host, port = params.get("host"), params.get("port", 6379)
     for name, value in params.items():
         where: Place = ("litellm_settings", "cache_params", str(name))
