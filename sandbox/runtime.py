@@ -19,7 +19,7 @@ from sandbox.cache.base import CacheStore
 from sandbox.core.bus import Bus
 from sandbox.core.events import BackendSwitched, ComponentFailed, ExchangeRecorded
 from sandbox.core.offline import OFFLINE_MODES
-from sandbox.costs.base import BudgetStore
+from sandbox.costs.base import Budget, BudgetStore
 from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
 from sandbox.gateway.configured import configured_policy
@@ -34,6 +34,8 @@ from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, ba
 from sandbox.usage.base import UsageStore
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from providers.mock.simulated import Simulation
     from providers.vendors.recording import Saved
     from sandbox.backends import BackendCheck, StoreHealth
@@ -158,6 +160,19 @@ class Runtime:
             if bad:
                 raise BackendUnavailable("; ".join([*(str(check.problem) for check in bad), "nothing was changed"]))
         return await self._stores.switch(backends_at(place, part, self.settings), self._switched)
+
+    def set_budget(self, tenant: str | None, limit_usd: Decimal | None) -> None:
+        """What a tenant (None: all together) may spend in a month from now on, USD; None: there is no limit.
+
+        It is for this runtime alone: `sandbox.costs.setting.write_budget` says it in the settings. Raises InputError.
+        """
+        from sandbox.costs.setting import with_budget
+
+        if limit_usd is not None:
+            self.budgets.set(Budget(tenant, limit_usd, tuple(self.settings.budgets.thresholds)))
+        elif any(one.tenant == tenant for one in self.budgets):
+            self.budgets.remove(tenant)
+        self.settings = with_budget(self.settings, tenant, limit_usd)
 
     def budgets_of(self, mode: str, *, shared: bool = True) -> Budgets:
         """The settings' budgets over the ledgers of a mode, which all processes of this data folder share, or none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -12,7 +11,7 @@ from providers.errors import InputError
 from sandbox.cli.output import decimal
 from sandbox.cli.session import Session
 from sandbox.core.figures import dollars
-from sandbox.costs.base import Budget, whose
+from sandbox.costs.base import whose
 from sandbox.costs.periods import month_after, month_of
 
 if TYPE_CHECKING:
@@ -31,20 +30,20 @@ def set_(limit: str, /, *, tenant: str | None = None, session: Annotated[Session
     tenant
         For this tenant alone; without it for all together.
     """
-    from sandbox.settings.editing import put
+    from sandbox.costs.setting import amount_of, key_of, write_budget
     from sandbox.settings.folders import default_config_file
 
-    amount = _amount(limit, tenant)
+    if tenant is not None and not tenant.strip():
+        raise InputError("--tenant is empty; name a tenant, or leave it out for all together")
+    amount = amount_of(limit, tenant, option="LIMIT")
     # First, so that a settings file that is wrong elsewhere is told before it is changed.
     loaded = session.loaded
     file = session.options.config or default_config_file()
-    name = "budget_limit" if tenant is None else "budgets.tenants"
-    key = (name,) if tenant is None else ("budgets", "tenants", tenant)
-    changed = put(file, key, None if amount is None else _literal(amount))
+    changed = write_budget(file, tenant, amount)
     allowed = "no budget" if amount is None else f"a budget of {dollars(amount)} a month"
     session.output.out.line(f"{whose(tenant)}: {allowed}{'' if changed else ', as before'}")
     session.output.note(f"in {file}", "dim")
-    origin = loaded.origin(name)
+    origin = loaded.origin(key_of(tenant))
     if origin.source in (".env", "environment"):
         session.output.note(f"{origin} is set too, and wins over the file", "yellow")
 
@@ -100,22 +99,3 @@ def _row(status: BudgetStatus, *, simulated: bool) -> tuple[str, ...]:
         f"{status.percentage_used:.1f} %",
         dollars(status.projected_monthly_cost, simulated=simulated),
     )
-
-
-def _amount(text: str, tenant: str | None) -> Decimal | None:
-    """USD, or None for none. Raises InputError."""
-    if text.strip().lower() == "none":
-        return None
-    if tenant is not None and not tenant.strip():
-        raise InputError("--tenant is empty; name a tenant, or leave it out for all together")
-    try:
-        amount = Decimal(text.strip().removeprefix("$"))
-    except InvalidOperation:
-        raise InputError(f"LIMIT is {text!r}; write an amount of USD a month such as 20, or none") from None
-    return Budget(tenant, amount).limit_usd
-
-
-def _literal(amount: Decimal) -> str:
-    """The amount in TOML; as text where a float would not be exactly it."""
-    text = format(amount, "f")
-    return text if Decimal(str(float(text))) == amount else f'"{text}"'
