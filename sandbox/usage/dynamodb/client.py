@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from functools import cache, partial
 from typing import Any, Final, TypeVar
 
+import orjson
+
 from providers.attempts import RetryPolicy
 from providers.clock import Randomness
 from providers.errors import AuthenticationError
@@ -79,8 +81,10 @@ class Table:
         action = ACTIONS[operation]
         try:
             client = self._connected()
+            # What boto3 would make of the parameters, at a fraction of the time: DynamoDB's JSON is what they are.
+            _bodies.now = orjson.dumps(parameters)
             with unlogged():
-                answer: dict[str, Any] = getattr(client, operation)(**parameters)
+                answer: dict[str, Any] = getattr(client, operation)(**_ADDRESSED[operation in _BATCHES])
         except (ClientError, BotoCoreError, AuthenticationError, OSError) as error:
             failure = explained(error, self.target, action)
         else:
@@ -308,7 +312,7 @@ def connect(access: AwsAccess, *, connections: int = CONNECTIONS) -> Any:
     with unlogged():
         session = open_session(key, secret, access.session_token, access.profile)
         session.register_component("data_loader", _loader())
-        return boto3.Session(botocore_session=session).client(
+        client: Any = boto3.Session(botocore_session=session).client(
             "dynamodb",
             region_name=region,
             endpoint_url=access.endpoint_url,
@@ -321,6 +325,26 @@ def connect(access: AwsAccess, *, connections: int = CONNECTIONS) -> Any:
                 tcp_keepalive=True,
             ),
         )
+    client.meta.events.register("before-call.dynamodb", _fill)
+    return client
+
+
+def _fill(params: dict[str, Any], **_: Any) -> None:
+    params["body"] = _bodies.now
+
+
+_BATCHES: Final = frozenset(("batch_get_item", "batch_write_item"))
+_ADDRESSED: Final[tuple[dict[str, Any], dict[str, Any]]] = ({}, {"RequestItems": {}})
+"""What boto3 looks into, by whether it is a batch, to find out where to send the call."""
+
+
+class _Bodies(threading.local):
+    """What the call that this thread makes is to send."""
+
+    now = b"{}"
+
+
+_bodies = _Bodies()
 
 
 def _key_of(request: Mapping[str, Any]) -> str:
