@@ -26,11 +26,12 @@ from sandbox.gateway.configured import configured_policy
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
 from sandbox.ledgers import declared_budgets, open_ledgers
+from sandbox.provider_options import provider_options
 from sandbox.settings import Settings
 from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
 from sandbox.settings.prices import listed_prices, with_machines
-from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at, plain
+from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at, shared_link
 from sandbox.usage.base import UsageStore
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from providers.vendors.recording import Saved
     from sandbox.backends import BackendCheck, StoreHealth
     from sandbox.cache.semantic import SemanticIndex
+    from sandbox.shared.link import RedisLink
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ class Runtime:
             clock=clock,
         )
         self.prices = with_machines(prices, settings)
+        self._link: RedisLink | None = None
         self._stores = Stores(settings, clock=clock, told=self._note, failed=self._failed)
         self.cache: CacheStore | None = None
         self.usage: UsageStore | None = None
@@ -112,8 +115,7 @@ class Runtime:
         policy = policy or configured_policy(settings)
         runtime._gather(policy)
         if stores:
-            runtime._stores.open()
-            runtime.cache, runtime.usage = runtime._stores.cache, runtime._stores.usage
+            runtime._open_stores()
         runtime.budgets = runtime.budgets_of(settings.booked, shared=stores)
         runtime.gateway = runtime._build(policy)
         return runtime
@@ -122,8 +124,7 @@ class Runtime:
     async def open(cls, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Runtime:
         """`of`, from inside the event loop that the runtime is to belong to."""
         runtime = cls.of(settings, clock=clock)
-        if runtime.backends["cache"] == "redis":
-            await runtime._stores.connect()
+        await runtime._stores.connect(runtime._link)
         return runtime
 
     def use_preset(self, name: str) -> Gateway:
@@ -180,7 +181,7 @@ class Runtime:
 
         store: BudgetStore = MemoryBudgetStore(self.clock)
         if shared:
-            store = open_ledgers(self.settings, mode, clock=self.clock, failed=self._failed)
+            store = open_ledgers(self.settings, mode, link=self._link, clock=self.clock, failed=self._failed)
         budgets = Budgets(
             store,
             mode=mode,
@@ -239,6 +240,14 @@ class Runtime:
         await self.close()
 
     # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _open_stores(self) -> None:
+        self._stores.open()
+        self.cache, self.usage = self._stores.cache, self._stores.usage
+        try:
+            self._link = shared_link(self.settings)
+        except InputError as error:
+            self._note(f"{error}: nothing is shared with other processes")
 
     def _switched(self, changes: Sequence[Switched]) -> None:
         self.settings = self._stores.settings
@@ -314,30 +323,15 @@ class Runtime:
         kind = configured.kind or id
         if not configured.enabled or kind not in factory.KINDS:
             return None
-        key = configured.api_key.get_secret_value() if configured.api_key else None
         simulated = self.mode in OFFLINE_MODES
         if not simulated and not named:
             known = configured.base_url if kind in _KEYLESS else self.settings.credential(id)
             if not known:
                 return None
         if id not in self._providers:
-            options: dict[str, Any] = {
-                "api_key": key,
-                "base_url": configured.base_url,
-                "model": configured.model,
-                "models": configured.models,
-                "organization": configured.organization,
-                "api_version": configured.api_version,
-                "deployment": configured.deployment,
-                "api": configured.api,
-                "region": configured.region,
-                "transport_kind": configured.transport,
-            }
-            if kind == "bedrock":
-                options |= self._aws(configured)
             self._providers[id] = factory.create(
                 kind,
-                **{k: v for k, v in options.items() if v},
+                **provider_options(self.settings, id, configured),
                 registered_as=id,
                 prices=self.prices,
                 clock=self.clock,
@@ -367,17 +361,6 @@ class Runtime:
                 embedder, threshold=cache.semantic_threshold, entries=cache.semantic_entries, clock=self.clock
             )
         return self._similar
-
-    def _aws(self, configured: ProviderSettings) -> dict[str, Any]:
-        """What a provider on AWS needs beside the settings that are its own."""
-        aws = self.settings.aws
-        return {
-            "region": configured.region or aws.region,
-            "profile": aws.profile,
-            "aws_access_key_id": plain(aws.access_key_id),
-            "aws_secret_access_key": plain(aws.secret_access_key),
-            "aws_session_token": plain(aws.session_token),
-        }
 
     def _side(self, simulated: bool) -> dict[str, Any]:
         """Who is on the other end: the vendor, or a simulation that all providers share."""

@@ -18,14 +18,14 @@ from sandbox.cache.switchable import SwitchableCacheStore
 from sandbox.core.offline import OFFLINE_MODES, is_local
 from sandbox.settings import Settings
 from sandbox.settings.backends import AWS_BACKENDS, LOCAL_BACKENDS
+from sandbox.settings.fields import plain
 from sandbox.usage.base import UsageStore, UsageUnavailable
 from sandbox.usage.switchable import SwitchableUsageStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydantic import SecretStr
-
+    from sandbox.shared.link import RedisLink
     from sandbox.usage.dynamodb import AwsAccess
 
 Part = Literal["cache", "usage"]
@@ -34,7 +34,7 @@ Place = Literal["local", "aws"]
 Failed = Callable[[str, str], None]
 """Called with a component and what is wrong with it, in a sentence."""
 
-CONNECT_S: Final = 0.5
+CONNECT_S: Final = 1.0
 """Longest wait at the start for a Redis server; where it is not there by then, requests do without it until it is."""
 LEAVE_S: Final = 30.0
 """Longest wait for a store that is left to commit what it took."""
@@ -129,6 +129,22 @@ def _redis_cache(settings: Settings, *, clock: Clock, failed: Failed) -> CacheSt
     )
 
 
+def shared_link(settings: Settings) -> RedisLink | None:
+    """The connection to the server through which processes share their state; None where each keeps its own.
+
+    It connects with its first question. Raises InputError for an address that is none.
+    """
+    address = settings.shared.endpoint_url or settings.cache.endpoint_url
+    if settings.shared.state != "redis" or is_out_of_reach(settings, address):
+        return None
+    if find_spec("redis") is None:
+        raise InputError("shared.state is redis, whose client is not installed: add the extra `redis`")
+    from sandbox.shared.address import RedisAddress
+    from sandbox.shared.link import ASK_S, REQUEST_S, RedisLink
+
+    return RedisLink(RedisAddress.of(settings.cache, address), ask_s=settings.cache.timeout * ASK_S / REQUEST_S)
+
+
 def open_usage(settings: Settings, *, clock: Clock) -> UsageStore:
     """The usage records. Raises UsageUnavailable."""
     if settings.usage.backend == "dynamodb":
@@ -171,32 +187,27 @@ def aws_access(settings: Settings) -> AwsAccess:
     )
 
 
-def plain(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
 def kept_here(settings: Settings) -> dict[Part, str]:
     """The parts that stay on this machine although the settings put them elsewhere, and on what.
 
     Mock and replay reach no other machine; an emulator on this one is none.
     """
-    if settings.mode not in OFFLINE_MODES:
-        return {}
-    hosts: dict[Part, str | None] = {
-        "cache": _host(settings.cache.endpoint_url),
-        "usage": _host(settings.usage.endpoint_url) or "aws",
+    addresses: dict[Part, str | None] = {
+        "cache": settings.cache.endpoint_url,
+        "usage": settings.usage.endpoint_url or "https://aws",
     }
     return {
         part: LOCAL_BACKENDS[part]
-        for part, host in hosts.items()
-        if backend_of(settings, part) == AWS_BACKENDS[part] and host is not None and not is_local(host)
+        for part, address in addresses.items()
+        if backend_of(settings, part) == AWS_BACKENDS[part] and is_out_of_reach(settings, address)
     }
 
 
-def _host(address: str | None) -> str | None:
-    if address is None:
-        return None
-    return urlsplit(address if "://" in address else f"//{address}").hostname
+def is_out_of_reach(settings: Settings, address: str | None) -> bool:
+    """Whether the mode keeps the program from a server at that address."""
+    if settings.mode not in OFFLINE_MODES or address is None:
+        return False
+    return not is_local(urlsplit(address if "://" in address else f"//{address}").hostname)
 
 
 class Stores:
@@ -259,15 +270,16 @@ class Stores:
         except (UsageUnavailable, InputError) as error:
             self._told(f"{error}: usage of this run is not recorded")
 
-    async def connect(self) -> None:
-        """Wait a moment for the Redis server: whoever starts for one request would else be done before it is there."""
-        from sandbox.cache.redis import RedisCacheStore
-
+    async def connect(self, link: RedisLink | None) -> None:
+        """Wait a moment for Redis: whoever starts for one request would else be done before it is there."""
         store = self._cache.current
-        if isinstance(store, RedisCacheStore):
-            with suppress(CacheUnavailable, TimeoutError):
-                async with self._clock.timeout(CONNECT_S):
-                    await store.check()
+        checks = [] if link is None else [link.check()]
+        if self.backends["cache"] == "redis":
+            checks.append(store.check())  # type: ignore[union-attr]
+        with suppress(TimeoutError):
+            async with self._clock.timeout(CONNECT_S):
+                # Whatever their trouble, they tell of it themselves.
+                await asyncio.gather(*checks, return_exceptions=True)
 
     async def switch(self, backends: Mapping[Part, str], swapped: Callable[[list[Switched]], None]) -> list[Switched]:
         """Put these parts on these backends; returns those that changed, when the stores before are closed.

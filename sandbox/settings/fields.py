@@ -110,6 +110,11 @@ Secret = Annotated[Annotated[SecretStr, AfterValidator(_sendable)] | None, Befor
 Text = Annotated[str, Field(min_length=1)]
 
 
+def plain(secret: SecretStr | None) -> str | None:
+    """The text of a credential, for whoever sends it."""
+    return None if secret is None else secret.get_secret_value()
+
+
 class Section(BaseModel):
     """What every part shares: no unknown key, no change after loading."""
 
