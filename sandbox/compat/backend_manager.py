@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from providers.clock import SYSTEM_CLOCK, Clock, iso
@@ -304,12 +303,13 @@ def _calls(totals: UsageTotals) -> dict[str, Any]:
 
 def _amount(value: Decimal | float | str | None) -> Decimal | None:
     """USD of what a caller gives as a limit. Raises InputError."""
-    if value is None or isinstance(value, Decimal):
-        return value
-    with suppress(InvalidOperation):
-        if not isinstance(value, bool) and isinstance(value, int | float | str):
-            return Decimal(str(value))
-    raise InputError(f"budget_limit is {value!r}; write an amount of USD a month such as 150, or null for none")
+    from sandbox.costs.setting import amount_of
+
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | float | str):
+        raise InputError(f"budget_limit is {value!r}; write an amount of USD a month such as 150, or null for none")
+    return amount_of(str(value), None, option="budget_limit")
 
 
 backend_manager = BackendManager(engine=llm_client.engine)

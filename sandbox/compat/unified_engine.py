@@ -11,14 +11,13 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from providers.clock import SYSTEM_CLOCK, Clock
-from providers.errors import InputError
 from sandbox.compat.litellm_config import LiteLLMConfig, LLMBackend
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ class UnifiedEngine:
         for one in runtime.gateway.registry:
             one.provider.timeout = LONGEST_TIMEOUT
         if self._limit is not None:
-            _limit(runtime, self._limit[0])
+            runtime.set_budget(None, self._limit[0])
         for callback in self._alerts:
             runtime.budgets.register_alert_callback(callback)
         return runtime
@@ -211,7 +210,7 @@ class UnifiedEngine:
     def limit(self, amount: Decimal | None) -> None:
         """What may be spent in a month, in every runtime; None: no limit. Raises InputError for what is no budget."""
         for runtime in self._runtimes():
-            _limit(runtime, amount)
+            runtime.set_budget(None, amount)
         self._limit = (amount,)
 
     def alert(self, callback: AlertCallback) -> None:
@@ -267,14 +266,3 @@ class UnifiedEngine:
         runtime = await self.runtime()
         if runtime.budgets.active and runtime.usage is not None:
             await month_costs(runtime, self.machine)
-
-
-def _limit(runtime: Runtime, amount: Decimal | None) -> None:
-    """Set the budget over all tenants, or take it away. Raises InputError for what is no budget."""
-    from sandbox.costs.base import Budget
-
-    if amount is not None:
-        runtime.budgets.set(Budget(None, amount, tuple(runtime.settings.budgets.thresholds)))
-        return
-    with suppress(InputError):  # there was none
-        runtime.budgets.remove()
