@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from providers import factory
@@ -14,7 +14,6 @@ from providers.faults import FaultBoard
 from providers.pricing import Catalogue
 from providers.redaction import redact
 from providers.vendors.recording import Recorder
-from providers.vendors.wire import WireProvider
 from sandbox.cache.base import CacheStore
 from sandbox.core.bus import Bus
 from sandbox.core.events import BackendSwitched, ComponentFailed, ExchangeRecorded
@@ -23,15 +22,15 @@ from sandbox.costs.base import Budget, BudgetStore
 from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
 from sandbox.gateway.configured import configured_policy
-from sandbox.gateway.gateway import Gateway
+from sandbox.gateway.gateway import BreakerMaker, Gateway
 from sandbox.gateway.policies import Policy
-from sandbox.ledgers import declared_budgets, open_ledgers
 from sandbox.provider_options import provider_options
 from sandbox.settings import Settings
 from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
 from sandbox.settings.prices import listed_prices, with_machines
-from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at, shared_link
+from sandbox.sharing import declared_budgets, open_ledgers, shared_breakers, shared_link
+from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at
 from sandbox.usage.base import UsageStore
 
 if TYPE_CHECKING:
@@ -80,11 +79,13 @@ class Runtime:
             origin="wiretap" if settings.mode in OFFLINE_MODES else "live",
             secrets=tuple(secrets_of(settings)),
             saved=self._recorded,
-            failed=self._not_recorded,
+            failed=lambda sentence: self._failed("recorder", sentence),
             clock=clock,
         )
         self.prices = with_machines(prices, settings)
         self._link: RedisLink | None = None
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        """What ends before the stores do."""
         self._stores = Stores(settings, clock=clock, told=self._note, failed=self._failed)
         self.cache: CacheStore | None = None
         self.usage: UsageStore | None = None
@@ -265,9 +266,6 @@ class Runtime:
                 ExchangeRecorded(self.clock.time_us(), "", exchange.provider, exchange.api, str(saved.path))
             )
 
-    def _not_recorded(self, sentence: str) -> None:
-        self._failed("recorder", sentence)
-
     def _failed(self, component: str, sentence: str) -> None:
         logger.warning("%s", sentence)
         if self.bus.active:
@@ -278,6 +276,8 @@ class Runtime:
         logger.warning("%s", sentence)
 
     async def _close_stores(self) -> None:
+        for close in self._closing:
+            await close()
         await self.budgets.close()
         await self._stores.close()
 
@@ -309,6 +309,7 @@ class Runtime:
             cache=self.cache,
             cache_ttl=settings.cache.ttl,
             similar_questions=self._similar_questions(),
+            breakers=self._shared_breakers(policy),
             record=self.usage.record if self.usage is not None else None,
             store_prompts=settings.usage.store_prompts,
             budgets=self.budgets,
@@ -342,24 +343,28 @@ class Runtime:
             )
         return self._providers[id]
 
+    def _shared_breakers(self, policy: Policy) -> BreakerMaker | None:
+        """Breakers that all processes of the same mode and preset share; None where each has its own."""
+        if self._link is None:
+            return None
+        scope = f"{self.settings.booked}:{policy.name}"
+        shared = shared_breakers(self._link, scope, clock=self.clock, failed=self._failed)
+        self._closing.append(shared.close)
+        return shared.breaker
+
     def _similar_questions(self) -> SemanticIndex | None:
         """What compares questions, where that is wanted; one for all gateways."""
         cache = self.settings.cache
         if self._similar is None and cache.semantic:
-            from sandbox.cache.embedding import ProviderEmbedder
-            from sandbox.cache.semantic import Embedder, HashingEmbedder, SemanticIndex
+            from sandbox.cache.embedding import index_of
 
-            embedder: Embedder = HashingEmbedder()
-            id = cache.semantic_embedder
+            id, provider = cache.semantic_embedder, None
             if id != "hashing" and self.mode not in OFFLINE_MODES:
                 provider = self._provider(id, self.settings.providers[id], named=True)
-                if not isinstance(provider, WireProvider):
+                if provider is None:
                     self._note(f"cache.semantic_embedder is {id}, which is disabled: questions are not compared")
                     return None
-                embedder = ProviderEmbedder(provider, model=cache.semantic_model)
-            self._similar = SemanticIndex(
-                embedder, threshold=cache.semantic_threshold, entries=cache.semantic_entries, clock=self.clock
-            )
+            self._similar = index_of(cache, provider, clock=self.clock)
         return self._similar
 
     def _side(self, simulated: bool) -> dict[str, Any]:

@@ -129,22 +129,6 @@ def _redis_cache(settings: Settings, *, clock: Clock, failed: Failed) -> CacheSt
     )
 
 
-def shared_link(settings: Settings) -> RedisLink | None:
-    """The connection to the server through which processes share their state; None where each keeps its own.
-
-    It connects with its first question. Raises InputError for an address that is none.
-    """
-    address = settings.shared.endpoint_url or settings.cache.endpoint_url
-    if settings.shared.state != "redis" or is_out_of_reach(settings, address):
-        return None
-    if find_spec("redis") is None:
-        raise InputError("shared.state is redis, whose client is not installed: add the extra `redis`")
-    from sandbox.shared.address import RedisAddress
-    from sandbox.shared.link import ASK_S, REQUEST_S, RedisLink
-
-    return RedisLink(RedisAddress.of(settings.cache, address), ask_s=settings.cache.timeout * ASK_S / REQUEST_S)
-
-
 def open_usage(settings: Settings, *, clock: Clock) -> UsageStore:
     """The usage records. Raises UsageUnavailable."""
     if settings.usage.backend == "dynamodb":

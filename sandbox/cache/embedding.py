@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from providers.base import BaseLLMProvider
+from providers.clock import Clock
 from providers.vendors.embeddings import MODELS, embed
 from providers.vendors.wire import WireProvider
-from sandbox.cache.semantic import Embedding
+from sandbox.cache.semantic import Embedder, Embedding, HashingEmbedder, SemanticIndex
+from sandbox.settings.backends import CacheSettings
 
 
 class ProviderEmbedder:
@@ -21,3 +24,12 @@ class ProviderEmbedder:
     async def embed(self, text: str) -> Embedding:
         vector = await embed(self._provider, text, model=self._model)
         return Embedding(vector.values, self._provider.kind, self._model, vector.tokens)
+
+
+def index_of(cache: CacheSettings, provider: BaseLLMProvider | None, *, clock: Clock) -> SemanticIndex:
+    """What compares questions as the settings say, by a provider's vectors or without one by their words."""
+    embedder: Embedder = HashingEmbedder()
+    if provider is not None:
+        assert isinstance(provider, WireProvider)  # noqa: S101  of the kinds that the settings allow
+        embedder = ProviderEmbedder(provider, model=cache.semantic_model)
+    return SemanticIndex(embedder, threshold=cache.semantic_threshold, entries=cache.semantic_entries, clock=clock)

@@ -33,7 +33,7 @@ from sandbox.core.events import (
 from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
 from sandbox.gateway.answers import pack, unpack
-from sandbox.gateway.breaker import Breaker, Transition
+from sandbox.gateway.breaker import Breaker, BreakerPolicy, OnChange, Transition
 from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions
 from sandbox.gateway.deployments import Deployment, ProviderStatus, Registry
 from sandbox.gateway.flights import Flights
@@ -45,6 +45,9 @@ from sandbox.gateway.router import Candidate, Plan, Router
 from sandbox.gateway.spending import allowance
 from sandbox.gateway.streaming import StreamRun, replayed
 from sandbox.gateway.walk import Tools, Walk, check_withheld
+
+BreakerMaker = Callable[[str, BreakerPolicy, OnChange], Breaker]
+"""Makes the breaker of a provider's id."""
 
 _BY_STATE = {"open": BreakerOpened, "half_open": BreakerHalfOpened, "closed": BreakerClosed}
 
@@ -71,6 +74,7 @@ class Gateway:
         record: Recorder | None = None,
         store_prompts: bool = False,
         budgets: Budgets | None = None,
+        breakers: BreakerMaker | None = None,
         costs: GatewayCosts | None = None,
     ) -> None:
         self.policy = policy or Policy()
@@ -92,6 +96,7 @@ class Gateway:
             similar=similar_questions,
         )
         self.budgets = budgets
+        self._breakers = breakers
         self.costs = costs
         """What was spent, from the records of this gateway's mode; None where none are kept."""
         self._flights = Flights()
@@ -117,9 +122,16 @@ class Gateway:
 
         `breaker`: one that another gateway has too, in place of one of its own.
         """
-        breaker = breaker or self.policy.new_breaker(
-            id, self.clock, lambda change: self._breaker_changed(id, change), self.registry.__len__
-        )
+        if breaker is None:
+
+            def changed(change: Transition) -> None:
+                self._breaker_changed(id, change)
+
+            own = self.policy.breaker_for(id)
+            if self._breakers is not None and own.mode != "off" and self.policy.breaker_model is None:
+                breaker = self._breakers(id, own, changed)
+            else:
+                breaker = self.policy.new_breaker(id, self.clock, changed, self.registry.__len__)
         limits = (
             RateLimits(requests_per_minute, tokens_per_minute, self.clock)
             if requests_per_minute or tokens_per_minute

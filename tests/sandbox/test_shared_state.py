@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from providers.errors import BudgetExceededError
+from providers.faults import parse_fault
 from providers.types import GenerationRequest
 from sandbox.runtime import Runtime
 from sandbox.settings.model import Settings
@@ -57,6 +59,25 @@ async def test_what_one_spends_another_sees(made: Made) -> None:
         assert await used(later) == paid
         with pytest.raises(BudgetExceededError):
             await spend(later)
+
+
+async def test_a_breaker_that_one_opens_is_open_for_another(made: Made) -> None:
+    chain = ["bedrock", "openai"]
+    async with await Runtime.open(made(chain=chain)) as here, await Runtime.open(made(chain=chain)) as there:
+        here.faults.set("bedrock", parse_fault("503"))
+        for number in range(10):
+            await here.gateway.generate(GenerationRequest(f"question {number}"))
+        assert here.gateway.breaker("bedrock").state == "open"
+        async with asyncio.timeout(5):
+            while there.gateway.breaker("bedrock").state != "open":
+                await there.gateway.generate(GenerationRequest("How is Bedrock?"))
+                await asyncio.sleep(0.02)
+        answer = await there.gateway.generate(GenerationRequest("And now?"))
+        assert answer.provider == "openai"
+        there.gateway.breaker("bedrock").force_close()
+        async with asyncio.timeout(5):
+            while here.gateway.breaker("bedrock").state != "forced_closed":
+                await asyncio.sleep(0.02)
 
 
 async def test_it_is_off_unless_it_is_asked_for(made: Made) -> None:

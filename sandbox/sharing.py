@@ -1,0 +1,76 @@
+"""What processes may have in common: the link to their Redis server, breakers, and the ledgers of budgets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from providers.clock import Clock
+from providers.errors import InputError
+from sandbox.costs.base import Budget, BudgetStore
+from sandbox.costs.sheltered import ShelteredBudgetStore
+from sandbox.settings import Settings
+from sandbox.stores import Failed, is_out_of_reach
+
+if TYPE_CHECKING:
+    from sandbox.gateway.shared_breakers import SharedBreakers
+    from sandbox.shared.link import RedisLink
+
+logger = logging.getLogger(__name__)
+
+
+def shared_link(settings: Settings) -> RedisLink | None:
+    """The connection to the server through which processes share their state; None where each keeps its own.
+
+    It connects with its first question. Raises InputError for an address that is none.
+    """
+    address = settings.shared.endpoint_url or settings.cache.endpoint_url
+    if settings.shared.state != "redis" or is_out_of_reach(settings, address):
+        return None
+    if find_spec("redis") is None:
+        raise InputError("shared.state is redis, whose client is not installed: add the extra `redis`")
+    from sandbox.shared.address import RedisAddress
+    from sandbox.shared.link import ASK_S, REQUEST_S, RedisLink
+
+    return RedisLink(RedisAddress.of(settings.cache, address), ask_s=settings.cache.timeout * ASK_S / REQUEST_S)
+
+
+def shared_breakers(link: RedisLink, scope: str, *, clock: Clock, failed: Failed) -> SharedBreakers:
+    """The breakers of one gateway; gateways of the same scope share them."""
+    from sandbox.gateway.shared_breakers import SharedBreakers
+
+    return SharedBreakers(
+        link,
+        scope=scope,
+        clock=clock,
+        failed=lambda sentence: failed("breakers", sentence),
+        recovered=lambda sentence: logger.warning("%s", sentence),
+    )
+
+
+def open_ledgers(settings: Settings, mode: str, *, link: RedisLink | None, clock: Clock, failed: Failed) -> BudgetStore:
+    """The ledgers of a mode, which all processes of this data folder share, or with a link all of that Redis server.
+
+    `failed` hears of trouble with them.
+    """
+    store: BudgetStore
+    if link is None:
+        from sandbox.costs.sqlite import SqliteBudgetStore
+
+        store = SqliteBudgetStore(settings.data_dir / "budgets.db", mode=mode, clock=clock)
+    else:
+        from sandbox.costs.redis import RedisBudgetStore
+
+        store = RedisBudgetStore(link, mode=mode, clock=clock)
+    return ShelteredBudgetStore(store, clock=clock, told=lambda sentence: failed("budgets", sentence))
+
+
+def declared_budgets(settings: Settings) -> Iterator[Budget]:
+    """The budgets that the settings set."""
+    shares = tuple(settings.budgets.thresholds)
+    if settings.budget_limit is not None:
+        yield Budget(None, settings.budget_limit, shares)
+    for tenant, limit in settings.budgets.tenants.items():
+        yield Budget(tenant, limit, shares)
