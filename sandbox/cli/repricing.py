@@ -14,15 +14,13 @@ from sandbox.costs.whatif import Repriced, Target, targets_of
 from sandbox.costs.whatif import what_if as repriced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sandbox.cli.session import Session
     from sandbox.cli.spending import View
 
 
 async def what_if(view: View, session: Session, models: str | None, catalogue: str | None, as_of: str | None) -> None:
     """The same traffic on other models, or at other prices."""
-    from sandbox.settings.prices import prices_of
+    from sandbox.settings.prices import kinds_of, prices_of
 
     at_us = None if as_of is None else noon(as_of)
     settings = session.settings
@@ -32,7 +30,7 @@ async def what_if(view: View, session: Session, models: str | None, catalogue: s
     targets = [Target()] if models is None else targets_of(_names(models), prices)
     async with session.usage() as usage:
         reports = CostReports(usage, clock=SYSTEM_CLOCK)
-        found = await repriced(reports, view.where, targets, prices, at_us=at_us, kinds=_kinds(session))
+        found = await repriced(reports, view.where, targets, prices, at_us=at_us, kinds=kinds_of(session.settings))
     output = view.output
     if view.json:
         output.json(
@@ -48,7 +46,7 @@ async def what_if(view: View, session: Session, models: str | None, catalogue: s
         )
         return
     if not found[0].requests:
-        output.note(f"no answered requests: {view.what()}; `sandbox ask` makes one")
+        output.note(f"no answered requests in {view.what()}; `sandbox ask` makes one")
         return
     output.table(
         [
@@ -75,7 +73,7 @@ async def recommend(view: View, session: Session) -> None:
     """What could be saved, and what has been."""
     from sandbox.costs.advice import recommendations
     from sandbox.gateway.configured import configured_policy
-    from sandbox.settings.prices import prices_of
+    from sandbox.settings.prices import kinds_of, prices_of
 
     async with session.budgets() as budgets:
         stand = await budgets.statuses()
@@ -85,7 +83,7 @@ async def recommend(view: View, session: Session) -> None:
             view.where,
             prices_of(session.settings),
             tiers=configured_policy(session.settings).equivalents,
-            kinds=_kinds(session),
+            kinds=kinds_of(session.settings),
             budgets=stand,
             now_us=view.now_us,
         )
@@ -104,7 +102,7 @@ async def recommend(view: View, session: Session) -> None:
         output.json({**view.head(), "items": items})
         return
     if not found:
-        output.note(f"nothing to recommend: {view.what()}")
+        output.note(f"nothing to recommend in {view.what()}")
         return
     for one in found:
         about = "about " if one.estimated else ""
@@ -119,11 +117,6 @@ def _names(models: str) -> list[str]:
     if not names:
         raise InputError("--what-if is empty; name a model, or several with commas between them")
     return names
-
-
-def _kinds(session: Session) -> Mapping[str, str]:
-    """Which vendor stands behind each configured provider."""
-    return {id: one.kind or id for id, one in session.settings.providers.items()}
 
 
 def _as_json(one: Repriced) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class View:
 
     def nothing(self) -> None:
         """Say that there is nothing to say."""
-        self.output.note(f"no requests: {self.what()}; `sandbox ask` makes one")
+        self.output.note(f"no requests in {self.what()}; `sandbox ask` makes one")
 
 
 async def table(view: View, reports: CostReports, by: Dimension) -> None:
