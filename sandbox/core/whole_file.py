@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -42,6 +42,15 @@ def whole_file(path: Path, *, overwrite: bool, option: str = "path", otherwise: 
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def free_stem(folder: Path, stem: str, endings: Iterable[str]) -> Path:
+    """`stem`, else `stem-2`, `stem-3`, … in the folder: the first that no file with one of the endings has."""
+    name, count, endings = stem, 1, tuple(endings)
+    while any(folder.joinpath(f"{name}{ending}").exists() for ending in endings):
+        count += 1
+        name = f"{stem}-{count}"
+    return folder / name
 
 
 def _publish(part: Path, path: Path, option: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from providers.pricing import catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from providers.pricing import Catalogue
     from sandbox.settings.model import Settings
 
@@ -27,3 +29,8 @@ def with_machines(prices: Catalogue, settings: Settings) -> Catalogue:
         if one.hourly_rate is not None:
             prices = prices.with_hourly_rate(one.hourly_rate, one.kind or id)
     return prices
+
+
+def kinds_of(settings: Settings) -> Mapping[str, str]:
+    """Which vendor stands behind each configured provider."""
+    return {id: one.kind or id for id, one in settings.providers.items()}
