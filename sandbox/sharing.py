@@ -37,6 +37,21 @@ def shared_link(settings: Settings) -> RedisLink | None:
     return RedisLink(RedisAddress.of(settings.cache, address), ask_s=settings.cache.timeout * ASK_S / REQUEST_S)
 
 
+async def check_shared(settings: Settings) -> str | None:
+    """What processes share their state through; None where each keeps its own.
+
+    Raises InputError, RedisAway or RedisRefused, with what to do.
+    """
+    link = shared_link(settings)
+    if link is None:
+        return None
+    try:
+        found = await link.check()
+    finally:
+        await link.close()
+    return f"{found.server} at {link.address} as {found.user}"
+
+
 def shared_breakers(link: RedisLink, scope: str, *, clock: Clock, failed: Failed) -> SharedBreakers:
     """The breakers of one gateway; gateways of the same scope share them."""
     from sandbox.gateway.shared_breakers import SharedBreakers

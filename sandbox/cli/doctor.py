@@ -24,6 +24,8 @@ from sandbox.cli.session import Session
 from sandbox.core.figures import dollars, duration_ms
 from sandbox.core.offline import following
 from sandbox.costs.base import whose
+from sandbox.shared.errors import RedisAway, RedisRefused
+from sandbox.sharing import check_shared
 from sandbox.stores import kept_here, with_backends
 from sandbox.usage.base import UsageUnavailable
 
@@ -84,6 +86,8 @@ async def _checks(session: Session) -> AsyncIterator[Check]:
     async for check in _runtime(session):
         yield check
     async for check in _backends(session):
+        yield check
+    async for check in _shared(session):
         yield check
     yield Check("packages", "ok", ", ".join(_versions()))
 
@@ -164,6 +168,17 @@ async def _backends(session: Session) -> AsyncIterator[Check]:
             yield Check("cache", "ok", "off while exchanges are recorded")
         else:
             yield Check(one.part, "ok" if one.ok else "fail", _found(one))
+
+
+async def _shared(session: Session) -> AsyncIterator[Check]:
+    try:
+        with following(session.settings.mode):
+            found = await check_shared(session.settings)
+    except (InputError, RedisAway, RedisRefused) as error:
+        yield Check("shared", "fail", redact(str(error)))
+    else:
+        if found is not None:
+            yield Check("shared", "ok", f"breakers and budgets through {found}")
 
 
 def _found(check: BackendCheck) -> str:

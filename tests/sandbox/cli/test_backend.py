@@ -256,6 +256,15 @@ def test_a_server_with_a_password_and_a_user_works(cli: Cli, emulators: Env, sta
     assert PASSWORD not in ran.out + ran.err + cli("config", "show", "--json").out
 
 
+def test_the_doctor_tells_what_processes_share(cli: Cli, emulators: Env, redis_server: RedisServer) -> None:
+    assert "shared" not in [item["check"] for item in cli("doctor", "--json").json["items"]]
+    for address, status in ((redis_server.url, "ok"), ("127.0.0.1:1", "fail")):
+        emulators(SANDBOX_SHARED="redis", SANDBOX_SHARED__ENDPOINT_URL=address)
+        [check] = [item for item in cli("doctor", "--json").json["items"] if item["check"] == "shared"]
+        assert check["status"] == status
+        assert "127.0.0.1:" in check["detail"]
+
+
 def test_a_password_in_the_address_is_refused_without_repeating_it(cli: Cli, emulators: Env) -> None:
     emulators(SANDBOX_CACHE__ENDPOINT_URL="redis://:canary-in-url@127.0.0.1:6379")
     ran = cli("backend", "show")
