@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -17,7 +17,9 @@ from textual.style import Style
 from textual.visual import Visual
 
 from sandbox.tui import actions
-from sandbox.tui.pieces import Line
+from sandbox.tui.pieces import MUTED, Line
+
+Writer = Callable[[int], list[Line]]
 
 _CONTROLS = str.maketrans({code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)})
 """What a terminal would obey instead of showing it. Answers and recordings may hold anything."""
@@ -161,3 +163,23 @@ def wrapped(lines: Sequence[Line], width: int) -> list[Content]:
     for line in lines:
         found += Content.assemble(*line).wrap(width) or [Content("")]
     return found
+
+
+class WrittenPane(LinesPane):
+    """Lines that are written for the width there is."""
+
+    EMPTY = ""
+
+    def __init__(self, id: str, title: str) -> None:
+        super().__init__(id=id)
+        self.border_title = title
+        self._write: Writer = lambda _: [[(self.EMPTY, MUTED)]]
+
+    def show(self, write: Writer) -> None:
+        self._write = write
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        width = self.columns
+        if width:
+            self.put(wrapped(self._write(width), width))

@@ -12,6 +12,7 @@ from sandbox.comparison.estimate import Estimate
 from sandbox.comparison.question import Question
 from sandbox.comparison.standings import outcome
 from sandbox.core.tables import text_width
+from sandbox.tui import tables
 from sandbox.tui.compare import drawing
 from sandbox.tui.compare.desk import Column
 from sandbox.tui.compare.picker import price_text
@@ -39,13 +40,13 @@ def test_bars_grow_with_what_they_stand_for(one: float, other: float, room: int)
     less, more = sorted((one, other))
 
     def eighths(share: float) -> int:
-        drawn = drawing.bar(share, room)
+        drawn = tables.bar(share, room)
         return drawn.count("█") * 8 + sum(" ▏▎▍▌▋▊▉".index(letter) for letter in drawn if letter != "█")
 
     assert eighths(less) <= eighths(more)
-    assert len(drawing.bar(more, room)) <= room
+    assert len(tables.bar(more, room)) <= room
     assert (eighths(more) > 0) is (more > 0)
-    assert drawing.bar(1.0, room) == "█" * room
+    assert tables.bar(1.0, room) == "█" * room
 
 
 @given(st.integers(2, 6), st.integers(60, 400), st.integers(3, 100))

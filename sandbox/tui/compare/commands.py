@@ -206,6 +206,7 @@ class CompareCommands(Room):
 
     async def _export(self, chosen: str) -> None:
         from sandbox.comparison.export import ENDINGS, FORMS, write
+        from sandbox.core.whole_file import free_stem
 
         race = self.races.race
         if race is None or race.outcome is None:
@@ -216,13 +217,10 @@ class CompareCommands(Room):
 
         def work() -> Path:
             folder.mkdir(parents=True, exist_ok=True)
-            stem, count = "comparison", 1
-            while any(folder.joinpath(f"{stem}{ending}").exists() for ending in ENDINGS.values()):
-                count += 1
-                stem = f"comparison-{count}"
+            stem = free_stem(folder, "comparison", ENDINGS.values())
             for form in forms:
-                write(folder / f"{stem}{ENDINGS[form]}", form, outcome, volumes)
-            return folder / stem
+                write(stem.with_name(f"{stem.name}{ENDINGS[form]}"), form, outcome, volumes)
+            return stem
 
         try:
             done = await asyncio.to_thread(work)

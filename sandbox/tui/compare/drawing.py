@@ -26,12 +26,11 @@ from sandbox.tui.pieces import (
     Line,
     clip,
 )
+from sandbox.tui.tables import BAR, bar, cell, table_lines
 
 if TYPE_CHECKING:
     from sandbox.tui.compare.session import Race
 
-BAR = "$text-accent"
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 _MARKS = "bold $text-success"
 VOLUMES: tuple[int, ...] = (*(step * 10**power for power in range(1, 7) for step in (1, 2, 5)), 10**7)
 """Requests a day, as the arrow keys step through them."""
@@ -147,7 +146,7 @@ def figure_lines(race: Race, width: int, now_us: int, frame: int) -> list[Line]:
     widths = {at: max(text_width(row[at]) for row in (head, *rows)) for at in left}
     lines: list[Line] = [[(_aligned(head, left, widths), MUTED)]]
     for number, (row, one) in enumerate(zip(rows, standings, strict=True)):
-        named = _cell(row[0], widths[0], right=False)
+        named = cell(row[0], widths[0], right=False)
         if one is None or not one.answers:
             told, style = (activity(race, number, now_us, frame), MUTED) if one is None else _trouble(one)
             lines.append([(named, NAME), (f"  {clip(told, width - len(named) - 2)}", style)])
@@ -168,13 +167,8 @@ def _notes(race: Race, width: int) -> list[Line]:
     return lines + [[(note, MUTED)] for note in telling.notes(outcome)]
 
 
-def _cell(text: str, width: int, *, right: bool) -> str:
-    blank = " " * (width - text_width(text))
-    return blank + text if right else text + blank
-
-
 def _aligned(row: Sequence[str], left: Sequence[int], widths: dict[int, int]) -> str:
-    return "  ".join(_cell(row[at], widths[at], right=at > 1) for at in left)
+    return "  ".join(cell(row[at], widths[at], right=at > 1) for at in left)
 
 
 # --- the month ------------------------------------------------------------------------------------------------------
@@ -198,21 +192,12 @@ def month_lines(race: Race, volume: int, width: int) -> list[Line]:
         share = float(cost / most) if cost is not None and most else 0.0
         lines.append(
             [
-                (_cell(clip(name, named), named, right=False), NAME),
-                (f"  {_cell(text, money, right=True)}  ", PLAIN),
+                (cell(clip(name, named), named, right=False), NAME),
+                (f"  {cell(text, money, right=True)}  ", PLAIN),
                 (bar(share, room), BAR),
             ]
         )
     return lines
-
-
-def bar(share: float, room: int) -> str:
-    """A bar of up to `room` columns; what is not nothing is at least a sliver."""
-    eighths = round(share * room * 8)
-    if share > 0:
-        eighths = max(1, eighths)
-    whole, rest = divmod(eighths, 8)
-    return "█" * whole + (_EIGHTHS[rest] if rest else "")
 
 
 # --- what dialogs show ----------------------------------------------------------------------------------------------
@@ -222,11 +207,11 @@ def spread_lines(outcome: Outcome, volume: int) -> list[Line]:
     """Everything in figures: the spread of each, and a month at several volumes."""
     lines: list[Line] = [[("Spread", "bold $text-accent")]]
     head = ("model", *telling.RANGES)
-    lines += _table(head, [(one.contestant.name, *telling.ranges(one)) for one in outcome.overall])
+    lines += table_lines(head, [(one.contestant.name, *telling.ranges(one)) for one in outcome.overall])
     at = telling.volumes((volume,))
     lines += [[], [("30 days, by requests a day", "bold $text-accent")]]
     months = [(one.contestant.name, *telling.month_row(one, at)) for one in outcome.overall]
-    lines += _table(("model", *(f"{one:,}" for one in at)), months)
+    lines += table_lines(("model", *(f"{one:,}" for one in at)), months)
     lines += [[], [("Paid in all", "bold $text-accent")]]
     rows = [
         (
@@ -238,18 +223,9 @@ def spread_lines(outcome: Outcome, volume: int) -> list[Line]:
         )
         for one in outcome.overall
     ]
-    lines += _table(("model", "answers", "paid", "of it for nothing", "answered by"), rows)
+    lines += table_lines(("model", "answers", "paid", "of it for nothing", "answered by"), rows)
     notes = (*telling.troubles(outcome), *telling.notes(outcome))
     return [*lines, [], *([(note, MUTED)] for note in notes)]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Line]:
-    widths = [max(map(text_width, column)) for column in zip(head, *rows, strict=True)]
-
-    def line(row: Sequence[str]) -> str:
-        return "  ".join(_cell(cell, widths[at], right=at > 0) for at, cell in enumerate(row))
-
-    return [[(line(head), MUTED)], *([(line(row), PLAIN)] for row in rows)]
 
 
 def difference_lines(left: Standing, right: Standing) -> list[Line]:
@@ -285,7 +261,7 @@ def foreseen_lines(found: Sequence[Estimate], limit: Decimal) -> list[Line]:
     ]
     unknown = len(unpriced(found))
     rest = f" and {unknown} unpriced" if unknown else ""
-    lines = _table(("model", "requests", "up to"), rows)
+    lines = table_lines(("model", "requests", "up to"), rows)
     lines += [[], [(f"Up to {dollars(total(found))}{rest} in all, real money.", NAME)]]
     if total(found) > limit:
         lines.append([(f"That is more than {dollars(limit)}, above which this is always asked.", MUTED)])

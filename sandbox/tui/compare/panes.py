@@ -2,32 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from sandbox.tui.lines import LinesPane, wrapped
-from sandbox.tui.pieces import MUTED, Line
-
-Writer = Callable[[int], list[Line]]
-
-
-class WrittenPane(LinesPane):
-    """Lines that are written for the width there is."""
-
-    EMPTY = ""
-
-    def __init__(self, id: str, title: str) -> None:
-        super().__init__(id=id)
-        self.border_title = title
-        self._write: Writer = lambda _: [[(self.EMPTY, MUTED)]]
-
-    def show(self, write: Writer) -> None:
-        self._write = write
-        self.rebuild()
-
-    def rebuild(self) -> None:
-        width = self.columns
-        if width:
-            self.put(wrapped(self._write(width), width))
+from sandbox.tui.lines import WrittenPane
 
 
 class FiguresPane(WrittenPane):

@@ -110,6 +110,7 @@ class LabKeeping(LabMoving):
         return agreed is True
 
     async def action_export(self) -> None:
+        from sandbox.core.whole_file import free_stem
         from sandbox.scenarios.report import write
 
         takes = [take for take in (self.take, self.beside) if take is not None and take.result is not None]
@@ -122,10 +123,7 @@ class LabKeeping(LabMoving):
 
         def work() -> Path:
             folder.mkdir(parents=True, exist_ok=True)
-            name, count = stem, 1
-            while any(folder.joinpath(f"{name}{form}").exists() for form in (".md", ".json", ".svg")):
-                count += 1
-                name = f"{stem}-{count}"
+            name = free_stem(folder, stem, (".md", ".json", ".svg")).name
             results = [take.result for take in takes if take.result is not None]
             for form in (".md", ".json"):
                 write(folder / f"{name}{form}", scenario, results)
