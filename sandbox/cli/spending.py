@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -87,14 +89,11 @@ async def table(view: View, reports: CostReports, by: Dimension) -> None:
     if not total.requests:
         view.nothing()
         return
-    failed_over = bool(total.failovers)
-    premium = ("premium",) if failed_over else ()
-    columns = ("requests", "failed", "cached", "tokens", "cost", "waste", "saved", *premium)
+    columns = _columns(total, view.simulated)
     output.table(
-        [_row(key or "(none)", part, view.simulated, failed_over) for key, part in parts]
-        + [_row("total", total, view.simulated, failed_over)],
-        (by, *columns, "avg time"),
-        right=range(1, len(columns) + 2),
+        [[name, *(cell(part) for cell in columns.values())] for name, part in [*_named(parts), ("total", total)]],
+        (by, *columns),
+        right=range(1, len(columns) + 1),
     )
     if total.unpriced:
         output.note(f"{total.unpriced:,} of the requests are unpriced and not in the cost", "yellow")
@@ -173,20 +172,28 @@ def _outlook_text(outlook: Outlook, simulated: bool) -> str:
     return text
 
 
-def _row(key: str, totals: UsageTotals, simulated: bool, failed_over: bool) -> tuple[str, ...]:
-    premium = (dollars(totals.premium_usd, simulated=simulated, signed=True),) if failed_over else ()
-    return (
-        key,
-        f"{totals.requests:,}",
-        f"{totals.failed:,}",
-        f"{totals.cached:,}",
-        f"{totals.tokens:,}",
-        dollars(totals.cost_usd, simulated=simulated),
-        dollars(totals.waste_usd, simulated=simulated),
-        dollars(totals.saved_usd, simulated=simulated),
-        *premium,
-        duration_ms(average_latency_ms(totals)) if totals.requests else "",
-    )
+def _named(parts: Sequence[tuple[str, UsageTotals]]) -> list[tuple[str, UsageTotals]]:
+    return [(key or "(none)", part) for key, part in parts]
+
+
+def _columns(total: UsageTotals, simulated: bool) -> dict[str, Callable[[UsageTotals], str]]:
+    """The columns that have anything to say, so that the others fit a narrow terminal."""
+
+    def usd(value: Decimal, *, signed: bool = False) -> str:
+        return dollars(value, simulated=simulated, signed=signed)
+
+    found: dict[str, Callable[[UsageTotals], str] | None] = {
+        "requests": lambda one: f"{one.requests:,}",
+        "failed": (lambda one: f"{one.failed:,}") if total.failed else None,
+        "cached": (lambda one: f"{one.cached:,}") if total.cached else None,
+        "tokens": lambda one: f"{one.tokens:,}",
+        "cost": lambda one: usd(one.cost_usd),
+        "waste": (lambda one: usd(one.waste_usd)) if total.waste_usd else None,
+        "saved": (lambda one: usd(one.saved_usd)) if total.saved_usd else None,
+        "premium": (lambda one: usd(one.premium_usd, signed=True)) if total.failovers else None,
+        "avg time": lambda one: duration_ms(average_latency_ms(one)) if one.requests else "",
+    }
+    return {name: cell for name, cell in found.items() if cell is not None}
 
 
 def _request(record: UsageRecord, simulated: bool) -> tuple[str, ...]:
