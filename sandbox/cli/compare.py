@@ -60,15 +60,13 @@ async def compare(
     prompt
         The question; - reads it from stdin.
     models
-        Names separated by commas: a model, provider/model, a provider, or a pattern such as 'claude-3-*'. Without
-        it: each provider's own model.
+        Models, provider/model, providers, patterns such as 'claude-3-*', by commas; unset: each provider's own model.
     requests_per_day
-        The volumes whose monthly cost is told, separated by commas; a month is 30 days. Without it: 1000.
+        Volumes whose cost in 30 days is told, separated by commas; unset: 1000.
     repeat
         Ask so many times, 1 to 100, and tell medians and spreads.
     prompts
-        A file of prompts in place of PROMPT. FILE.jsonl: each line a JSON string or {"prompt": …}. Else each line is a
-        prompt; where a line holds --- alone, such lines separate prompts of several lines.
+        A file of prompts: one a line, or several lines each with --- between them; in .jsonl texts or {"prompt": …}.
     system
         The system prompt.
     max_tokens
@@ -90,8 +88,7 @@ async def compare(
     estimate
         Show what it may cost at most, and ask nobody.
     confirm_above
-        In live mode, ask before a comparison that may cost more than this, USD. Without it: the setting
-        compare.confirm_above.
+        In live mode, ask before what may cost more than this, USD; unset: the setting compare.confirm_above.
     yes
         Do not ask.
     json

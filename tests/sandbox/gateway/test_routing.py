@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from providers.errors import InputError
+from providers.clock import SYSTEM_CLOCK
+from providers.errors import InputError, RateLimitError
 from providers.types import GenerationRequest
+from sandbox.cache.memory import MemoryCacheStore
 from sandbox.gateway.call import CallOptions
 from sandbox.gateway.policies import PRESETS, preset
 from sandbox.gateway.strategies import RoutingStrategy
@@ -128,3 +130,26 @@ async def test_a_plan_over_a_thousand_providers_is_bounded_where_it_is_told() ->
     chosen = next(e for e in bench.events if type(e).__name__ == "RouteChosen")
     assert len(chosen.candidates) == 20  # type: ignore[attr-defined]
     assert len(bench.records[0].story["plan"]) == 20
+
+
+@virtual
+async def test_a_pinned_provider_is_asked_alone() -> None:
+    bench = Bench()
+    bench.add("openai", RateLimitError("slow down", status=429))
+    bench.add("anthropic", "here", model="claude-3-sonnet")
+    options = CallOptions(provider="openai", pinned=True)
+    assert order_of(bench, provider="openai", pinned=True) == ["openai"]
+    with pytest.raises(RateLimitError):
+        await bench.gateway.generate("hi", options)
+    assert {event.provider for event in bench.events if hasattr(event, "provider")} == {"openai"}
+    assert (await bench.gateway.generate("hi", CallOptions(provider="openai"))).provider == "anthropic"
+
+
+@virtual
+async def test_what_a_pinned_provider_answered_is_not_kept_for_the_chain() -> None:
+    bench = Bench(cache=MemoryCacheStore(SYSTEM_CLOCK))
+    bench.add("openai", "one", "two")
+    await bench.gateway.generate("hi", CallOptions(provider="openai"))
+    pinned = await bench.gateway.generate("hi", CallOptions(provider="openai", pinned=True))
+    assert (pinned.text, pinned.cached) == ("two", False)
+    assert (await bench.gateway.generate("hi", CallOptions(provider="openai", pinned=True))).cached
