@@ -24,6 +24,7 @@ from sandbox.costs.budgets import Budgets
 from sandbox.gateway.configured import configured_policy
 from sandbox.gateway.gateway import BreakerMaker, Gateway
 from sandbox.gateway.policies import Policy
+from sandbox.gateway.turns import Turns
 from sandbox.provider_options import provider_options
 from sandbox.settings import Settings
 from sandbox.settings.loading import secrets_of
@@ -310,6 +311,7 @@ class Runtime:
             cache_ttl=settings.cache.ttl,
             similar_questions=self._similar_questions(),
             breakers=self._shared_breakers(policy),
+            turns=self._shared_turns(policy),
             record=self.usage.record if self.usage is not None else None,
             store_prompts=settings.usage.store_prompts,
             budgets=self.budgets,
@@ -351,6 +353,16 @@ class Runtime:
         shared = shared_breakers(self._link, scope, clock=self.clock, failed=self._failed)
         self._closing.append(shared.close)
         return shared.breaker
+
+    def _shared_turns(self, policy: Policy) -> Turns | None:
+        """As `_shared_breakers`, for the turns of round robin."""
+        if self._link is None:
+            return None
+        from sandbox.gateway.shared_turns import SharedTurns
+
+        turns = SharedTurns(self._link, scope=f"{self.settings.booked}:{policy.name}")
+        self._closing.append(turns.close)
+        return turns
 
     def _similar_questions(self) -> SemanticIndex | None:
         """What compares questions, where that is wanted; one for all gateways."""

@@ -44,6 +44,7 @@ from sandbox.gateway.policies import Policy
 from sandbox.gateway.router import Candidate, Plan, Router
 from sandbox.gateway.spending import allowance
 from sandbox.gateway.streaming import StreamRun, replayed
+from sandbox.gateway.turns import Turns
 from sandbox.gateway.walk import Tools, Walk, check_withheld
 
 BreakerMaker = Callable[[str, BreakerPolicy, OnChange], Breaker]
@@ -75,6 +76,7 @@ class Gateway:
         store_prompts: bool = False,
         budgets: Budgets | None = None,
         breakers: BreakerMaker | None = None,
+        turns: Turns | None = None,
         costs: GatewayCosts | None = None,
     ) -> None:
         self.policy = policy or Policy()
@@ -84,7 +86,7 @@ class Gateway:
         self.prices = prices or catalogue("current")
         self.registry = Registry()
         draws = draws or seeded()
-        self.router = Router(self.registry, self.policy, prices=self.prices, clock=clock, draws=draws)
+        self.router = Router(self.registry, self.policy, prices=self.prices, clock=clock, draws=draws, turns=turns)
         self._ids = ids
         self._keeping = Keeping(
             cache,

@@ -17,6 +17,7 @@ from sandbox.gateway.deployments import Deployment, Registry
 from sandbox.gateway.naming import owned
 from sandbox.gateway.policies import Policy
 from sandbox.gateway.strategies import Draft, Group, RoutingStrategy, order
+from sandbox.gateway.turns import OwnTurns, Turns
 
 FORESEEN_OUTPUT = 1024
 """Output tokens assumed for a request that sets no max_tokens."""
@@ -109,7 +110,14 @@ class Router:
     """Plans over a registry. What depends only on the asked model is computed once for each."""
 
     def __init__(
-        self, registry: Registry, policy: Policy, *, prices: Catalogue, clock: Clock, draws: Randomness
+        self,
+        registry: Registry,
+        policy: Policy,
+        *,
+        prices: Catalogue,
+        clock: Clock,
+        draws: Randomness,
+        turns: Turns | None = None,
     ) -> None:
         self._registry = registry
         self.policy = policy
@@ -117,8 +125,7 @@ class Router:
         self._prices = prices
         self._clock = clock
         self._draws = draws
-        self._turns: dict[str | None, int] = {}
-        """Plans made for each asked model: its candidates take turns among themselves."""
+        self._turns = turns or OwnTurns()
         self._known: dict[str | None, list[Group]] = {}
         self._settled: dict[str | None, Plan] = {}
         self._lists: dict[Aim, Group] = {}
@@ -151,11 +158,10 @@ class Router:
         if chosen is RoutingStrategy.PRIORITY and first is None and not aim.names:
             return self._by_priority(request.model)
         groups = self._groups_of(aim)
-        turn = self._turns.get(request.model, 0)
+        # Only who takes turns uses one up: from a server that all share it is not drawn for nothing.
+        peek = peek or chosen is not RoutingStrategy.ROUND_ROBIN
+        turn = self._turns.next(request.model) if peek else self._turns.take(request.model)
         draft = Draft(self.estimates(request), self._draws, turn)
-        if not peek:
-            self._turns[request.model] = turn + 1
-            _bound(self._turns)
         planned: Iterator[Candidate] = chain.from_iterable(order(chosen, group, draft) for group in groups)
         if first is not None:
             planned = self._led_by(first, groups, planned)
