@@ -198,6 +198,7 @@ def secrets_of(settings: Settings) -> Iterable[str]:
         if provider.api_key is not None:
             yield provider.api_key.get_secret_value()
     aws = settings.aws
-    for secret in (aws.access_key_id, aws.secret_access_key, aws.session_token, settings.cache.password):
+    server, cache = settings.server, settings.cache
+    for secret in (aws.access_key_id, aws.secret_access_key, aws.session_token, cache.password, server.jwt_secret):
         if secret is not None:
             yield secret.get_secret_value()

@@ -39,6 +39,7 @@ from sandbox.settings.fields import (
     Whole,
 )
 from sandbox.settings.folders import default_data_dir
+from sandbox.settings.serving import ServerSettings
 
 PROVIDER_IDS = ("azure_openai", "openai", "anthropic", "bedrock", "deepseek", "gemini", "vllm", "ollama")
 """The providers that exist without being declared, in the order of the default chain."""
@@ -157,14 +158,6 @@ class RouteSettings(Section):
         description="Models or `provider/model`, in the order in which they are asked; nobody else is."
     )
     strategy: Text | None = Field(default=None, description="How they are ordered instead; unset: as listed.")
-
-
-class ServerSettings(Section):
-    """The gateway as a server."""
-
-    hosts: Names = Field(
-        default=[], description="Names by which it is reached, beside addresses and this machine's own names."
-    )
 
 
 class BudgetSettings(Section):
@@ -303,6 +296,10 @@ class Settings(Section):
         if embedder != "hashing" and kind not in EMBEDDING_KINDS:
             known = ", ".join(id for id, one in self.providers.items() if one.kind in EMBEDDING_KINDS)
             raise RuleBroken("cache.semantic_embedder", f"{embedder!r} embeds nothing here: use hashing or {known}")
+        for name in self.server.daily_quotas:
+            if name not in self.providers:
+                hint = did_you_mean(name, self.providers)
+                raise RuleBroken("server.daily_quotas", f"{name!r} is no provider: {hint}quotas are by provider")
         return self
 
     def credential(self, id: str) -> str | None:
