@@ -28,6 +28,7 @@ async def costs(
     catalogue: Literal["current", "seeds-2024"] | None = None,
     as_of: str | None = None,
     recommend: bool = False,
+    uptime: str | None = None,
     export: tuple[Form, Path] | None = None,
     summary: bool = False,
     force: bool = False,
@@ -60,6 +61,8 @@ async def costs(
         The day of the prices of --what-if, YYYY-MM-DD. Alone: each model at those prices.
     recommend
         What could be saved, and what has been.
+    uptime
+        How long a self-hosted server (vllm, or --provider) ran: 720h, or recorded. Its bill is shared out --by.
     export
         Every request into a file: csv or json, and its name.
     summary
@@ -69,12 +72,12 @@ async def costs(
     json
         Print one JSON document.
     """
-    from sandbox.cli import repricing, spending
+    from sandbox.cli import machine, repricing, spending
     from sandbox.costs.reports import CostReports
     from sandbox.costs.spans import look_back
     from sandbox.usage.base import UsageFilter
 
-    asked = _asked(what_if, catalogue, as_of, recommend, export, by)
+    asked = _asked(what_if, catalogue, as_of, recommend, uptime, export, by)
     if export is None and (summary or force):
         raise InputError(f"{'--summary' if summary else '--force'} belongs to --export")
     if limit < 1:
@@ -96,6 +99,9 @@ async def costs(
     if asked == "recommend":
         await repricing.recommend(view, session)
         return
+    if uptime is not None and by != "request":
+        await machine.bill(view, session, uptime, by)
+        return
     async with session.usage() as usage:
         reports = CostReports(usage, clock=SYSTEM_CLOCK)
         if export is not None:
@@ -107,7 +113,13 @@ async def costs(
 
 
 def _asked(
-    what_if: str | None, catalogue: str | None, as_of: str | None, recommend: bool, export: object, by: str
+    what_if: str | None,
+    catalogue: str | None,
+    as_of: str | None,
+    recommend: bool,
+    uptime: str | None,
+    export: object,
+    by: str,
 ) -> str | None:
     """Which of the answers is wanted; None: the table. Raises InputError for options that do not go together."""
     wanted = {
@@ -120,6 +132,7 @@ def _asked(
             None,
         ),
         "recommend": "--recommend" if recommend else None,
+        "uptime": "--uptime" if uptime is not None else None,
         "export": "--export" if export is not None else None,
     }
     given = {name: option for name, option in wanted.items() if option is not None}

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from sandbox.cli.schemas.aws import AwsPolicy, AwsTable, AwsTableCreate, AwsTableDelete
 from sandbox.cli.schemas.comparison import Compare, CompareEstimate
-from sandbox.cli.schemas.costs import Costs, CostsExport, CostsRecommend, CostsRequests, CostsWhatIf
+from sandbox.cli.schemas.costs import Costs, CostsExport, CostsMachine, CostsRecommend, CostsRequests, CostsWhatIf
 from sandbox.cli.schemas.fixtures import (
     FixtureReplay,
     FixturesImport,
@@ -51,6 +51,7 @@ _SHAPES: dict[str, Any] = {
     "costs-requests": CostsRequests,
     "costs-what-if": CostsWhatIf,
     "costs-recommend": CostsRecommend,
+    "costs-machine": CostsMachine,
     "costs-export": CostsExport,
     "budget-show": BudgetShow,
     "models": Models,

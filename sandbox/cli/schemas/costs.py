@@ -160,6 +160,32 @@ class CostsRecommend(Asked):
     items: list[Recommendation]
 
 
+class MachineShare(TypedDict, total=False):
+    """A share of the bill, under the name of its dimension."""
+
+    provider: str
+    model: str
+    tenant: str
+    agent: str
+    day: str
+    hour: str
+    month: str
+    share_usd: Dollars
+
+
+@with_config(STRICT)
+class CostsMachine(Asked):
+    """What `costs --uptime TIME --json` prints: the bill of a self-hosted server, shared out by who kept it busy."""
+
+    by: Literal["provider", "model", "tenant", "agent", "day", "hour", "month"]
+    uptime_hours: float
+    hourly_usd: Dollars
+    bill_usd: Dollars
+    booked_usd: Dollars
+    idle_usd: Dollars
+    items: list[MachineShare]
+
+
 @with_config(STRICT)
 class CostsExport(Asked):
     """What `costs --export --json` prints."""

@@ -167,6 +167,9 @@ def test_no_text_of_others_is_a_formula_in_a_spreadsheet(cli: Cli, home: Path) -
         (["--as-of", "yesterday"], "--as-of is 'yesterday'; write a day"),
         (["--as-of", "2025-02-29"], "--as-of is '2025-02-29'"),
         (["--catalogue", "seeds"], "seeds-2024"),
+        (["--uptime", "soon"], "--uptime is 'soon'"),
+        (["--uptime", "1h", "--provider", "openai"], "openai is not paid by the hour"),
+        (["--uptime", "1h", "--by", "request"], "--uptime and --by request"),
         (["--force"], "--force belongs to --export"),
         (["--summary"], "--summary belongs to --export"),
         (["--limit", "0"], "--limit is 0"),
@@ -200,8 +203,32 @@ def test_every_shape_of_costs_is_published() -> None:
         "costs-requests",
         "costs-what-if",
         "costs-recommend",
+        "costs-machine",
         "costs-export",
     }
+
+
+def test_the_bill_of_a_machine_is_shared_out(cli: Cli) -> None:
+    for tenant in ("acme", "zen"):
+        assert cli("ask", f"hello {tenant}", "--provider", "vllm", "--tenant", tenant).code == 0
+    shown = cli("costs", "--uptime", "24h", "--by", "tenant", "--json").json
+    check("costs-machine", shown)
+    assert (shown["bill_usd"], shown["hourly_usd"], shown["provider"]) == ("3.84", "0.16", "vllm")
+    assert {item["tenant"] for item in shown["items"]} == {"acme", "zen"}
+    assert sum(Decimal(item["share_usd"]) for item in shown["items"]) == Decimal("3.84")
+    text = cli("costs", "--uptime", "24h", "--by", "agent")
+    assert "vllm up 24.00 hours at ~$0.16" in text.err
+    nothing = cli("costs", "--uptime", "recorded", "--json").json
+    assert (nothing["uptime_hours"], nothing["bill_usd"]) == (0, "0")
+
+
+def test_uptime_records_that_cannot_be_read_are_told(cli: Cli, home: Path) -> None:
+    cli("ask", "hello")
+    (home / "data" / "uptime.db").unlink(missing_ok=True)
+    (home / "data" / "uptime.db").mkdir()
+    ran = cli("costs", "--uptime", "recorded")
+    assert ran.code == 1
+    assert "the uptime records" in ran.err
 
 
 # --- the way it has come ---------------------------------------------------------------------------------------------
