@@ -6,7 +6,9 @@ Each thing that a part depends on is tried as the part itself will use it, and l
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,9 +18,12 @@ from providers.redaction import redact
 from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.settings import Settings
 from sandbox.stores import Part, Stores, aws_access, backend_of, kept_here, open_cache, open_usage, with_backends
+from sandbox.usage import database
 from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sandbox.usage.dynamodb import AwsAccess, SpoolState
     from sandbox.usage.dynamodb.client import Table
 
@@ -80,6 +85,20 @@ async def store_health(stores: Stores) -> list[StoreHealth]:
                 problem = str(error)
     told = None if problem is None else redact(problem)
     return [*found, StoreHealth("usage", backends["usage"], place_of(settings, "usage"), told, pending, spool)]
+
+
+def left_in_spools(settings: Settings) -> dict[Path, int]:
+    """Usage records that wait on the disk for a table of DynamoDB, by file. They are sent when it is recorded to again.
+
+    Blocks. A spool that cannot be read is passed over: whoever opens it tells why.
+    """
+    found = {}
+    for path in sorted(settings.data_dir.glob("usage-*.spool.db")):
+        with suppress(sqlite3.Error, OSError), closing(database.open_for_reading(path)) as connection:
+            count = connection.execute("SELECT count(*) FROM usage").fetchone()[0]
+            if count:
+                found[path] = count
+    return found
 
 
 async def _cache_problem(cache: CacheStore | None) -> str | None:

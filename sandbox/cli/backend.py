@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +12,7 @@ from cyclopts import Parameter
 from providers.clock import SYSTEM_CLOCK
 from providers.errors import InputError
 from providers.redaction import redact
-from sandbox.backends import BackendCheck, check_backends, place_of
+from sandbox.backends import BackendCheck, check_backends, left_in_spools, place_of
 from sandbox.cli.exits import Exit
 from sandbox.cli.session import Session
 from sandbox.core.figures import duration_ms
@@ -96,6 +97,9 @@ async def switch(
         told = ", ".join(f"{name} on {one}" for name, one in wanted.items())
         output.out.line(f"{told}{'' if changed else ', as before'}")
         output.note(f"in {file}; it holds for whatever starts from now on", "dim")
+    if agreed and wanted.get("usage") == "sqlite":
+        for path, count in (await asyncio.to_thread(left_in_spools, loaded.settings)).items():
+            output.note(f"usage records that wait in {path} until DynamoDB is recorded to again: {count}", "yellow")
     if agreed:
         _warn_of_what_wins(session, wanted)
     return Exit.DONE if ok else Exit.CHECK_FAILED

@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from providers.clock import SYSTEM_CLOCK
 from providers.errors import ConfigError, InputError
 from providers.redaction import redact
-from sandbox.backends import BackendCheck, check_backends
+from sandbox.backends import BackendCheck, check_backends, left_in_spools
 from sandbox.cache.base import CacheUnavailable
 from sandbox.cli.exits import Exit
 from sandbox.cli.output import Colour
@@ -89,6 +89,8 @@ async def _checks(session: Session) -> AsyncIterator[Check]:
         yield check
     async for check in _shared(session):
         yield check
+    for path, count in (await asyncio.to_thread(left_in_spools, loaded.settings)).items():
+        yield Check("spool", "warn", f"usage records that wait for DynamoDB in {path}: {count}")
     yield Check("packages", "ok", ", ".join(_versions()))
 
 
@@ -145,10 +147,6 @@ async def _runtime(session: Session) -> AsyncIterator[Check]:
             for deployment in runtime.gateway.registry:
                 if (missing := await asyncio.to_thread(deployment.provider.lacks)) is not None:
                     yield Check("providers", "warn", f"{deployment.id} cannot be asked: {redact(missing)}")
-            for health in await runtime.store_health():
-                if health.spool is not None and health.spool.depth:
-                    waiting = f"{health.spool.depth} records wait for DynamoDB in {health.spool.path}"
-                    yield Check("spool", "warn", waiting)
     except (InputError, CacheUnavailable, UsageUnavailable) as error:
         yield Check("runtime", "fail", redact(str(error)))
 

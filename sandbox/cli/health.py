@@ -58,7 +58,7 @@ def _told(store: StoreHealth) -> str:
     if store.problem is not None:
         return store.problem
     waiting = store.pending if store.spool is None else store.spool.depth
-    return f"{store.place}{f', {waiting} records wait' if waiting else ''}"
+    return f"{store.place}{f', waiting to be sent: {waiting}' if waiting else ''}"
 
 
 def store_as_json(store: StoreHealth) -> dict[str, Any]:

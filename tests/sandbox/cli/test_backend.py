@@ -279,7 +279,10 @@ def test_records_that_wait_are_shown(cli: Cli, emulators: Env) -> None:
     ran = cli("health", "--json")
     usage = ran.json["backends"][1]
     assert usage["spool"]["depth"] == 1
-    assert "1 records wait" in json.dumps(cli("doctor", "--json").json)
+    emulators(SANDBOX_BACKEND="local")
+    waits = f"usage records that wait for DynamoDB in {usage['spool']['path']}: 1"
+    assert waits in [item["detail"] for item in cli("doctor", "--json").json["items"]], "also when nobody sends them"
+    assert "until DynamoDB is recorded to again: 1" in cli("backend", "switch", "local", "--yes").err
 
 
 def test_the_doctor_tells_which_provider_has_no_credential(
