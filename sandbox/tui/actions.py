@@ -55,6 +55,7 @@ def _action(
 PLAYGROUND = "playground"
 COMPARE = "compare"
 LAB = "lab"
+COSTS = "costs"
 FIXTURES = "fixtures"
 
 ACTIONS: tuple[Action, ...] = (
@@ -171,6 +172,30 @@ ACTIONS: tuple[Action, ...] = (
     _action("focus_events", "Go to the events", "The list below the time line.", "i", LAB),
     _action("focus_told", "Go to the detail of the row", "Beside the list where there is room.",
             "t", LAB, needs="taken"),
+    _action("costs_open", "Go into the row", "The agents of a tenant, its models, their requests; a request's story.",
+            "enter", COSTS, label="open", rank=1, needs="costs_row", unless="typing"),
+    _action("costs_back", "Go back, or stop the export", "Out of the row that was entered; a running export first.",
+            "escape", COSTS, label="back", rank=0, needs="costs_inside"),
+    _action("costs_shorter", "Look less far back", "All times, this month, 30 days, 7 days, 24 hours.",
+            "left", COSTS),
+    _action("costs_longer", "Look further back", "24 hours, 7 days, 30 days, this month, all times.",
+            "right r", COSTS, label="time", rank=2),
+    _action("costs_by", "Break down by something else", "Tenant, agent, model, provider, day, hour or request.",
+            "v", COSTS, label="by", rank=4, needs="opened"),
+    _action("costs_what_if", "What if: other models", "What the same requests would have cost on a model.",
+            "w", COSTS, label="what if", rank=3, needs="opened"),
+    _action("costs_as_it_was", "Forget the other models", "Of what-if.", "W", COSTS, needs="costs_what_if"),
+    _action("costs_budget", "Set a budget", "What a tenant, or all together, may spend in a month.",
+            "b", COSTS, label="budget", rank=5, needs="opened"),
+    _action("costs_export", "Export", "Every request of what is looked at: CSV or JSON, into the data folder.",
+            "x", COSTS, label="export", rank=6, needs="costs_any", unless="costs_exporting"),
+    _action("costs_filter", "Filter the breakdown", "Show only rows that hold your words.",
+            "slash", COSTS, label="filter", rank=8, needs="costs_any"),
+    _action("costs_pane", "Next pane", "Breakdown, saved and lost, month and budgets, what could be.",
+            "t alt+t", COSTS, label="pane", rank=7),
+    _action("costs_copy", "Copy", "The pane with the focus: the breakdown as a Markdown table, or a request's id.",
+            "y", COSTS, label="copy", rank=9, needs="costs_any"),
+    _action("costs_rows", "Go to the breakdown", "The list.", "i", COSTS),
     _action("replay", "Replay the recording", "Send the recording's own request again; the route is in room 1.",
             "enter p", FIXTURES, label="replay", rank=1, needs="fixture opened", unless="running typing"),
     _action("stop", "Stop checking or recording", "What runs here: a check of all, a replay, a wait.",

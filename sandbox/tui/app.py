@@ -19,13 +19,14 @@ def run(settings: Settings | Loaded, *, notes: Sequence[str] = ()) -> int:
     gc.disable()
     secrets: tuple[str, ...] = getattr(settings, "secrets", ())
     chosen = cast("Settings", getattr(settings, "settings", settings))
+    loaded = cast("Loaded | None", None if chosen is settings else settings)
     root = logging.getLogger()
     handlers = root.handlers[:]
     app: SandboxApp | None = None
     try:
         from sandbox.tui.application import SandboxApp
 
-        app = SandboxApp(chosen, notes=notes, secrets=secrets)
+        app = SandboxApp(chosen, notes=notes, secrets=secrets, loaded=loaded)
         root.handlers[:] = [_ScreenLog(app, [one for handler in handlers for one in handler.filters])]
         app.run()
     finally:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
     from textual.filter import LineFilter
 
-    from sandbox.settings import Settings
+    from sandbox.settings import Loaded, Settings
     from sandbox.tui.board import Board, Light
     from sandbox.tui.engine import Engine, Opener
     from sandbox.tui.reports import Report
@@ -75,9 +75,11 @@ class SandboxApp(AppRooms):
         secrets: Sequence[str] = (),
         clock: Clock = SYSTEM_CLOCK,
         opener: Opener | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
-        """`opener` makes the runtime, on the engine's thread; None: the real one."""
+        """`opener` makes the runtime, on the engine's thread; None: the real one. `loaded`: the settings' origins."""
         super().__init__()
+        self.loaded = loaded
         self.settings = at_reading_pace(settings)
         self.clock = clock
         self._opener = opener

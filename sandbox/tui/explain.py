@@ -36,6 +36,7 @@ def _facts(entry: Entry, story: RequestStory) -> list[Line]:
         _fact("request", entry.request_id),
         _fact("asked at", f"{local_time(entry.at_us)} local time"),
         _fact("mode", (story.mode or entry.mode).upper()),
+        *([_fact("asked for", f"tenant {story.tenant}, agent {story.agent}")] if story.tenant else []),
         _fact("prompt", " ".join(entry.prompt.split())),
         _fact("model", f"{story.asked_model or 'any'} asked, {story.model or 'none'} answered"
               if story.status == "done" else story.asked_model or "any"),

@@ -36,6 +36,7 @@ ROOMS: tuple[RoomEntry, ...] = (
     RoomEntry("playground", "1", "Playground", "sandbox.tui.playground:Playground"),
     RoomEntry("compare", "2", "Compare", "sandbox.tui.compare.room:CompareRoom"),
     RoomEntry("lab", "3", "Lab", "sandbox.tui.lab.room:LabRoom"),
+    RoomEntry("costs", "4", "Costs", "sandbox.tui.costs.room:CostsRoom"),
     RoomEntry("fixtures", "6", "Fixtures", "sandbox.tui.fixtures.room:Fixtures"),
 )
 

@@ -125,6 +125,17 @@ class UIState:
     """The column that a narrow screen shows."""
     compare_lower: str = "figures"
     """What a narrow screen shows below it: figures or month."""
+    costs_span: str = "24h"
+    costs_path: list[list[str]] = field(default_factory=list)
+    """The rows that were entered, each a dimension and a value."""
+    costs_by: str = ""
+    costs_words: str = ""
+    costs_row: str = ""
+    """The key of the row that the cursor stands on."""
+    costs_pane: str = "breakdown"
+    """What a narrow screen shows below the chart."""
+    costs_targets: list[str] = field(default_factory=list)
+    """Models that traffic is repriced with, `provider/model`."""
     hints: bool = True
     hints_seen: list[str] = field(default_factory=list)
     history: list[Entry] = field(default_factory=list)

@@ -10,6 +10,8 @@ from sandbox.tui import actions
 from sandbox.tui.app_commands import AppCommands
 from sandbox.tui.application import SandboxApp
 from sandbox.tui.compare.room import CompareRoom
+from sandbox.tui.costs.listing import CostRows
+from sandbox.tui.costs.room import CostsRoom
 from sandbox.tui.fixtures.listing import FixtureRows
 from sandbox.tui.fixtures.room import Fixtures
 from sandbox.tui.history import Rows
@@ -24,6 +26,7 @@ OWNERS = {
     actions.PLAYGROUND: Playground,
     actions.COMPARE: CompareRoom,
     actions.LAB: LabRoom,
+    actions.COSTS: CostsRoom,
     actions.FIXTURES: Fixtures,
     actions.LIST: Rows,
 }
@@ -36,7 +39,7 @@ def test_every_action_can_be_done_by_its_owner(action: actions.Action) -> None:
     assert action.help.endswith(".")
 
 
-@pytest.mark.parametrize("widget", [Rows, FixtureRows, EventRows, ScenarioRows])
+@pytest.mark.parametrize("widget", [Rows, FixtureRows, EventRows, ScenarioRows, CostRows])
 def test_every_list_has_the_keys_of_lists(widget: type) -> None:
     for action in actions.of(actions.LIST):
         assert callable(getattr(widget, f"action_{action.name}"))
@@ -46,7 +49,7 @@ def test_names_are_unique_so_that_an_action_is_found_by_its_name() -> None:
     assert [name for name, count in Counter(one.name for one in actions.ACTIONS).items() if count > 1] == []
 
 
-@pytest.mark.parametrize("room", [actions.PLAYGROUND, actions.LAB, actions.FIXTURES])
+@pytest.mark.parametrize("room", [actions.PLAYGROUND, actions.LAB, actions.COSTS, actions.FIXTURES])
 def test_no_key_means_two_things_at_a_time(room: str) -> None:
     taken = [key for place in (room, actions.APP, actions.LIST) for one in actions.of(place) for key in one.keys]
     rooms = [key for room in ROOMS for key in (room.key, f"alt+{room.key}")]
