@@ -23,12 +23,20 @@ CHECK_INTERVAL = 30.0
 class HealthWatch:
     """`start` begins the rounds; `history` holds all checks and, while there are rounds, the real traffic too."""
 
-    def __init__(self, gateway: Gateway, *, interval: float = CHECK_INTERVAL, timeout: float = 10.0) -> None:
-        """`timeout`: seconds that one check may take."""
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        interval: float = CHECK_INTERVAL,
+        timeout: float = 10.0,
+        history: HealthHistory | None = None,
+    ) -> None:
+        """`timeout`: seconds that one check may take. `history`: one that listens to the gateway's bus already."""
         self._gateway = gateway
-        self._interval = interval
+        self.interval = interval
         self._timeout = timeout
-        self.history = HealthHistory(gateway.clock)
+        self._listens = history is not None
+        self.history = history or HealthHistory(gateway.clock)
         self.reports: dict[str, HealthReport] = {}
         """Of each provider the last one."""
         self._unsubscribe: Callable[[], None] | None = None
@@ -40,7 +48,7 @@ class HealthWatch:
 
     async def start(self) -> None:
         """Check in the background, first at once; a second start changes nothing."""
-        if self._unsubscribe is None:
+        if self._unsubscribe is None and not self._listens:
             self._unsubscribe = self._gateway.bus.subscribe(self.history)
         await self._monitor.start()
 
@@ -68,7 +76,7 @@ class HealthWatch:
 
     def _is_due(self, deployment: Deployment) -> bool:
         out = deployment.out_for()
-        return out is None or out <= self._interval
+        return out is None or out <= self.interval
 
     async def _ask(self, deployments: Iterable[Deployment]) -> dict[str, HealthReport]:
         asked = list(deployments)
@@ -89,7 +97,7 @@ class HealthWatch:
             report.authenticated,
             report.fast_enough,
         )
-        if self._unsubscribe is None:
+        if self._unsubscribe is None and not self._listens:
             self.history(event)
         if gateway.bus.active:
             gateway.bus.publish(event)

@@ -6,8 +6,9 @@ What is kept has a bound whatever the traffic: so many slices for each provider,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 from providers.clock import Clock
@@ -69,6 +70,19 @@ class Slice:
     checks: Tally = field(default_factory=Tally)
     """Questions of the monitor."""
 
+    @property
+    def both(self) -> Tally:
+        """All that the provider was asked."""
+        total = Tally()
+        total.take(self.traffic)
+        total.take(self.checks)
+        return total
+
+    def take(self, other: Slice) -> None:
+        """Add another slice to this one."""
+        self.traffic.take(other.traffic)
+        self.checks.take(other.checks)
+
 
 class HealthHistory:
     """An observer of the bus. Slices begin at whole multiples of their length, so that all providers' fall together."""
@@ -106,12 +120,18 @@ class HealthHistory:
 
     def window(self, provider: str, seconds: float) -> Slice:
         """The sums of `series`."""
+        return _summed(self.series(provider, seconds))
+
+    def columns(self, provider: str, seconds: float, most: int) -> list[Slice]:
+        """`series` in no more than so many longer slices, of which the first and the last may be cut short.
+
+        They too begin at whole multiples of their length, so that what is drawn of them stays where it is until a new
+        one begins.
+        """
         parts = self.series(provider, seconds)
-        total = Slice(parts[0].start_us)
-        for part in parts:
-            total.traffic.take(part.traffic)
-            total.checks.take(part.checks)
-        return total
+        length = self._length_us * -(-len(parts) // max(1, most))
+        longer = [list(group) for _, group in groupby(parts, lambda part: part.start_us // length)]
+        return [_summed(group) for group in longer[-max(1, most) :]]
 
     def _start(self, time_us: int) -> int:
         return time_us - time_us % self._length_us
@@ -127,3 +147,10 @@ class HealthHistory:
         if not kept or start > kept[-1].start_us:
             kept.append(Slice(start))
         return kept[-1]
+
+
+def _summed(parts: Sequence[Slice]) -> Slice:
+    total = Slice(parts[0].start_us)
+    for part in parts:
+        total.take(part)
+    return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sandbox.core.events import (
     AttemptSucceeded,
@@ -15,6 +15,9 @@ from sandbox.core.events import (
 )
 from sandbox.tui.pieces import BAD, NAME, PLAIN, SHAPE_STYLES, SHAPES, WARN, Line
 from sandbox.tui.story import breaker_state
+
+if TYPE_CHECKING:
+    from sandbox.gateway.deployments import Deployment
 
 Shape = Literal["closed", "half_open", "open", "disabled"]
 
@@ -58,6 +61,14 @@ class Light:
         elif left is not None:
             words.append(f"{left}s" if left else "probe next")
         return " ".join(words)
+
+
+def light_of(deployment: Deployment, now_us: int) -> Light:
+    """A provider as it is now."""
+    snapshot = deployment.breaker.snapshot()
+    until = None if snapshot.retry_after is None else now_us + round(snapshot.retry_after * 1e6)
+    gone = deployment.disabled(deployment.provider.model_id)
+    return Light(deployment.id, snapshot.state, until, disabled=gone.message if gone else None)
 
 
 class Board:

@@ -18,7 +18,7 @@ from providers.errors import InputError, ProviderError
 from providers.redaction import redact
 from sandbox.core.events import ComponentFailed, Event, ExchangeRecorded
 from sandbox.core.offline import follow
-from sandbox.tui.board import Light
+from sandbox.tui.board import light_of
 from sandbox.tui.questions import midnight_us, question
 from sandbox.tui.reports import (
     Answered,
@@ -34,6 +34,7 @@ from sandbox.tui.reports import (
     Spent,
     Unavailable,
 )
+from sandbox.tui.watchman import Watchman
 
 if TYPE_CHECKING:
     from providers.faults import Fault
@@ -47,7 +48,6 @@ CLOSE_WAIT_S = 5.0
 
 
 Opener = Callable[["Settings", Clock], Awaitable["Runtime"]]
-
 
 Job = Callable[["Runtime", Callable[[Report], None]], Coroutine[Any, Any, None]]
 """Work on the engine's loop: what it tells goes to the rooms as reports."""
@@ -73,6 +73,7 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.outbox: deque[Event | Report] = deque()
+        self.watchman = Watchman(clock)  # for work on the engine's loop only
         self._opener = opener
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -107,6 +108,10 @@ class Engine:
         what it raises is told as Refused."""
         self._call(lambda: self._spawn(id, self._work(id, job)))
 
+    def errand(self, job: Job) -> None:
+        """The same, of no length: nothing is told but what the job tells."""
+        self._chore(self._errand(job))
+
     def cancel(self, request_id: str) -> None:
         self._call(lambda: self._cancel(request_id))
 
@@ -139,7 +144,7 @@ class Engine:
         self._chore(self._forget_fixtures())
 
     def breaker(self, provider: str, command: str) -> None:
-        """`force_open`, `force_close` or `reset` the provider's breaker; `enable` puts it back into rotation."""
+        """`force_open`, `force_close`, `disable` or `reset` the breaker; `enable`: the provider is in rotation again."""
         self._chore(self._breaker(provider, command))
 
     # --- the thread -----------------------------------------------------------------------------------------------
@@ -160,6 +165,7 @@ class Engine:
         await self._end_requests()
         for chore in self._chores:
             chore.cancel()
+        await self.watchman.leave()
         if self._runtime is not None:
             await self._runtime.close()
 
@@ -208,6 +214,7 @@ class Engine:
             self.outbox.append(Unavailable(sentence(error)))
             return
         await self._end_requests()
+        await self.watchman.leave()
         if before is not None:
             await before.close()
         await self._go_on_with(runtime, settings)
@@ -217,9 +224,9 @@ class Engine:
         follow(settings.mode)
         runtime.bus.subscribe(self.outbox.append)
         runtime.bus.subscribe(lambda event: self._recorded(runtime, event))
+        await self.watchman.follow(runtime)
         self._announce(runtime)
-        self.outbox.append(Provoked(runtime.faults.all()))
-        self.outbox.append(Armed(0))
+        self.outbox += [Provoked(runtime.faults.all()), Armed(0)]
         self._ready.set()
         await self._tell_spent()
 
@@ -231,14 +238,10 @@ class Engine:
         policy = gateway.policy
         now_us = self.clock.time_us()
         names = dict.fromkeys(name for tier in policy.equivalents.values() for name in tier)
-        infos, lights = [], []
+        infos = []
         for deployment in gateway.registry:
             infos.append(ProviderInfo(deployment.id, deployment.kind, deployment.model, deployment.provider))
             names.setdefault(deployment.model)
-            snapshot = deployment.breaker.snapshot()
-            until = None if snapshot.retry_after is None else now_us + round(snapshot.retry_after * 1e6)
-            gone = deployment.disabled(deployment.provider.model_id)
-            lights.append(Light(deployment.id, snapshot.state, until, disabled=gone.message if gone else None))
         self.outbox.append(
             Opened(
                 mode=runtime.mode,
@@ -247,7 +250,7 @@ class Engine:
                 strategy=str(gateway.router.strategy),
                 strategies=tuple(str(one) for one in RoutingStrategy),
                 providers=tuple(infos),
-                lights=tuple(lights),
+                lights=tuple(light_of(deployment, now_us) for deployment in gateway.registry),
                 models=tuple(sorted(names)),
                 deadline_s=policy.deadline,
                 notes=tuple(runtime.notes),
@@ -257,6 +260,7 @@ class Engine:
     async def _use_preset(self, name: str) -> None:
         runtime = await self._opened()
         runtime.use_preset(name)
+        await self.watchman.follow(runtime)
         self._announce(runtime)
 
     async def _opened(self) -> Runtime:
@@ -318,6 +322,9 @@ class Engine:
                 logger.exception("a room's work failed in an unforeseen way")
             self.outbox.append(Refused(id, type(error).__name__, sentence(error)))
 
+    async def _errand(self, job: Job) -> None:
+        await job(await self._opened(), self.outbox.append)
+
     async def _estimate(self, ask: Ask) -> None:
         try:
             runtime = await self._opened()
@@ -363,8 +370,7 @@ class Engine:
         if command == "enable":
             gateway.enable(provider)
             return
-        breaker = gateway.breaker(provider)
-        {"force_open": breaker.force_open, "force_close": breaker.force_close, "reset": breaker.reset}[command]()
+        getattr(gateway.breaker(provider), command)()
 
     # --- figures --------------------------------------------------------------------------------------------------
 
