@@ -296,10 +296,6 @@ class Settings(Section):
         if embedder != "hashing" and kind not in EMBEDDING_KINDS:
             known = ", ".join(id for id, one in self.providers.items() if one.kind in EMBEDDING_KINDS)
             raise RuleBroken("cache.semantic_embedder", f"{embedder!r} embeds nothing here: use hashing or {known}")
-        for name in self.server.daily_quotas:
-            if name not in self.providers:
-                hint = did_you_mean(name, self.providers)
-                raise RuleBroken("server.daily_quotas", f"{name!r} is no provider: {hint}quotas are by provider")
         return self
 
     def credential(self, id: str) -> str | None:

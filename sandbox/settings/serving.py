@@ -6,9 +6,8 @@ import re
 from typing import Annotated, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
-from sandbox.settings import units
 from sandbox.settings.fields import Count, Names, Secret, Section, Text
 
 SCOPES: Final = ("admin", "chat", "metrics")
@@ -75,9 +74,6 @@ def _origin(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-Quotas = Annotated[dict[str, Count], BeforeValidator(units.amounts)]
-
-
 class ServerSettings(Section):
     """The gateway as a server."""
 
@@ -85,7 +81,7 @@ class ServerSettings(Section):
         default=[], description="Names by which it is reached, beside addresses and this machine's own names."
     )
     jwt_secret: Annotated[Secret, AfterValidator(_strong)] = Field(
-        default=None, description="Secret that tokens of callers are signed with (HS256), 32 bytes or more; never shown."
+        default=None, description="Secret by which tokens of callers are signed (HS256), 32 bytes or more; never shown."
     )
     audience: Text = Field(default="sandbox", description="Whom tokens must be meant for (their `aud`).")
     keys: Annotated[Names, AfterValidator(_keys)] = Field(
@@ -98,9 +94,6 @@ class ServerSettings(Section):
     )
     requests_per_minute: Count | None = Field(
         default=None, description="Most requests of one user in a minute; unset: no limit."
-    )
-    daily_quotas: Quotas = Field(
-        default={}, description="Most attempts on a provider in a day (UTC), for all users together."
     )
     allow_private_endpoints: bool | None = Field(
         default=None,
