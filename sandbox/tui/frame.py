@@ -60,17 +60,23 @@ class TopBar(CellBar):
 
     def cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
         facts = self.facts
-        left = [Cell([(" sandbox ", "bold $text-primary")])]
-        for name, key, title in facts.rooms:
-            style = "bold $text-primary on $primary-muted" if name == facts.room else SOFT
-            left.append(Cell([(f" {key} {title} ", style)], f"app.room({name!r})"))
-        room = width - sum(cell.width for cell in left) - 1
-        long, _ = mode_sentences(facts.mode, facts.keys)
-        missing = len(facts.mode) + len(DOT + long) + 1 - room
-        if 0 < missing <= left[0].width:
-            # What the mode means says more than the program's name.
-            room += left.pop(0).width
+        # What the mode means says more than the names of rooms that are not shown, and those more than the program's.
+        for named, titled in ((True, True), (False, True), (True, False), (False, False)):
+            left = [Cell([(" sandbox ", "bold $text-primary")])] if named else []
+            for name, key, title in facts.rooms:
+                shown = name == facts.room
+                style = "bold $text-primary on $primary-muted" if shown else SOFT
+                label = f" {key} {title} " if shown or titled else f" {key} "
+                left.append(Cell([(label, style)], f"app.room({name!r})"))
+            room = width - sum(cell.width for cell in left) - 1
+            if self._least() <= room:
+                break
         return left, [Cell(self._right(room), "app.perform('choose_mode')")]
+
+    def _least(self) -> int:
+        """Columns for the mode and, in short, what it means."""
+        facts = self.facts
+        return len(facts.mode) + len(DOT + mode_sentences(facts.mode, facts.keys)[1]) + 1
 
     def _right(self, room: int) -> Line:
         """The fullest wording that fits; the mode itself always stays."""

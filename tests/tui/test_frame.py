@@ -263,8 +263,15 @@ async def test_keys_of_a_room_do_nothing_under_a_dialog(make: Make) -> None:
 
 @pytest.mark.parametrize("width", range(60, 200, 7))
 def test_the_top_bar_always_names_the_mode(width: int) -> None:
-    facts = FrameFacts([("playground", "1", "Playground")], "playground", "mock", (), "sandbox", Decimal("0.0184"))
+    rooms = [(room.name, room.key, room.title) for room in ROOMS]
+    facts = FrameFacts(rooms, "compare", "mock", (), "sandbox", Decimal("0.0184"))
     left, right = TopBar(facts).cells(width)
     used = sum(cell.width for cell in (*left, *right))
     assert used <= width
-    assert "MOCK" in "".join(text for text, _ in right[0].line)
+    said = "".join(text for text, _ in right[0].line)
+    assert "MOCK" in said
+    if width >= 80:
+        assert "nothing leaves this machine" in said
+    shown = "".join(text for cell in left for text, _ in cell.line)
+    assert "2 Compare" in shown
+    assert all(room.key in shown for room in ROOMS)
