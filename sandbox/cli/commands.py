@@ -4,9 +4,9 @@ from __future__ import annotations
 
 COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("ask", "sandbox.cli.ask:ask", "PROMPT|-", "Ask once; the answer on stdout, its story on stderr."),
-    ("compare", "sandbox.cli.compare:compare", "PROMPT|-", "Ask several models at once: answers, cost and times."),
+    ("compare", "sandbox.cli.compare:compare", "[PROMPT|-]", "Ask several models at once: answers, cost and times."),
     ("explain", "sandbox.cli.explain:explain", "REQUEST_ID", "Why a request went where it went, and what it cost."),
-    ("costs", "sandbox.cli.costs:costs", "", "What was spent, by provider, model, tenant, agent or time."),
+    ("costs", "sandbox.cli.costs:costs", "", "What was spent, what it would cost elsewhere, what could be saved."),
     ("budget set", "sandbox.cli.budget:set_", "LIMIT", "Set what may be spent in a month, by a tenant or by all."),
     ("budget show", "sandbox.cli.budget:show", "", "How the budgets stand this month."),
     ("replay", "sandbox.cli.replay:replay", "SCENARIO", "Run an outage in virtual time, and add up what it did."),
@@ -20,7 +20,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "[TRACE]",
         "A scenario from what happened: a trace, or the usage log.",
     ),
-    ("serve", "sandbox.cli.serve:serve", "", "Serve the gateway on this machine, to OpenAI's and Anthropic's clients."),
+    ("serve", "sandbox.cli.serve:serve", "", "Serve the gateway to programs of your own, at a base URL of theirs."),
     ("run", "sandbox.cli.run:run", "-- CMD…", "Run a program against a gateway that is started for it."),
     ("wiretap", "sandbox.cli.wiretap:wiretap", "", "Serve the vendors' APIs on this machine, for any program's SDK."),
     ("models", "sandbox.cli.models:models", "[PATTERN]", "Models and their prices."),
