@@ -144,7 +144,7 @@ class Engine:
         self._chore(self._forget_fixtures())
 
     def breaker(self, provider: str, command: str) -> None:
-        """`force_open`, `force_close`, `disable` or `reset` the breaker; `enable`: the provider is in rotation again."""
+        """`force_open`, `force_close`, `disable` or `reset` the breaker; `enable`: ask the provider again."""
         self._chore(self._breaker(provider, command))
 
     # --- the thread -----------------------------------------------------------------------------------------------
