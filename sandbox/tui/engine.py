@@ -1,21 +1,14 @@
-"""The gateway in a thread of its own: commands go in thread-safe, events come out through one deque.
-
-The screen and the requests do not share a loop, so a burst of chunks never delays a key press; and nobody is called
-across threads for an event: the screen empties the deque at its own pace.
-"""
+"""The gateway in the engine's thread: what the screen asks of it, and what it tells."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from providers.clock import SYSTEM_CLOCK, Clock, random_id
 from providers.errors import InputError, ProviderError
-from providers.redaction import redact
 from sandbox.core.events import ComponentFailed, Event, ExchangeRecorded
 from sandbox.core.offline import follow
 from sandbox.tui.board import light_of
@@ -30,10 +23,11 @@ from sandbox.tui.reports import (
     Provoked,
     Refused,
     Report,
-    Settled,
     Spent,
     Unavailable,
 )
+from sandbox.tui.thread import EngineThread
+from sandbox.tui.thread import sentence as sentence
 from sandbox.tui.watchman import Watchman
 
 if TYPE_CHECKING:
@@ -42,9 +36,6 @@ if TYPE_CHECKING:
     from sandbox.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-CLOSE_WAIT_S = 5.0
-"""How long leaving waits for requests under way to end and for their records to be written."""
 
 
 Opener = Callable[["Settings", Clock], Awaitable["Runtime"]]
@@ -60,7 +51,7 @@ async def open_runtime(settings: Settings, clock: Clock) -> Runtime:
     return await Runtime.open(settings, clock=clock)
 
 
-class Engine:
+class Engine(EngineThread):
     """Owns the thread. Every method may be called from any thread and returns at once, `close` excepted."""
 
     def __init__(
@@ -70,30 +61,12 @@ class Engine:
         clock: Clock = SYSTEM_CLOCK,
         opener: Opener = open_runtime,
     ) -> None:
-        self.settings = settings
-        self.clock = clock
-        self.outbox: deque[Event | Report] = deque()
+        super().__init__(settings, clock=clock)
         self.watchman = Watchman(clock)  # for work on the engine's loop only
         self._opener = opener
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._runtime: Runtime | None = None
         self._refusal = ""
         self._ready = asyncio.Event()
-        self._leave = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._chores: set[asyncio.Task[None]] = set()
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """Cancel what runs, let its records be written, and end the thread."""
-        if self._thread.is_alive():
-            self._call(self._leave.set)
-            self._thread.join(CLOSE_WAIT_S)
-        elif not self._loop.is_closed():
-            self._loop.close()
 
     # --- commands -------------------------------------------------------------------------------------------------
 
@@ -111,9 +84,6 @@ class Engine:
     def errand(self, job: Job) -> None:
         """The same, of no length: nothing is told but what the job tells."""
         self._chore(self._errand(job))
-
-    def cancel(self, request_id: str) -> None:
-        self._call(lambda: self._cancel(request_id))
 
     def estimate(self, ask: Ask) -> None:
         """Answered by an Estimated report."""
@@ -149,14 +119,6 @@ class Engine:
 
     # --- the thread -----------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._serve())
-        finally:
-            asyncio.set_event_loop(None)
-            self._loop.close()
-
     async def _serve(self) -> None:
         opening = asyncio.create_task(self._open(self.settings))
         await self._leave.wait()
@@ -168,30 +130,6 @@ class Engine:
         await self.watchman.leave()
         if self._runtime is not None:
             await self._runtime.close()
-
-    def _call(self, work: Callable[[], object]) -> None:
-        """Run on the engine's loop; a command that comes after the end is dropped."""
-        try:
-            self._loop.call_soon_threadsafe(work)
-        except RuntimeError:
-            logger.debug("a command came after the engine had closed")
-
-    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
-        def begin() -> None:
-            task = self._loop.create_task(self._guarded(work))
-            self._chores.add(task)
-            task.add_done_callback(self._chores.discard)
-
-        if self._loop.is_closed():
-            work.close()
-        else:
-            self._call(begin)
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as error:
-            self.outbox.append(Unavailable(sentence(error)))
 
     # --- opening --------------------------------------------------------------------------------------------------
 
@@ -271,27 +209,8 @@ class Engine:
 
     # --- requests -------------------------------------------------------------------------------------------------
 
-    def _spawn(self, request_id: str, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks[request_id] = task
-        task.add_done_callback(lambda _: self._settled(request_id))
-
-    def _settled(self, request_id: str) -> None:
-        self._tasks.pop(request_id, None)
-        self.outbox.append(Settled(request_id))
-        if not self._leave.is_set():
-            self._chore(self._tell_spent())
-
-    def _cancel(self, request_id: str) -> None:
-        task = self._tasks.get(request_id)
-        if task is not None:
-            task.cancel()
-
-    async def _end_requests(self) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _ended(self) -> None:
+        self._chore(self._tell_spent())
 
     async def _ask(self, request_id: str, ask: Ask) -> None:
         """Read the answer to its end: what the screen shows of it comes over the bus, but for a text that is whole."""
@@ -387,13 +306,3 @@ class Engine:
             logger.warning("what was spent today is unknown: %s", error)
             return
         self.outbox.append(Spent(totals.cost_usd + totals.waste_usd))
-
-
-def sentence(error: BaseException) -> str:
-    """What went wrong in one sentence, without a credential."""
-    if isinstance(error, (ProviderError, InputError)):
-        return redact(str(error))
-    if isinstance(error, OSError) and error.strerror:
-        place = f" {error.filename}" if error.filename else ""
-        return redact(f"the system refused{place}: {error.strerror.lower()}")
-    return redact(f"internal error, {type(error).__name__}: {error}")
