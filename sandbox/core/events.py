@@ -1,7 +1,7 @@
 """What happened, step by step: frozen, typed, past tense. Live runs, saved traces and the UI share these.
 
 `t_us` is UTC microseconds of the run's clock. Money is USD as Decimal, None where unpriced. No event holds a
-credential; only ChunkReceived holds text of an answer.
+credential. Text of an answer is in ChunkReceived and ClientAnswered alone, that of a question in ClientAsked.
 """
 
 from __future__ import annotations
@@ -266,6 +266,23 @@ class BackendSwitched(Event):
     to_backend: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClientAsked(Event):
+    """A request came in over HTTP, from a program other than this one."""
+
+    api: str
+    """Its wire format, as recordings name it."""
+    prompt: str
+    """The last words of its user; of long ones the beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAnswered(Event):
+    """An answer went out whole over HTTP, so that no other event holds its text; of a long one the beginning."""
+
+    text: str
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.__name__: cls
     for cls in (
@@ -296,6 +313,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         ComponentFailed,
         BudgetThresholdCrossed,
         BackendSwitched,
+        ClientAsked,
+        ClientAnswered,
     )
 }
 """Every event by its name, as traces spell it."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from providers.dialects import API_DIALECTS, ID_PREFIXES, dialect
 from providers.types import StreamFinished, StreamInterrupted, StreamRestarted, StreamStarted
+from sandbox.core.events import ClientAnswered, ClientAsked
 from sandbox.gateway.answers import completion_of
 from sandbox.server.bodies import body_of
 from sandbox.server.gateway import telling
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
     from providers.dialects.base import StreamEncoder
     from sandbox.server.gateway.service import Exchange, Service
 
+SHOWN_CHARS: Final = 20_000
+"""Of a question and of an answer, for whoever watches."""
+
 
 class Endpoint:
     """The handler of one API, by the name that recordings carry."""
 
     def __init__(self, api: str, service: Service) -> None:
+        self._api = api
         self._dialect = dialect(API_DIALECTS[api])
         self._prefix = ID_PREFIXES[self._dialect.name]
         self._service = service
@@ -59,10 +64,16 @@ class Endpoint:
             ident=exchange.ident,
             store_streams=runtime.settings.cache.streams,
         )
+        if runtime.bus.active:
+            prompt = asked.request.last_user_text()[:SHOWN_CHARS]
+            runtime.bus.publish(ClientAsked(service.clock.time_us(), exchange.ident, self._api, prompt))
         if asked.stream:
             await _Streaming(self, exchange, asked, began).run()
             return
         response = await runtime.gateway.generate(asked.request, asked.options)
+        if runtime.bus.active:
+            text = response.text[:SHOWN_CHARS]
+            runtime.bus.publish(ClientAnswered(service.clock.time_us(), exchange.ident, text))
         written = dialect.encode_completion(
             completion_of(response),
             model=response.model_id,
