@@ -79,7 +79,7 @@ def _open_server(runtime: Runtime, *, host: str, port: int) -> ServerControl:
     """The gateway as a server, likewise."""
     from importlib import import_module
 
-    server: ServerControl = import_module("sandbox.server.gateway").GatewayServer(runtime, host=host, port=port)
+    server: ServerControl = import_module("sandbox.server.admin").AdminServer(runtime, host=host, port=port)
     return server
 
 

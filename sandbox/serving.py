@@ -30,6 +30,11 @@ class ServerControl(Protocol):
         """What points each client here: the variable that its SDK reads, and the address."""
         ...
 
+    @property
+    def admin_token(self) -> str | None:
+        """By which whoever started it may administer it, until it ends; None where the settings say who may."""
+        ...
+
     async def start(self) -> None:
         """Listen. Raises OSError where the address cannot be had."""
         ...

@@ -38,6 +38,11 @@ class Access:
         """Whether there is anything by which a caller can be known."""
         return bool(self._keys) or self._secret is not None
 
+    @property
+    def has_admin(self) -> bool:
+        """Whether somebody may administer."""
+        return self._secret is not None or any("admin" in one.scopes for one in self._keys)
+
     def caller(self, headers: Mapping[str, str]) -> Caller | None:
         """Who asks; None where no credential was shown. Raises AuthenticationError for one that is none here."""
         credential = shown(headers)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from sandbox.cli.ask import provoke
 from sandbox.cli.exits import Exit
-from sandbox.cli.listening import check_port, schedule_of, terminated, unavailable
+from sandbox.cli.listening import check_port, schedule_of, told_to_end, unavailable, work_for_long
 from sandbox.cli.session import Session
 
 if TYPE_CHECKING:
@@ -49,13 +49,16 @@ async def serve(
             await server.start()
         except OSError as error:
             raise unavailable(host, port, error) from None
-        try:
-            if schedule is not None:
-                schedule.start()
-            _tell(session, runtime, server)
-            await terminated()
-        finally:
-            await _ended(session, server)
+        with told_to_end(signal.SIGTERM) as ended:
+            try:
+                if schedule is not None:
+                    schedule.start()
+                _tell(session, runtime, server)
+                work_for_long()
+                await ended.wait()
+            finally:
+                ended.clear()
+                await _stop(session, server, ended)
     return Exit.DONE
 
 
@@ -83,18 +86,22 @@ def _tell(session: Session, runtime: Runtime, server: ServerControl) -> None:
     output.note("  keys: any will do, such as OPENAI_API_KEY=x; most clients want one to be set")
     for route in gateway.policy.routes:
         output.note(f"  route {route}: ask for it as a model")
+    if server.admin_token is not None:
+        output.note(f"  admin: Authorization: Bearer {server.admin_token}")
+        output.note("  that token is for this start alone; `sandbox admin key create NAME` makes lasting keys", "dim")
     output.err.flush()
 
 
-async def _ended(session: Session, server: ServerControl) -> None:
-    """Stop; what is under way may end, unless somebody asks a second time."""
-    if server.under_way:
-        session.output.note(f"finishing {server.under_way} under way; Ctrl-C again ends them at once")
-        session.output.err.flush()
-    loop = asyncio.get_running_loop()
-    stopping = loop.create_task(server.stop())
-    asked_again = loop.create_task(terminated(signal.SIGTERM, signal.SIGINT))
-    await asyncio.wait({stopping, asked_again}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    asked_again.cancel()
-    await asyncio.wait({stopping, asked_again})
+async def _stop(session: Session, server: ServerControl, asked_again: asyncio.Event) -> None:
+    """Let what is under way end, unless somebody asks a second time."""
+    with told_to_end(signal.SIGINT) as interrupted:
+        if server.under_way:
+            session.output.note(f"finishing {server.under_way} under way; Ctrl-C again ends them at once")
+            session.output.err.flush()
+        loop = asyncio.get_running_loop()
+        stopping = loop.create_task(server.stop())
+        impatience = [loop.create_task(one.wait()) for one in (asked_again, interrupted)]
+        await asyncio.wait({stopping, *impatience}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (stopping, *impatience):
+            task.cancel()
+        await asyncio.wait({stopping, *impatience})

@@ -6,6 +6,7 @@ no change. How the change ended is added to it once. The database itself refuses
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -20,13 +21,15 @@ from providers.redaction import redact
 from sandbox.usage.database import Link, transaction
 from sandbox.usage.migrations import pragma
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 FILE: Final = "audit.db"
 APPLICATION_ID: Final = 0x53425841
 """Marks the file as ours ("SBXA")."""
 VERSION: Final = 1
-BUSY_S: Final = 2.0
+BUSY_S: Final = 0.5
 """How long a change waits for another program that writes an entry."""
 PAGE: Final = 50
 MAX_PAGE: Final = 500
@@ -81,6 +84,13 @@ class AuditLog:
         """Add how it ended: done, refused or failed, and what holds now. Raises AuditUnavailable."""
         sql = "UPDATE entry SET outcome = ?, after = ? WHERE id = ?"
         self._run(lambda connection: connection.execute(sql, [outcome, self._json(after), entry]))
+
+    def try_end(self, entry: int, outcome: str, after: Mapping[str, Any]) -> None:
+        """The same for a change that has been made: trouble is told in the log of the program."""
+        try:
+            self.end(entry, outcome, after)
+        except AuditUnavailable as error:
+            logger.warning("%s: entry %d stays as begun", error, entry)
 
     def page(self, *, limit: int = PAGE, before: int | None = None) -> tuple[list[dict[str, Any]], int | None]:
         """Entries, the newest first, and what to ask `before` for the next page (None: there is none).

@@ -56,8 +56,8 @@ def gateway_app(
     for api, paths in (*_POSTS, *_AZURE):
         endpoint = Endpoint(api, service)
         for path in paths:
-            app.router.add_post(path, endpoint.handle, expect_handler=_later)
-    app.router.add_post("/v1/messages/count_tokens", listings.count_tokens, expect_handler=_later)
+            app.router.add_post(path, endpoint.handle, expect_handler=later)
+    app.router.add_post("/v1/messages/count_tokens", listings.count_tokens, expect_handler=later)
     for prefix in ("/v1/models", "/models", "/openai/v1/models"):
         app.router.add_get(prefix, listings.models)
         app.router.add_get(prefix + "/{model:.+}", listings.model)
@@ -67,5 +67,5 @@ def gateway_app(
     return app
 
 
-async def _later(request: web.Request) -> None:
+async def later(request: web.Request) -> None:
     """Who asks before it sends its body is told to go on when its headers have been looked at."""

@@ -77,13 +77,13 @@ def guard(service: Service, door: Door) -> Middleware:
         if refused is None and service.draining:
             refused = e.ServiceUnavailableError("the gateway is shutting down", status=503, retry_after=1.0)
         if refused is not None:
-            return _answer(request, service, refused)
+            return error_response(request, service, refused)
         try:
             return await handler(request)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return _answer(request, service, _in_words(request, error), error.status, _allowed(error))
+            return error_response(request, service, _in_words(request, error), error.status, _allowed(error))
 
     return middleware
 
@@ -95,13 +95,14 @@ def caller_format(request: web.BaseRequest) -> Dialect:
     return dialect("anthropic_messages" if anthropic else "openai_chat")
 
 
-def _answer(
+def error_response(
     request: web.Request,
     service: Service,
     error: e.ProviderError,
     status: int | None = None,
     more: Mapping[str, str] = {},
 ) -> web.Response:
+    """An error in the caller's format."""
     ident = service.new_id()
     wire: WireError = on_wire(caller_format(request), error, ident)
     response = web.Response(

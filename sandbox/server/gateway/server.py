@@ -34,6 +34,9 @@ ENDING: Final = 2.0
 class GatewayServer:
     """A ServerControl over aiohttp. Belongs to the runtime's event loop; `async with` starts and stops it."""
 
+    admin_token: str | None = None
+    """Of a gateway without an admin API: there is none."""
+
     def __init__(
         self,
         runtime: Runtime,
