@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
@@ -11,7 +10,7 @@ from cyclopts import Parameter
 
 from providers.errors import InputError
 from sandbox.cli.exits import Exit
-from sandbox.cli.listening import check_port, schedule_of, terminated, unavailable
+from sandbox.cli.listening import check_port, schedule_of, terminated, unavailable, work_for_long
 from sandbox.cli.session import Session
 from sandbox.core.offline import following
 
@@ -86,8 +85,7 @@ async def wiretap(
             raise unavailable(host, port, error) from None
         try:
             _tell(session, tap, fixtures_only=fixtures_only)
-            gc.freeze()
-            gc.enable()
+            work_for_long()
             await terminated()
         finally:
             await tap.__aexit__()

@@ -138,7 +138,7 @@ def _ours(base: str, folder: Path) -> Iterator[Contender]:
     config = folder / "sandbox.toml"
     config.write_text(
         f'mode = "live"\nchain = ["openai"]\ndata_dir = "{folder}/data"\n'
-        f'[providers.openai]\nbase_url = "{base}/v1"\napi_key = "x"\nmodel = "{MODEL}"\n'
+        f'[providers.openai]\nbase_url = "{base}/v1"\napi_key = "x"\nmodel = "{MODEL}"\ntransport = "aiohttp"\n'
     )
     command = [sys.executable, "-m", "sandbox", "serve", "--port", "0", "--config", str(config)]
     with _process(command, stderr=subprocess.PIPE, env={**os.environ, "HOME": str(folder)}) as process:

@@ -74,8 +74,9 @@ class Listings:
             return await self._json(request, {"input_tokens": tokens})
 
     async def health(self, request: web.Request) -> web.StreamResponse:
-        runtime = self._service.runtime
-        return await self._json(request, {"status": "ok", "version": __version__, "mode": runtime.gateway.mode})
+        mode, under_way = self._service.runtime.gateway.mode, self._service.under_way
+        alive = {"status": "ok", "version": __version__, "mode": mode, "under_way": under_way}
+        return await self._json(request, alive)
 
     @property
     def _router(self) -> Any:
