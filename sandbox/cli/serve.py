@@ -86,6 +86,9 @@ def _tell(session: Session, runtime: Runtime, server: ServerControl) -> None:
     output.note("  keys: any will do, such as OPENAI_API_KEY=x; most clients want one to be set")
     for route in gateway.policy.routes:
         output.note(f"  route {route}: ask for it as a model")
+    if server.admin_token is not None:
+        output.note(f"  admin: Authorization: Bearer {server.admin_token}")
+        output.note("  that token is for this start alone; `sandbox admin key create NAME` makes lasting keys", "dim")
     output.err.flush()
 
 
