@@ -22,15 +22,14 @@ from sandbox.costs.base import Budget, BudgetStore
 from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
 from sandbox.gateway.configured import configured_policy
-from sandbox.gateway.gateway import BreakerMaker, Gateway
+from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
-from sandbox.gateway.turns import Turns
 from sandbox.provider_options import provider_options
 from sandbox.settings import Settings
 from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
 from sandbox.settings.prices import listed_prices, with_machines
-from sandbox.sharing import declared_budgets, open_ledgers, shared_breakers, shared_link
+from sandbox.sharing import declared_budgets, open_ledgers, shared_breakers, shared_link, shared_turns
 from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at
 from sandbox.usage.base import UsageStore
 
@@ -310,8 +309,7 @@ class Runtime:
             cache=self.cache,
             cache_ttl=settings.cache.ttl,
             similar_questions=self._similar_questions(),
-            breakers=self._shared_breakers(policy),
-            turns=self._shared_turns(policy),
+            **self._shared(policy),
             record=self.usage.record if self.usage is not None else None,
             store_prompts=settings.usage.store_prompts,
             budgets=self.budgets,
@@ -345,24 +343,15 @@ class Runtime:
             )
         return self._providers[id]
 
-    def _shared_breakers(self, policy: Policy) -> BreakerMaker | None:
-        """Breakers that all processes of the same mode and preset share; None where each has its own."""
+    def _shared(self, policy: Policy) -> dict[str, Any]:
+        """Breakers and turns that all processes of the same mode and preset share; none where each has its own."""
         if self._link is None:
-            return None
+            return {}
         scope = f"{self.settings.booked}:{policy.name}"
-        shared = shared_breakers(self._link, scope, clock=self.clock, failed=self._failed)
-        self._closing.append(shared.close)
-        return shared.breaker
-
-    def _shared_turns(self, policy: Policy) -> Turns | None:
-        """As `_shared_breakers`, for the turns of round robin."""
-        if self._link is None:
-            return None
-        from sandbox.gateway.shared_turns import SharedTurns
-
-        turns = SharedTurns(self._link, scope=f"{self.settings.booked}:{policy.name}")
-        self._closing.append(turns.close)
-        return turns
+        breakers = shared_breakers(self._link, scope, clock=self.clock, failed=self._failed)
+        turns = shared_turns(self._link, scope)
+        self._closing += [breakers.close, turns.close]
+        return {"breakers": breakers.breaker, "turns": turns}
 
     def _similar_questions(self) -> SemanticIndex | None:
         """What compares questions, where that is wanted; one for all gateways."""

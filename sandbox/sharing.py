@@ -16,6 +16,7 @@ from sandbox.stores import Failed, is_out_of_reach
 
 if TYPE_CHECKING:
     from sandbox.gateway.shared_breakers import SharedBreakers
+    from sandbox.gateway.shared_turns import SharedTurns
     from sandbox.shared.link import RedisLink
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,13 @@ def shared_breakers(link: RedisLink, scope: str, *, clock: Clock, failed: Failed
         failed=lambda sentence: failed("breakers", sentence),
         recovered=lambda sentence: logger.warning("%s", sentence),
     )
+
+
+def shared_turns(link: RedisLink, scope: str) -> SharedTurns:
+    """The turns of round robin of one gateway; gateways of the same scope share them."""
+    from sandbox.gateway.shared_turns import SharedTurns
+
+    return SharedTurns(link, scope=scope)
 
 
 def open_ledgers(settings: Settings, mode: str, *, link: RedisLink | None, clock: Clock, failed: Failed) -> BudgetStore:

@@ -1,13 +1,13 @@
 """Connections to Redis on which many commands are under way at once.
 
-Of redis-py only the connection is used. Answers come in the order of the commands, so that one connection carries all
-requests: redis-py's pool would open hundreds in a burst, and there a command that is given up costs its connection.
+redis-py connects and logs in, over TLS or not. From there on answers come in the order of the commands, so that one
+connection carries all requests: redis-py's pool would open hundreds in a burst, and there a command that is given up
+costs its connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import socket
 import ssl
@@ -16,15 +16,20 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from redis.asyncio.connection import Connection, SSLConnection
-from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, RedisError
 
 from sandbox.shared.address import RedisAddress
 from sandbox.shared.errors import RedisAway, RedisRefused
+from sandbox.shared.resp import Answers, Push, packed
 
 HANDSHAKE_S = 2.0
 """Longest wait for a connection and for each answer while it is made."""
 MOST_UNDER_WAY = 20_000
 """Commands that may wait for their answers; a server that falls so far behind counts as one that does not answer."""
+
+
+_USELESS = frozenset({"READONLY", "LOADING", "MASTERDOWN"})
+"""Refusals of a server that serves nobody now, or no longer what it served."""
 
 
 class Wire(Protocol):
@@ -65,32 +70,25 @@ def _away(address: RedisAddress, error: BaseException) -> RedisAway:
     return RedisAway(f"the Redis server {address} cannot be used: {text}")
 
 
-class _Connection(Connection):
-    """redis-py's connection, written to without waiting."""
-
-    def write(self, command: tuple[Any, ...]) -> None:
-        self._writer.writelines(self.pack_command(*command))  # type: ignore[union-attr]
-
-
-class _TLSConnection(_Connection, SSLConnection):
-    pass
-
-
-class SingleWire:
+class SingleWire(asyncio.Protocol):
     """Everything over one connection, in order."""
 
-    def __init__(self, address: RedisAddress, connection: _Connection) -> None:
+    def __init__(self, address: RedisAddress, connection: Connection) -> None:
+        """Takes over from redis-py, which has connected and logged in."""
         self.broken = asyncio.Event()
         self._address = address
         self._connection = connection
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._loop = asyncio.get_running_loop()
-        # The handshake is over: from here on an answer may take its time, and whoever asks gives up by himself.
-        connection.socket_timeout = None
-        self._reading = self._loop.create_task(self._read())
+        self._answers = Answers()
+        self._transport: asyncio.Transport = connection._writer.transport  # type: ignore[union-attr, assignment]
+        self._before = self._transport.get_protocol()
+        self._transport.set_protocol(self)
+        self._write = self._transport.write
 
     @classmethod
     async def open(cls, address: RedisAddress) -> SingleWire:
+        """Raises RedisAway."""
         options: dict[str, Any] = {
             "host": address.host,
             "port": address.port,
@@ -103,7 +101,7 @@ class SingleWire:
         }
         if address.tls:
             options["ssl_ca_certs"] = None if address.ca_file is None else str(address.ca_file)
-        connection = (_TLSConnection if address.tls else _Connection)(**options)
+        connection = (SSLConnection if address.tls else Connection)(**options)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException as error:
@@ -118,7 +116,7 @@ class SingleWire:
             raise RedisAway(f"the Redis server {self._address} has closed the connection")
         if len(self._waiting) >= MOST_UNDER_WAY:
             raise RedisAway(f"the Redis server {self._address} cannot keep up: {len(self._waiting)} commands wait")
-        self._connection.write(command)
+        self._write(packed(command))
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append(answer)
         return answer
@@ -133,58 +131,52 @@ class SingleWire:
                 return keys
 
     async def close(self) -> None:
-        self._reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._reading
+        self._break(ConnectionError("it has been left"))
         await _disconnected(self._connection)
 
-    async def _read(self) -> None:
-        read, waiting = self._connection.read_response, self._waiting
-        why: BaseException = ConnectionError("it has closed the connection")
+    # --- what the transport tells -----------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
         try:
-            while True:
-                try:
-                    answer = await read(timeout=math.inf, disconnect_on_error=False)
-                except ResponseError as error:
-                    if isinstance(error, ReadOnlyError):
-                        # After a failover the name may lead elsewhere: a new connection finds out.
-                        raise
-                    future = waiting.popleft()
-                    if not future.done():
-                        future.set_exception(RedisRefused(_text(error)))
-                else:
-                    future = waiting.popleft()
-                    if not future.done():
-                        future.set_result(answer)
-        except (RedisError, OSError) as error:
-            why = error
-        finally:
-            self.broken.set()
-            for future in waiting:
+            answers = self._answers.feed(data)
+        except ValueError as error:
+            self._break(error)
+            self._transport.abort()
+            return
+        for answer in answers:
+            if type(answer) is Push:
+                continue
+            if not self._waiting:
+                self._transport.abort()
+                return
+            future = self._waiting.popleft()
+            if type(answer) is not RedisRefused:
                 if not future.done():
-                    future.set_exception(_away(self._address, why))
-                    future.exception()  # fetched, because nobody may be waiting any more
-            waiting.clear()
+                    future.set_result(answer)
+            elif answer.code in _USELESS:
+                # After a failover the name may lead elsewhere: a new connection finds out.
+                self._waiting.appendleft(future)
+                self._break(answer)
+                self._transport.abort()
+                return
+            elif not future.done():
+                future.set_exception(answer)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._break(error or ConnectionError("it has closed the connection"))
+        # redis-py waits for it to hear of the end.
+        self._before.connection_lost(error)
+
+    def _break(self, error: BaseException) -> None:
+        self.broken.set()
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(_away(self._address, error))
+                future.exception()  # fetched, because nobody may be waiting any more
 
 
 async def _disconnected(connection: Connection) -> None:
     """Closed, and waited for: over TLS that takes a few turns of the loop."""
     with suppress(RedisError, OSError):
         await connection.disconnect()
-
-
-_CODES = {
-    "AskError": "ASK",
-    "ClusterDownError": "CLUSTERDOWN",
-    "MovedError": "MOVED",
-    "NoPermissionError": "NOPERM",
-    "NoScriptError": "NOSCRIPT",
-    "OutOfMemoryError": "OOM",
-    "TryAgainError": "TRYAGAIN",
-}
-
-
-def _text(error: ResponseError) -> str:
-    """redis-py takes the code off messages of the errors that it knows; here it is in front again."""
-    text, code = str(error), _CODES.get(type(error).__name__, "")
-    return text if text.startswith(code) else f"{code} {text}"

@@ -1,6 +1,7 @@
 """Measures this program beside its floors in one run.
 
-    python -m tests.benchmarks [engine] [parts] [scale] [scenarios] [wiretap] [serve] [start] [lab] [dynamodb] [--full]
+    python -m tests.benchmarks [engine] [parts] [scale] [scenarios] [wiretap] [serve] [start] [lab] [dynamodb] [redis]
+        [--full]
 
 Ratios carry over between machines, absolute times only orient. Figures of peers were measured elsewhere.
 """
@@ -13,7 +14,7 @@ import sys
 from tests.benchmarks.report import Row, table
 from tests.benchmarks.upstream import pin
 
-GROUPS = ("engine", "parts", "scale", "scenarios", "wiretap", "serve", "start", "lab", "dynamodb")
+GROUPS = ("engine", "parts", "scale", "scenarios", "wiretap", "serve", "start", "lab", "dynamodb", "redis")
 
 
 def main(arguments: list[str]) -> int:
@@ -66,6 +67,10 @@ def _measure(group: str, full: bool) -> list[Row]:
         from tests.benchmarks import dynamodb
 
         return asyncio.run(dynamodb.measure())
+    if group == "redis":
+        from tests.benchmarks import redis_cost
+
+        return asyncio.run(redis_cost.measure())
     from tests.benchmarks import start
 
     return start.measure()
