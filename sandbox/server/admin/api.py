@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from aiohttp import web
@@ -22,6 +22,7 @@ from sandbox.server.gateway.failures import on_wire, told
 from sandbox.server.gateway.guard import caller_format
 from sandbox.server.gateway.service import Exchange, Service
 from sandbox.server.gateway.telling import identity
+from sandbox.server.reply import Reply
 from sandbox.usage.base import UsageUnavailable
 
 MAX_BODY: Final = 1 << 16
@@ -53,10 +54,10 @@ class _Handler:
                 ended = exchange.taken_back()
                 if ended is None:
                     raise
-                await refuse(request, exchange, ended)
+                await refuse(request, exchange.reply, exchange.ident, ended)
             except Exception as error:
                 if exchange.reply.code is None:
-                    await refuse(request, exchange, error)
+                    await refuse(request, exchange.reply, exchange.ident, error)
         return exchange.reply
 
     async def _answered(self, request: web.Request, exchange: Exchange) -> bytes:
@@ -76,13 +77,12 @@ class _Handler:
         return orjson.dumps(as_numbers(await operation.work(self._desk, call)))
 
 
-async def refuse(request: web.Request, exchange: Exchange, error: BaseException) -> None:
+async def refuse(request: web.Request, reply: Reply, ident: str, error: BaseException) -> None:
     """Tell what went wrong, in the caller's format."""
-    failure = _in_words(error, exchange.ident)
-    wire = on_wire(caller_format(request), failure, exchange.ident)
+    wire = on_wire(caller_format(request), _in_words(error, ident), ident)
     challenge = {"www-authenticate": "Bearer"} if wire.status == 401 else {}
-    headers = {**wire.headers, **identity(exchange.ident), **challenge, "cache-control": "no-store"}
-    await exchange.reply.whole(wire.status, headers, wire.body)
+    headers = {**wire.headers, **identity(ident), **challenge, "cache-control": "no-store"}
+    await reply.whole(wire.status, headers, wire.body)
 
 
 def _in_words(error: BaseException, ident: str) -> ProviderError:
@@ -137,8 +137,3 @@ def _check_part(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         hint = did_you_mean(value[:60], known)
         raise ModelNotFoundError(f"there is no {name} {value[:60]!r}: {hint}there are {', '.join(known)}", status=404)
-
-
-def plain(value: Mapping[str, Any]) -> web.Response:
-    """A short answer that nobody waits for."""
-    return web.Response(body=orjson.dumps(value), headers=HEADERS)

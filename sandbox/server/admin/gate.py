@@ -16,11 +16,12 @@ from sandbox.server.gateway.app import SERVICE
 from sandbox.server.gateway.asking import MAX_NAME
 from sandbox.server.gateway.guard import error_response
 
-OPEN: Final = frozenset({"/healthz", "/openapi.json"})
-"""Paths that tell nothing of anybody."""
-OWN: Final = "/api/admin/"
-"""Paths that ask for a scope of their own begin so, or are `METRICS`."""
 METRICS: Final = "/metrics"
+DOCUMENT: Final = "/openapi.json"
+PASSED: Final = frozenset({"/healthz", DOCUMENT, METRICS})
+"""Paths that tell nothing of anybody, or ask for a scope of their own."""
+OWN: Final = "/api/admin/"
+"""The other paths that do begin so."""
 CHAT: Final = "chat"
 
 
@@ -30,7 +31,7 @@ def gate(access: Access, limits: UserLimits | None, meters: Meters, *, asks: boo
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.path
-        if path in OPEN or path == METRICS:
+        if path in PASSED:
             return await handler(request)
         try:
             caller = _caller(access, request.headers, asks=asks and not path.startswith(OWN))

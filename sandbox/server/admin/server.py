@@ -14,10 +14,15 @@ from sandbox.compat.backend_manager import BackendManager
 from sandbox.core.offline import is_local
 from sandbox.server.admin import api
 from sandbox.server.admin.audit import FILE, AuditLog
-from sandbox.server.admin.gate import gate
+from sandbox.server.admin.exposition import Exposition
+from sandbox.server.admin.feed import Feed
+from sandbox.server.admin.gate import DOCUMENT, METRICS, gate
 from sandbox.server.admin.limits import UserLimits
+from sandbox.server.admin.listening import PATH as EVENTS
+from sandbox.server.admin.listening import Listening
 from sandbox.server.admin.meters import Meters
 from sandbox.server.admin.operations import Desk
+from sandbox.server.admin.pages import Pages
 from sandbox.server.gateway.app import SERVICE
 from sandbox.server.gateway.guard import WILDCARDS
 from sandbox.server.gateway.server import GRACE, PORT, GatewayServer
@@ -76,16 +81,26 @@ class AdminServer(GatewayServer):
                 runtime.settings.data_dir / FILE, clock=runtime.clock, secrets=tuple(secrets_of(runtime.settings))
             ),
         )
-        api.add(app, desk, self._access, app[SERVICE])
+        service, feed = app[SERVICE], Feed()
+        pages = Pages(Exposition(self._meters, runtime, service), self._access, asks=self._exposed)
+        api.add(app, desk, self._access, service)
+        app.router.add_get(EVENTS, Listening(runtime, feed, self._access, service).handle)
+        app.router.add_get(METRICS, pages.metrics)
+        app.router.add_get(DOCUMENT, pages.document)
 
         async def life(_: web.Application) -> AsyncIterator[None]:
-            unsubscribe = runtime.bus.subscribe(self._meters)
+            leave = [runtime.bus.subscribe(one) for one in (self._meters, feed)]
             try:
                 await desk.manager.start()
                 yield
             finally:
-                unsubscribe()
+                for unsubscribe in leave:
+                    unsubscribe()
                 await desk.manager.close()
                 desk.audit.close()
 
+        async def ending(_: web.Application) -> None:
+            feed.end()
+
         app.cleanup_ctx.append(life)
+        app.on_shutdown.append(ending)

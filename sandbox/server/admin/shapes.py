@@ -69,7 +69,9 @@ class AuditQuery(Asked):
 
 
 class EventsQuery(Asked):
-    chunks: bool = Field(default=False, strict=False, description="Tell the text of streamed answers too.")
+    texts: bool = Field(
+        default=False, strict=False, description="Tell the events with the text of a question or an answer too."
+    )
 
 
 # --- told -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,99 @@
+"""`GET /api/admin/events`: one listener's connection, from its first line to its end."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from providers.errors import RateLimitError
+from sandbox import __version__
+from sandbox.access.callers import Access
+from sandbox.server.admin.api import SCOPE, query_of, refuse
+from sandbox.server.admin.feed import Feed, Listener, note
+from sandbox.server.admin.shapes import EventsQuery
+from sandbox.server.gateway.telling import KEEP_ALIVE, identity
+from sandbox.server.reply import Reply
+
+if TYPE_CHECKING:
+    from sandbox.runtime import Runtime
+    from sandbox.server.gateway.service import Service
+
+PATH: Final = "/api/admin/events"
+SILENCE: Final = 15.0
+"""Seconds after which a listener is sent a sign of life."""
+STUCK: Final = 60.0
+"""A listener that has read nothing for so many seconds is gone."""
+AGAIN: Final = 5.0
+"""Seconds after which another listener may have left."""
+
+
+class Listening:
+    """Its connections are no requests under way: a server that ends does not wait for them."""
+
+    def __init__(self, runtime: Runtime, feed: Feed, access: Access, service: Service) -> None:
+        self._runtime = runtime
+        self._feed = feed
+        self._access = access
+        self._service = service
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        ident = self._service.new_id()
+        reply = Reply(request, self._service.clock)
+        try:
+            self._access.required(request.headers, SCOPE)
+            asked = query_of(EventsQuery, request)
+            assert isinstance(asked, EventsQuery)  # noqa: S101
+            listener = self._feed.listen(texts=asked.texts, last=request.headers.get("Last-Event-ID"))
+            if listener is None:
+                raise RateLimitError("too many listen already", status=429, retry_after=AGAIN)
+        except Exception as error:
+            await refuse(request, reply, ident, error)
+            return reply
+        try:
+            headers = {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
+            reply.open(200, {**headers, **identity(ident)})
+            with suppress(ConnectionError):
+                await self._told(reply, listener)
+        finally:
+            self._feed.leave(listener)
+            reply.finish()
+        return reply
+
+    async def _told(self, reply: Reply, listener: Listener) -> None:
+        clock, feed = self._service.clock, self._feed
+        pieces = [self._hello()]
+        while True:
+            try:
+                async with clock.timeout(STUCK):
+                    for piece in pieces:
+                        await reply.put(piece)
+            except TimeoutError:
+                reply.reset()
+                return
+            if feed.over:
+                await reply.end()
+                return
+            pieces = [KEEP_ALIVE]
+            with suppress(TimeoutError):
+                async with clock.timeout(SILENCE):
+                    await listener.wait()
+                missed, listener.missed = listener.missed, 0
+                pieces = [note("missed", events=missed)] if missed else []
+                pieces += [feed.written(number, event) for number, event in listener.take()]
+
+    def _hello(self) -> bytes:
+        """What a listener needs to know before the first event: who is here, and how they are."""
+        gateway = self._runtime.gateway
+        return note(
+            "hello",
+            version=__version__,
+            mode=gateway.mode,
+            preset=gateway.policy.name,
+            t_us=self._service.clock.time_us(),
+            providers=[
+                {"id": one.id, "kind": one.kind, "model": one.model, "breaker": str(one.breaker.state)}
+                for one in gateway.health()
+            ],
+        )
