@@ -281,6 +281,11 @@ class RedisCluster:
             node.do("CLUSTER", "SETSLOT", slot, "NODE", id)
         to.do("CLUSTER", "BUMPEPOCH")
 
+    def replicate(self) -> None:
+        """Return when the replica knows all that its master does."""
+        first = self.nodes[0]
+        self._until(lambda: self._offset(first, "master") == self._offset(self.replica, "slave"))
+
     def fail_over(self) -> None:
         """The replica takes its master's place, which has been killed."""
         assert self.replica is not None
@@ -325,6 +330,10 @@ class RedisCluster:
         assert node is not None
         with closing(node.client()) as client:
             return b"\n".join(f"{k}:{v}".encode() for k, v in client.info("replication").items())
+
+    @classmethod
+    def _offset(cls, node: RedisServer | None, role: str) -> bytes:
+        return cls._info(node).partition(f"{role}_repl_offset:".encode())[2].split(b"\n")[0]
 
     @staticmethod
     def _until(holds: Callable[[], bool]) -> None:

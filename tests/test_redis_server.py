@@ -64,6 +64,7 @@ def test_a_cluster_serves_every_slot_moves_one_and_survives_a_node(start_cluster
         assert client.get("k7") is None
         client.set("k7", 8)
         assert other.do("GET", "k7") == b"8"
+        cluster.replicate()
         cluster.nodes[0].kill()
         cluster.fail_over()
         assert [client.get(f"k{number}") for number in range(50) if number != 7] == [

@@ -406,6 +406,7 @@ async def test_a_cluster_is_found_out_and_followed_through_moves_and_failovers(
     kept = [name for name in names if name not in lost]
     assert lost
     assert kept
+    cluster.replicate()
     cluster.nodes[0].kill()
     for name in lost[:2]:
         assert await cache.get(name) is None
