@@ -21,6 +21,10 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "A scenario from what happened: a trace, or the usage log.",
     ),
     ("serve", "sandbox.cli.serve:serve", "", "Serve the gateway to programs of your own, at a base URL of theirs."),
+    ("admin token", "sandbox.cli.admin:token", "", "Sign a token for a served gateway's administrators and users."),
+    ("admin key create", "sandbox.cli.admin:create", "NAME", "Make an API key of a served gateway."),
+    ("admin key list", "sandbox.cli.admin:list_", "", "The API keys by name and scope."),
+    ("admin key revoke", "sandbox.cli.admin:revoke", "NAME", "Take an API key back."),
     ("run", "sandbox.cli.run:run", "-- CMD…", "Run a program against a gateway that is started for it."),
     ("wiretap", "sandbox.cli.wiretap:wiretap", "", "Serve the vendors' APIs on this machine, for any program's SDK."),
     ("models", "sandbox.cli.models:models", "[PATTERN]", "Models and their prices."),
@@ -82,6 +86,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
 """Name (with its group), where the function is, its arguments, and one sentence."""
 
 GROUPS = {
+    "admin": "Who may use and administer a served gateway.",
+    "admin key": "Its API keys.",
     "aws": "What the program needs of AWS.",
     "aws table": "The DynamoDB table of usage records.",
     "backend": "Where cache and usage records live: this machine, or AWS.",

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sandbox.cli.schemas.admin import AdminKeyCreate, AdminKeyList, AdminToken
 from sandbox.cli.schemas.aws import AwsPolicy, AwsTable, AwsTableCreate, AwsTableDelete
 from sandbox.cli.schemas.comparison import Compare, CompareEstimate
 from sandbox.cli.schemas.costs import Costs, CostsExport, CostsMachine, CostsRecommend, CostsRequests, CostsWhatIf
@@ -56,6 +57,9 @@ _SHAPES: dict[str, Any] = {
     "budget-show": BudgetShow,
     "models": Models,
     "health": Health,
+    "admin-token": AdminToken,
+    "admin-key-create": AdminKeyCreate,
+    "admin-key-list": AdminKeyList,
     "aws-table-create": AwsTableCreate,
     "aws-table-describe": AwsTable,
     "aws-table-delete": AwsTableDelete,
