@@ -56,6 +56,7 @@ PLAYGROUND = "playground"
 COMPARE = "compare"
 LAB = "lab"
 COSTS = "costs"
+HEALTH = "health"
 FIXTURES = "fixtures"
 
 ACTIONS: tuple[Action, ...] = (
@@ -198,6 +199,36 @@ ACTIONS: tuple[Action, ...] = (
     _action("costs_rows", "Go to the breakdown", "The list.", "i", COSTS),
     _action("replay", "Replay the recording", "Send the recording's own request again; the route is in room 1.",
             "enter p", FIXTURES, label="replay", rank=1, needs="fixture opened", unless="running typing"),
+    _action("health_check", "Check the provider now", "Ask it the smallest question; where that costs, after a word.",
+            "v", HEALTH, label="check", rank=1, needs="provider"),
+    _action("health_check_all", "Check every provider now", "Those that are out of rotation too.",
+            "V", HEALTH, label="check all", rank=8, needs="patients"),
+    _action("health_stop", "Stop asking", "Wait for no answer to a check any more.",
+            "escape", HEALTH, label="stop", rank=0, needs="asking"),
+    _action("health_watch", "Start or stop the monitor", "Check every provider again and again in the background.",
+            "w", HEALTH, label="monitor", rank=4, needs="patients"),
+    _action("health_force_open", "Hold the breaker open", "Nobody asks the provider until you reset it.",
+            "o", HEALTH, label="hold open", rank=2, needs="provider"),
+    _action("health_force_close", "Hold the breaker closed", "It is asked whatever happens, until you reset it.",
+            "c", HEALTH, label="hold closed", rank=6, needs="provider"),
+    _action("health_unguard", "Take the breaker out of use", "It counts nothing and lets everything through.",
+            "d", HEALTH, needs="provider"),
+    _action("health_reset", "Reset the breaker", "Closed, with nothing counted.",
+            "r", HEALTH, label="reset", rank=3, needs="provider"),
+    _action("health_enable", "Put it back into rotation", "Now, and ask it at once whether it is well.",
+            "e", HEALTH, label="re-test", rank=7, needs="provider"),
+    _action("health_switch", "Switch the backend", "Cache and usage records here or on AWS, after trying it out.",
+            "b", HEALTH, label="backend", rank=5, needs="opened"),
+    _action("health_span", "Look further back", "The curves of 5 minutes, 15 minutes, an hour.",
+            "s", HEALTH, label="time", rank=9),
+    _action("health_more", "Tell all about it", "The detail on the whole screen; y copies it.",
+            "enter", HEALTH, label="detail", rank=10, needs="card", unless="typing"),
+    _action("health_filter", "Filter the cards", "Show only those that hold your words.",
+            "slash", HEALTH, label="filter", rank=11, needs="patients"),
+    _action("health_copy", "Copy what is told of it", "The detail's text.", "y", HEALTH, label="copy", rank=12,
+            needs="card"),
+    _action("health_cards", "Go to the cards", "Or the list.", "i", HEALTH),
+    _action("health_detail", "Go to the detail", "To scroll it.", "t", HEALTH, needs="card"),
     _action("stop", "Stop checking or recording", "What runs here: a check of all, a replay, a wait.",
             "escape", FIXTURES, label="stop", rank=0, needs="busy"),
     _action("verify", "Check this recording", "Compare what the provider's decoder reads with what is expected.",

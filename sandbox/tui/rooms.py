@@ -37,6 +37,7 @@ ROOMS: tuple[RoomEntry, ...] = (
     RoomEntry("compare", "2", "Compare", "sandbox.tui.compare.room:CompareRoom"),
     RoomEntry("lab", "3", "Lab", "sandbox.tui.lab.room:LabRoom"),
     RoomEntry("costs", "4", "Costs", "sandbox.tui.costs.room:CostsRoom"),
+    RoomEntry("health", "5", "Health", "sandbox.tui.health.room:HealthRoom"),
     RoomEntry("fixtures", "6", "Fixtures", "sandbox.tui.fixtures.room:Fixtures"),
 )
 

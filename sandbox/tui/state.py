@@ -140,6 +140,14 @@ class UIState:
     hints_seen: list[str] = field(default_factory=list)
     history: list[Entry] = field(default_factory=list)
     """The oldest first."""
+    server_port: int = 4000
+    """Where the gateway listens when it is served."""
+    health_card: str = ""
+    """The id of the card that is looked at."""
+    health_words: str = ""
+    health_span: str = ""
+    health_watch: bool = True
+    """Whether providers are checked in the background where that costs nothing."""
 
     def remember(self, entry: Entry) -> None:
         self.history.append(entry)

@@ -1,0 +1,274 @@
+"""Everything whose health is shown, as a grid of cards where there is room for it, else as a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input
+
+from sandbox.core.tables import text_width
+from sandbox.tui.health.boxes import beside, box, fitted
+from sandbox.tui.health.entries import BODY, Entry
+from sandbox.tui.lines import LinesPane, wrapped
+from sandbox.tui.pieces import MUTED, PLAIN, Line
+
+LEAST: Final = 38
+"""Columns of a card."""
+MOST: Final = 60
+HEIGHT: Final = BODY + 2
+_BORDER: Final = "$foreground 30%"
+
+HELP = (
+    "A card for each provider: ● closed, ◐ half open, ○ open or held, ⊘ out of rotation, with the time to the next "
+    "probe; latency (as high as it is slow, ✗ nobody answered, · nobody asked) and success over time, from requests "
+    "and checks alike; how near its breaker is to opening; what was asked of it since the start; the last check. "
+    "Then the cache and the usage records.\n"
+    "o holds a breaker open, c closed, d takes it out of use, r resets it; e puts a provider back into rotation and "
+    "asks it at once, v asks it how it is. b puts the stores here or on AWS."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Which entry is where: rows of positions in the list."""
+
+    rows: tuple[tuple[int, ...], ...]
+    width: int
+    """Columns of a card; 0: it is a list, of a line each."""
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], stores: int, width: int, *, cards: bool) -> Grid:
+        """`stores`: how many of the last entries begin a row of their own."""
+        if not cards or width < LEAST:
+            return cls(tuple((number,) for number in range(len(entries))), 0)
+        each = cls.columns(len(entries), width)
+        first = len(entries) - stores
+        parts = (range(first), range(first, len(entries)))
+        rows = [part[at : at + each] for part in parts for at in range(0, len(part), each)]
+        return cls(tuple(tuple(row) for row in rows), min(MOST, width // each))
+
+    @staticmethod
+    def columns(count: int, width: int) -> int:
+        return max(1, min(width // LEAST, max(1, count)))
+
+    @property
+    def height(self) -> int:
+        return len(self.rows) * (HEIGHT if self.width else 1)
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Row and column of an entry; the first one's for one that is not there."""
+        for at, row in enumerate(self.rows):
+            if number in row:
+                return at, row.index(number)
+        return 0, 0
+
+    def moved(self, number: int, down: int, right: int) -> int:
+        """Where one gets to; at an edge one stays, or goes on with the next row."""
+        if not self.rows:
+            return -1
+        row, column = self.place(number)
+        if right:
+            flat = [one for line in self.rows for one in line]
+            return flat[max(0, min(len(flat) - 1, flat.index(self.rows[row][column]) + right))]
+        row = max(0, min(len(self.rows) - 1, row + down))
+        return self.rows[row][min(column, len(self.rows[row]) - 1)]
+
+
+class CardPane(LinesPane):
+    TOPIC = "Health"
+    HELP = HELP
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # In place of a pane's scrolling.
+        Binding("down", "cursor_down", show=False),
+        Binding("up", "cursor_up", show=False),
+        Binding("right,l", "aside(1)", show=False),
+        Binding("left,h", "aside(-1)", show=False),
+        Binding("home", "first", show=False),
+        Binding("end", "last", show=False),
+    ]
+
+    @dataclass
+    class Chosen(Message):
+        """Another one is looked at."""
+
+        id: str
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, CardPane.Chosen)
+
+    def __init__(self) -> None:
+        super().__init__(id="health-cards")
+        self.entries: Sequence[Entry] = ()
+        self.stores = 0
+        self.cards = False
+        """Whether there is room for a grid of them."""
+        self.selected = ""
+        """The id of the one that is looked at."""
+        self.empty = ""
+        self.grid = Grid((), 0)
+
+    def show(self, entries: Sequence[Entry], stores: int, empty: str) -> None:
+        """Show these, of which the last `stores` are no providers."""
+        self.entries, self.stores, self.empty = entries, stores, empty
+        self.rebuild()
+
+    @property
+    def number(self) -> int:
+        """Which of them is looked at: where that one is not shown, the first."""
+        return next((at for at, one in enumerate(self.entries) if one.id == self.selected), 0)
+
+    @property
+    def entry(self) -> Entry | None:
+        return self.entries[self.number] if self.entries else None
+
+    @property
+    def curve(self) -> int:
+        """Columns that a curve may have."""
+        return self.grid.width if self.grid.width else self.columns
+
+    def wanted(self, width: int, *, cards: bool) -> int:
+        """How many lines all of them would take."""
+        return Grid.of(self.entries, self.stores, width, cards=cards).height
+
+    def rebuild(self) -> None:
+        width = self.columns
+        if not width:
+            return
+        self.grid = grid = Grid.of(self.entries, self.stores, width, cards=self.cards)
+        if not self.entries:
+            self.put(wrapped([[(part, MUTED)] for part in self.empty.split("\n")], width))
+            return
+        lines = self._boxes(grid) if grid.width else self._rows(width)
+        self.put([Content.assemble(*line) for line in lines])
+
+    def _boxes(self, grid: Grid) -> list[Line]:
+        chosen = self.number
+        lines: list[Line] = []
+        for row in grid.rows:
+            drawn = []
+            for number in row:
+                entry, here = self.entries[number], number == chosen
+                style = ("$primary" if self.has_focus else "$foreground 70%") if here else _BORDER
+                body = entry.body(grid.width - 4)
+                drawn.append(box(entry.title(), entry.state(), body, grid.width, HEIGHT, chosen=here, style=style))
+            lines += beside(drawn)
+        return lines
+
+    def _rows(self, width: int) -> list[Line]:
+        name = max((sum(text_width(text) for text, _ in entry.title()) for entry in self.entries), default=0)
+        lines: list[Line] = []
+        for number, entry in enumerate(self.entries):
+            here = number == self.number
+            line = fitted([("▶ " if here else "  ", PLAIN), *entry.row(width - 2, min(name, 18))], width)
+            if here:
+                marked = " on $primary 35%" if self.has_focus else " on $foreground 10%"
+                line = [(text, style + marked) for text, style in line]
+            lines.append(line)
+        return lines
+
+    # --- the cursor -----------------------------------------------------------------------------------------------
+
+    def on_focus(self) -> None:
+        self.rebuild()
+
+    def on_blur(self) -> None:
+        self.rebuild()
+
+    def choose(self, number: int) -> None:
+        """Look at that one."""
+        if not 0 <= number < len(self.entries):
+            return
+        self.selected = self.entries[number].id
+        self.rebuild()
+        self.follow()
+        self.post_message(self.Chosen(self.selected))
+
+    def follow(self) -> None:
+        """Keep it in sight."""
+        each = HEIGHT if self.grid.width else 1
+        top = self.grid.place(self.number)[0] * each
+        height = self.scrollable_content_region.height
+        if top < self.scroll_offset.y:
+            self.scroll_to(y=top, animate=False)
+        elif top + each > self.scroll_offset.y + height:
+            self.scroll_to(y=top + each - height, animate=False)
+
+    def action_cursor_down(self) -> None:
+        self.choose(self.grid.moved(self.number, 1, 0))
+
+    def action_cursor_up(self) -> None:
+        self.choose(self.grid.moved(self.number, -1, 0))
+
+    def action_aside(self, step: int) -> None:
+        self.choose(self.grid.moved(self.number, 0, step))
+
+    def action_first(self) -> None:
+        self.choose(0)
+
+    def action_last(self) -> None:
+        self.choose(len(self.entries) - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or not self.entries:
+            return
+        each = HEIGHT if self.grid.width else 1
+        row, column = (offset.y + self.scroll_offset.y) // each, offset.x // (self.grid.width or self.columns)
+        if row < len(self.grid.rows) and column < len(self.grid.rows[row]):
+            self.choose(self.grid.rows[row][column])
+
+
+class HealthCards(Vertical):
+    """The cards with the filter above them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave_filter", "Leave the filter", show=False)]
+
+    @dataclass
+    class Filtered(Message):
+        """Only what holds these words is wanted."""
+
+        words: str
+
+    def __init__(self) -> None:
+        super().__init__(id="health-list")
+        self.box = Input(id="health-filter", placeholder="provider, model, open, disabled, store …", compact=True)
+        self.pane = CardPane()
+
+    def compose(self) -> ComposeResult:
+        yield self.box
+        yield self.pane
+
+    def on_mount(self) -> None:
+        self.box.display = bool(self.box.value)
+
+    def start_filter(self) -> None:
+        """Open the filter and put the cursor there."""
+        self.box.display = True
+        # At once, so that what is typed next is not taken for keys of the cards.
+        self.screen.set_focus(self.box)
+
+    def action_leave_filter(self) -> None:
+        self.box.value = ""
+        self.box.display = False
+        self.pane.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "leave_filter" or bool(self.box.display)
+
+    @on(Input.Changed, "#health-filter")
+    def _filtered(self, event: Input.Changed) -> None:
+        self.post_message(self.Filtered(event.value))
+
+    @on(Input.Submitted, "#health-filter")
+    def _to_cards(self) -> None:
+        self.box.display = bool(self.box.value)
+        self.screen.set_focus(self.pane)

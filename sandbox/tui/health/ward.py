@@ -1,0 +1,181 @@
+"""What the Health room has the engine do with providers, on the engine's thread, and what it is told of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from sandbox.comparison.contestants import choose
+from sandbox.comparison.estimate import Estimate, estimates, needs_consent, total, unpriced
+from sandbox.comparison.question import Question
+from sandbox.core.events import AttemptFailed, HealthChecked
+from sandbox.core.offline import OFFLINE_MODES
+from sandbox.gateway.breaker import BreakerPolicy
+from sandbox.gateway.checks import CHECK_INTERVAL
+from sandbox.gateway.deployments import Deployment, ProviderStatus
+from sandbox.health.history import Slice
+from sandbox.tui.board import Light, light_of
+from sandbox.tui.reports import Report, RoomReport
+from sandbox.tui.watchman import Change, Watchman
+
+if TYPE_CHECKING:
+    from sandbox.gateway.gateway import Gateway
+    from sandbox.runtime import Runtime
+
+SPANS: Final = {"5 min": 300.0, "15 min": 900.0, "1 h": 3600.0}
+"""How far back the curves go, seconds; the last is as far as is known."""
+
+Tell = Callable[[Report], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """One provider, of one moment."""
+
+    status: ProviderStatus
+    light: Light
+    retest_us: int | None
+    """When it is asked again, for one that is out of rotation."""
+    policy: BreakerPolicy | None
+    """None: its breaker goes by rules of its own."""
+    curve: tuple[Slice, ...]
+    """Of the time looked at, oldest first."""
+    window: Slice
+    """The whole of it."""
+    check: HealthChecked | None
+    failure: AttemptFailed | None
+    """The last ones."""
+    changes: tuple[Change, ...]
+    """What became of its breaker and its place in the rotation, oldest first."""
+
+    @property
+    def id(self) -> str:
+        return self.status.id
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(RoomReport):
+    """Every provider, and the monitor."""
+
+    mode: str
+    at_us: int
+    simulated: bool
+    preset: str
+    patients: tuple[Patient, ...]
+    watched: bool
+    """Whether there are checks in the background."""
+    interval_s: float
+    round_us: int | None
+    """When the last round ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen(RoomReport):
+    """What was asked for may cost real money, and waits for an agreement."""
+
+    ids: tuple[str, ...]
+    """Whom to ask; empty: everybody, again and again."""
+    enable: bool
+    estimates: tuple[Estimate, ...]
+    total_usd: Decimal
+    """Of one check of each, as far as it is known."""
+    unknown: int
+    """How many may cost anything."""
+    hourly_usd: Decimal | None
+    """Of the checks in the background."""
+    recorded: bool
+    """Whether each is kept as a recording too."""
+
+
+async def look(watchman: Watchman, span: float, columns: int, runtime: Runtime, tell: Tell) -> None:
+    """Every provider as it is now, with so many seconds before."""
+    gateway, now_us = runtime.gateway, runtime.clock.time_us()
+    patients = tuple(_patient(watchman, status, gateway, span, columns, now_us) for status in gateway.health())
+    tell(
+        Seen(
+            runtime.mode,
+            now_us,
+            runtime.mode in OFFLINE_MODES,
+            gateway.policy.name,
+            patients,
+            watchman.running,
+            CHECK_INTERVAL,
+            watchman.round_us,
+        )
+    )
+
+
+def _patient(
+    watchman: Watchman, status: ProviderStatus, gateway: Gateway, span: float, columns: int, now_us: int
+) -> Patient:
+    deployment = gateway.registry.get(status.id)
+    policy, id = gateway.policy, status.id
+    return Patient(
+        status,
+        light_of(deployment, now_us),
+        _retest(deployment, now_us),
+        None if policy.breaker_model is not None else policy.breaker_for(id),
+        tuple(watchman.history.columns(id, span, columns)),
+        watchman.history.window(id, span),
+        watchman.checks.get(id),
+        watchman.failures.get(id),
+        tuple(watchman.changes.get(id, ())),
+    )
+
+
+def _retest(deployment: Deployment, now_us: int) -> int | None:
+    out = deployment.out_for()
+    return None if out is None else now_us + round(out * 1e6)
+
+
+async def check(
+    watchman: Watchman, ids: Sequence[str], enable: bool, agreed: bool, runtime: Runtime, tell: Tell
+) -> None:
+    """Ask these providers how they are, put into rotation again before where that is wanted.
+
+    Unless it was `agreed` to, what may cost money is only foreseen. What comes of it is on the bus.
+    """
+    if not agreed and _foresee(runtime, ids, enable, None, tell):
+        return
+    watch = watchman.watch
+    for id in ids:
+        if enable:
+            runtime.gateway.enable(id)
+    await asyncio.gather(*(watch.check(id) for id in ids))
+
+
+async def begin_rounds(watchman: Watchman, agreed: bool, runtime: Runtime, tell: Tell) -> None:
+    """Ask everybody again and again from now on. Unless it was `agreed` to, what may cost money is only foreseen."""
+    watch = watchman.watch
+    everybody = [deployment.id for deployment in runtime.gateway.registry]
+    if agreed or not _foresee(runtime, everybody, False, watch.interval, tell):
+        await watch.start()
+
+
+async def end_rounds(watchman: Watchman, runtime: Runtime, tell: Tell) -> None:
+    await watchman.watch.stop()
+
+
+def _foresee(runtime: Runtime, ids: Sequence[str], enable: bool, interval: float | None, tell: Tell) -> bool:
+    """Whether asking them may cost money; then that is told."""
+    gateway = runtime.gateway
+    found = estimates(gateway, Question(("ping",), max_tokens=1), choose(gateway, ids))
+    if not needs_consent(gateway.mode, found, Decimal(0)):
+        return False
+    once = total(found)
+    hourly = None if interval is None else once * Decimal(3600) / Decimal(str(interval))
+    tell(
+        Foreseen(
+            () if interval is not None else tuple(ids),
+            enable,
+            tuple(found),
+            once,
+            len(unpriced(found)),
+            hourly,
+            runtime.mode == "record",
+        )
+    )
+    return True
