@@ -9,6 +9,10 @@ from sandbox.tui.pieces import MUTED, PLAIN, Line
 
 BAR = "$text-accent"
 EIGHTHS = " ▏▎▍▌▋▊▉"
+LEVELS = "▁▂▃▄▅▆▇█"
+"""The heights of a curve."""
+ASCII_LEVELS = "_.:-=+*#"
+"""What keeps its height where a program may draw with plain characters only."""
 
 
 def cell(text: str, width: int, *, right: bool) -> str:

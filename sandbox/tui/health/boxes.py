@@ -10,9 +10,6 @@ from sandbox.core.tables import text_width
 from sandbox.health.history import Slice
 from sandbox.tui.pieces import MUTED, NAME, PLAIN, Line, Piece, clip
 
-LEVELS: Final = "▁▂▃▄▅▆▇█"
-ASCII_LEVELS: Final = "_.:-=+*#"
-"""What keeps its height where a program may draw with plain characters only."""
 NOTHING: Final = "·"
 """Nobody asked."""
 SILENT: Final = "✗"
@@ -84,7 +81,7 @@ def latency_curve(curve: Sequence[Slice], room: int, levels: str) -> Line:
             glyphs.append((SILENT, "$error") if tally.calls else (NOTHING, MUTED))
         else:
             glyphs.append((_level(value / top if top else 0.0, levels), "$secondary"))
-    return _padded(glyphs, room)
+    return _spread(glyphs, room)
 
 
 def success_curve(curve: Sequence[Slice], room: int, levels: str) -> Line:
@@ -98,16 +95,18 @@ def success_curve(curve: Sequence[Slice], room: int, levels: str) -> Line:
             glyphs.append((SILENT, "$error"))
         else:
             glyphs.append((_level(rate, levels), "$success" if rate == 1 else "$warning"))
-    return _padded(glyphs, room)
+    return _spread(glyphs, room)
 
 
 def _level(share: float, levels: str) -> str:
     return levels[max(0, min(len(levels) - 1, round(share * len(levels)) - 1))]
 
 
-def _padded(glyphs: list[Piece], room: int) -> Line:
-    """Now is at the right edge."""
-    return [(" " * (room - len(glyphs)), PLAIN), *_merged(glyphs)] if len(glyphs) < room else _merged(glyphs)
+def _spread(glyphs: list[Piece], room: int) -> Line:
+    """In as many columns each as all find room for; now is at the right edge."""
+    each = max(1, room // max(1, len(glyphs)))
+    drawn = _merged([(glyph * each, style) for glyph, style in glyphs])
+    return [(" " * (room - each * len(glyphs)), PLAIN), *drawn]
 
 
 def gauge(filled: int, whole: int, room: int, style: str) -> Line:

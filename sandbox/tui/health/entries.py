@@ -306,7 +306,7 @@ class ProviderEntry:
 
 def _rate(tally: Tally) -> str:
     rate = tally.success_rate
-    return "–" if rate is None else f"{rate:.0%}" if rate in (0, 1) else f"{rate * 100:.1f} %"
+    return "–" if rate is None else f"{rate * 100:.0f} %" if rate in (0, 1) else f"{rate * 100:.1f} %"
 
 
 def _share(tally: Tally, what: str) -> str:

@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from sandbox.core.events import BackendSwitched, ChunkReceived, Event, HealthChecked, RequestReceived, UsageRecorded
 from sandbox.tui import actions
 from sandbox.tui.health import ward
-from sandbox.tui.health.boxes import ASCII_LEVELS, LEVELS
 from sandbox.tui.health.cards import CardPane, HealthCards
 from sandbox.tui.health.commands import HealthCommands
 from sandbox.tui.health.detail import HealthDetail
@@ -23,6 +22,7 @@ from sandbox.tui.health.ward import Foreseen
 from sandbox.tui.pieces import SPINNER
 from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
+from sandbox.tui.tables import ASCII_LEVELS, LEVELS
 
 if TYPE_CHECKING:
     from sandbox.tui.reports import Report
@@ -33,6 +33,7 @@ TICK_US: Final = 1_000_000
 """How often countdowns are."""
 LEAST_DETAIL: Final = 8
 """Lines of the detail, with its border, that are left below a grid of cards."""
+LEAST_LIST: Final = 6
 _ONE: Final = 20
 """Least columns of a curve."""
 
@@ -263,6 +264,8 @@ class HealthRoom(HealthCommands):
         room = height - 1 - filtering
         wanted = self.pane.wanted(width, cards=True)
         cards = not self.ui.is_narrow and wanted + LEAST_DETAIL <= room
+        if not cards:
+            wanted = len(self.pane.entries)
         self.pane.cards = cards
         beside = not cards and not self.ui.is_narrow
         self.set_class(cards, "-cards")
@@ -272,7 +275,8 @@ class HealthRoom(HealthCommands):
         elif beside:
             self.styles.grid_rows = "1 1fr"
         else:
-            self.styles.grid_rows = "1 2fr 3fr"
+            # All of the list, unless the detail would be left with less than half.
+            self.styles.grid_rows = f"1 {min(wanted + 2 + filtering, max(LEAST_LIST, (height - 1) * 11 // 20))} 1fr"
         self.visits.columns = max(_ONE, width - LABEL)
         self.visits.stir()
         self.call_after_refresh(self.draw)

@@ -18,9 +18,8 @@ from sandbox.scenarios.recorder import Take
 from sandbox.scenarios.recording import Figures
 from sandbox.scenarios.telling import COMPARED, compared, fault_text, percent, short_time, usd
 from sandbox.tui.pieces import BAD, FAILED, GOOD, MUTED, NAME, OK, PLAIN, SHAPES, WARN, Line, Piece, clip
+from sandbox.tui.tables import LEVELS
 
-LEVELS: Final = "▁▂▃▄▅▆▇█"
-ASCII_LEVELS: Final = "_.:-=+*#"
 FULL, MIXED, IDLE = "█", "▒", "·"
 CURSOR: Final = "▼"
 _FAINT: Final = "$foreground 35%"

@@ -18,13 +18,13 @@ from sandbox.tui.lab import explaining
 from sandbox.tui.lab.bench import thinned_note
 from sandbox.tui.lab.commands import LabCommands
 from sandbox.tui.lab.detail import LabDetail, Writer
-from sandbox.tui.lab.drawing import ASCII_LEVELS, LEVELS
 from sandbox.tui.lab.header import LabHeader
 from sandbox.tui.lab.listing import EventList, EventRows
 from sandbox.tui.lab.timeline import Timeline, View
 from sandbox.tui.pieces import DOT, GOOD, WARN, Line, clip
 from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
+from sandbox.tui.tables import ASCII_LEVELS, LEVELS
 
 _PLAYS = "Space plays: "
 PAINT_US = 80_000

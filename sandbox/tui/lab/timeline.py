@@ -12,7 +12,6 @@ from textual.message import Message
 from sandbox.scenarios.narration import narrate
 from sandbox.scenarios.recorder import Take
 from sandbox.tui.lab.drawing import (
-    LEVELS,
     Drawn,
     Scale,
     axis_line,
@@ -29,6 +28,7 @@ from sandbox.tui.lab.drawing import (
 )
 from sandbox.tui.lines import LinesPane
 from sandbox.tui.pieces import BAD, GOOD, MUTED, NAME, PLAIN, WARN, Line, clip
+from sandbox.tui.tables import LEVELS
 
 LONGEST_LABEL = 13
 NOTE = 16
