@@ -44,6 +44,7 @@ async def compare(
     concurrency: int = 8,
     diff: str | None = None,
     export: list[tuple[Form, Path]] | None = None,
+    force: bool = False,
     estimate: bool = False,
     confirm_above: str | None = None,
     yes: bool = False,
@@ -85,6 +86,8 @@ async def compare(
         Two models of the comparison, A,B by name or by number: how their answers differ, word by word.
     export
         FORMAT FILE: write it as csv, json, markdown or html too; may be given several times.
+    force
+        Let the export replace files.
     estimate
         Show what it may cost at most, and ask nobody.
     confirm_above
@@ -98,7 +101,7 @@ async def compare(
     from sandbox.comparison.contestants import choose, standing
     from sandbox.comparison.document import as_dict, estimate_dict
     from sandbox.comparison.estimate import estimates
-    from sandbox.comparison.export import write
+    from sandbox.comparison.export import exports
     from sandbox.comparison.question import Question
     from sandbox.comparison.standings import DEFAULT_VOLUME
 
@@ -107,9 +110,13 @@ async def compare(
     limit = session.settings.compare.confirm_above if confirm_above is None else _amount(confirm_above)
     question = Question(_prompts(prompt, prompts), repeat, system, max_tokens, temperature, tenant, agent, concurrency)
     question.check()
+    names = _split(models)
+    if models is not None and not names:
+        raise InputError("--models names nobody; name one or more, with commas between them")
+    if force and not export:
+        raise InputError("--force belongs to --export")
     async with session.runtime(unhurried=True) as runtime:
         gateway = runtime.gateway
-        names = _split(models)
         contestants = choose(gateway, names) if names else standing(gateway)
         pair = None if diff is None else _pair(diff, contestants)
         provoke(runtime, fail or [])
@@ -122,16 +129,21 @@ async def compare(
             return
         await _agree(session, gateway, found, limit, yes=yes)
 
-        def report(outcome: Outcome) -> None:
-            for form, path in export or []:
-                write(path, form, outcome, volumes)
-                output.note(f"wrote {path}", "dim")
-            if json:
-                output.json(as_dict(outcome, volumes))
-            else:
-                show_outcome(output, outcome, volumes, pair)
+        with exports(
+            export or [], overwrite=force, option="--export", otherwise=", or replace it with --force"
+        ) as write:
 
-        await _ask(session, gateway, question, contestants, report)
+            def report(outcome: Outcome) -> None:
+                if json:
+                    output.json(as_dict(outcome, volumes))
+                else:
+                    show_outcome(output, outcome, volumes, pair)
+                # Last, so that answers are shown even where a disk is full.
+                write(outcome, volumes)
+                for _, path in export or []:
+                    output.note(f"wrote {path}", "dim")
+
+            await _ask(session, gateway, question, contestants, report)
 
 
 async def _ask(

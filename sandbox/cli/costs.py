@@ -13,6 +13,8 @@ from sandbox.cli.session import Session
 
 By = Literal["provider", "model", "tenant", "agent", "day", "hour", "month", "request"]
 Form = Literal["csv", "json"]
+MOST_LINES = 100_000
+"""Single requests that are listed."""
 
 
 async def costs(
@@ -80,8 +82,8 @@ async def costs(
     asked = _asked(what_if, catalogue, as_of, recommend, uptime, export, by)
     if export is None and (summary or force):
         raise InputError(f"{'--summary' if summary else '--force'} belongs to --export")
-    if limit < 1:
-        raise InputError(f"--limit is {limit}; it must be 1 or more")
+    if not 1 <= limit <= MOST_LINES:
+        raise InputError(f"--limit is {limit}; it must be 1 to {MOST_LINES:,}: --export writes every request")
     now = SYSTEM_CLOCK.time_us()
     everything = since.strip().lower() == "all"
     where = UsageFilter(

@@ -17,6 +17,7 @@ _CODES: dict[Colour, str] = {
     "plain": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36",
 }  # fmt: skip
 
+_BREAKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 _STEERING = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
@@ -72,10 +73,16 @@ class Output:
         return json.dumps(json.loads(text), indent=2 if spread else None)
 
     def table(self, rows: Iterable[Sequence[str]], header: Sequence[str] = (), *, right: Iterable[int] = ()) -> None:
-        """Columns as wide as their widest cell; `right` names the ones that are aligned to the right."""
-        lines = [list(row) for row in rows]
+        """Columns as wide as their widest cell; `right` names the ones that are aligned to the right.
+
+        Each row is one line, whatever line ends and tabs the names of others hold.
+        """
+        from sandbox.core.tables import text_width
+
+        lines = [[_BREAKS.sub(" ", cell) for cell in row] for row in rows]
         ranked = set(right)
-        widths = [max(map(len, column)) for column in zip(*([list(header)] if header else []), *lines, strict=True)]
+        columns = zip(*([list(header)] if header else []), *lines, strict=True)
+        widths = [max(map(text_width, column)) for column in columns]
         if header:
             self.out.line(_row(header, widths, ranked), "bold")
         for line in lines:
@@ -89,7 +96,12 @@ class Output:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], right: set[int]) -> str:
-    padded = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
+    from sandbox.core.tables import text_width
+
+    padded = []
+    for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        blank = " " * (width - text_width(cell))
+        padded.append(blank + cell if place in right else cell + blank)
     return "  ".join(padded).rstrip()
 
 

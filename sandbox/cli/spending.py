@@ -147,7 +147,7 @@ async def export(
         view.output.json({**view.head(), "path": str(path), "format": form, "records": written, "summary_path": shown})
         return
     files = f"{path}" if beside is None else f"{path}, the sums to {beside}"
-    view.output.note(f"{written:,} requests written to {files} ({view.what()})")
+    view.output.note(f"{written:,} request{'' if written == 1 else 's'} written to {files} ({view.what()})")
 
 
 def totals_json(totals: UsageTotals) -> dict[str, Any]:

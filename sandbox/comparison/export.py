@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, BinaryIO, Literal, get_args
 
 import orjson
 
@@ -18,6 +19,7 @@ from sandbox.comparison.standings import Outcome, Standing
 from sandbox.core.figures import decimal
 from sandbox.core.spreadsheet import harmless_cell
 from sandbox.core.tables import markdown_table
+from sandbox.core.whole_file import whole_file
 
 Form = Literal["csv", "json", "markdown", "html"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -32,11 +34,38 @@ _COLUMNS = (
 
 
 def write(path: Path, form: Form, outcome: Outcome, volumes: Sequence[int]) -> None:
-    """Raises InputError for a place that cannot be written to."""
-    try:
-        path.write_bytes(rendered(form, outcome, volumes))
-    except OSError as error:
-        raise InputError(f"cannot write the comparison to {path}: {(error.strerror or str(error)).lower()}") from None
+    """One file, where there is none yet. Raises InputError for a place that cannot be written to."""
+    with exports([(form, path)]) as written:
+        written(outcome, volumes)
+
+
+@contextmanager
+def exports(
+    wanted: Sequence[tuple[Form, Path]], *, overwrite: bool = False, option: str = "path", otherwise: str = ""
+) -> Iterator[Callable[[Outcome, Sequence[int]], None]]:
+    """What writes a comparison into files, to be called once. They are opened before anybody is asked, so that no
+    answer is paid for in vain, and appear whole when they are written.
+
+    Raises InputError, naming the option, for a place that cannot be written to, is taken, or is named twice.
+    """
+    with ExitStack() as files:
+        opened: dict[Path, tuple[Form, BinaryIO]] = {}
+        for form, path in wanted:
+            if path.resolve() in map(Path.resolve, opened):
+                raise InputError(f"{option} {path}: that file is named twice")
+            file = whole_file(path, overwrite=overwrite, option=option, otherwise=otherwise)
+            opened[path] = form, files.enter_context(file)
+
+        def written(outcome: Outcome, volumes: Sequence[int]) -> None:
+            for path, (form, file) in opened.items():
+                try:
+                    file.write(rendered(form, outcome, volumes))
+                    file.flush()
+                except OSError as error:
+                    raise InputError(f"{option} {path}: {(error.strerror or str(error)).lower()}") from None
+            files.close()
+
+        yield written
 
 
 def rendered(form: Form, outcome: Outcome, volumes: Sequence[int]) -> bytes:

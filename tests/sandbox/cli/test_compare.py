@@ -101,6 +101,21 @@ def test_exports(cli: Cli, tmp_path: Path) -> None:
     assert ran.code == 0
     assert all(path.stat().st_size for path in files.values())
     assert files["html"].read_text().startswith("<!doctype html>")
+    assert cli("compare", "Why?", "--models", "gpt-4o", *options, "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"), [("gone/a.csv", "no such file"), (".", "a folder"), ("taken", "--force")]
+)
+def test_a_place_that_cannot_be_written_to_is_told_before_anybody_is_paid(
+    cli: Cli, tmp_path: Path, place: str, sentence: str
+) -> None:
+    (tmp_path / "taken").write_text("mine")
+    ran = cli("compare", "Why?", "--models", "gpt-4o", "--export", "csv", str(tmp_path / place))
+    assert (ran.code, ran.out) == (2, "")
+    assert sentence in ran.err
+    assert (tmp_path / "taken").read_text() == "mine"
+    assert cli("costs", "--json").json["total"]["requests"] == 0
 
 
 def test_an_estimate_asks_nobody(cli: Cli) -> None:
@@ -125,6 +140,9 @@ def test_an_estimate_asks_nobody(cli: Cli) -> None:
         (["compare", "a", "--fail", "nobody=503"], "unknown provider 'nobody'"),
         (["compare", ""], "the prompt is empty"),
         (["compare", "a", "--export", "pdf", "x"], "pdf"),
+        (["compare", "a", "--force"], "--force belongs to --export"),
+        (["compare", "a", "--models", ""], "--models names nobody"),
+        (["compare", "a", "--models", ","], "--models names nobody"),
     ],
 )
 def test_wrong_use(cli: Cli, line: list[str], sentence: str) -> None:

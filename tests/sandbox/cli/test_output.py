@@ -101,3 +101,9 @@ def test_log_lines_hold_no_credential() -> None:
     assert "abcdefghijkl" not in text
     assert "ValueError" in text
     assert "not shown" not in text
+
+
+def test_a_row_of_a_table_is_one_line_whatever_names_hold() -> None:
+    shown = io.StringIO()
+    Output(shown, io.StringIO()).table([("漢字", "1"), ("a\nb\tc", "22"), ("plain", "333")], ("name", "n"), right=(1,))
+    assert shown.getvalue().splitlines() == ["name     n", "漢字     1", "a b c   22", "plain  333"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from providers.errors import InputError
-from sandbox.comparison.export import FORMS, rendered, write
+from sandbox.comparison.export import FORMS, exports, rendered, write
 from sandbox.comparison.question import Question
 from sandbox.comparison.standings import Outcome, outcome
 
@@ -102,5 +102,20 @@ def test_every_form_is_written_and_a_bad_place_is_named(tmp_path: Path, form: An
     path = tmp_path / "out"
     write(path, form, made(), [10])
     assert path.read_bytes() == rendered(form, made(), [10])
-    with pytest.raises(InputError, match=r"cannot write the comparison to .*: no such file"):
+    with pytest.raises(InputError, match=r"gone/out: no such file"):
         write(tmp_path / "gone" / "out", form, made(), [10])
+    with pytest.raises(InputError, match="there is such a file"):
+        write(path, form, made(), [10])
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    one, other = tmp_path / "a.csv", tmp_path / "b.html"
+    with pytest.raises(ZeroDivisionError), exports([("csv", one), ("html", other)]):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with exports([("csv", one), ("html", other)]) as written:
+        assert not one.exists()
+        written(made(), [10])
+    assert sorted(tmp_path.iterdir()) == [one, other]
+    with pytest.raises(InputError, match="named twice"), exports([("csv", one), ("json", one)], overwrite=True):
+        pass
