@@ -23,6 +23,7 @@ from sandbox.server.admin.listening import Listening
 from sandbox.server.admin.meters import Meters
 from sandbox.server.admin.operations import Desk
 from sandbox.server.admin.pages import Pages
+from sandbox.server.admin.steering import Steering
 from sandbox.server.gateway.app import SERVICE
 from sandbox.server.gateway.guard import WILDCARDS
 from sandbox.server.gateway.server import GRACE, PORT, GatewayServer
@@ -82,6 +83,7 @@ class AdminServer(GatewayServer):
             ),
         )
         service, feed = app[SERVICE], Feed()
+        service.steer = Steering(runtime, desk.manager)
         pages = Pages(Exposition(self._meters, runtime, service), self._access, asks=self._exposed)
         api.add(app, desk, self._access, service)
         app.router.add_get(EVENTS, Listening(runtime, feed, self._access, service).handle)

@@ -64,6 +64,8 @@ class Endpoint:
             ident=exchange.ident,
             store_streams=runtime.settings.cache.streams,
         )
+        if service.steer is not None:
+            asked = service.steer(asked)
         if runtime.bus.active:
             prompt = asked.request.last_user_text()[:SHOWN_CHARS]
             runtime.bus.publish(ClientAsked(service.clock.time_us(), exchange.ident, self._api, prompt))

@@ -17,6 +17,7 @@ from sandbox.server.reply import HIGH_WATER, Reply
 
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
+    from sandbox.server.gateway.asking import Asked
 
 BEAT: Final = 15.0
 """Seconds between two looks at the requests under way. Proxies give up on a connection that is silent for a minute."""
@@ -82,6 +83,8 @@ class Service:
         self.runtime = runtime
         self.clock = runtime.clock
         self.new_id = ids
+        self.steer: Callable[[Asked], Asked] | None = None
+        """What is to be asked in place of what a caller asks; None: that itself."""
         self.draining = False
         """No further request is taken."""
         self._exchanges: set[Exchange] = set()
