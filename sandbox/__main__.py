@@ -61,7 +61,7 @@ def _open_ui(session: Session) -> int:
 
     # Collecting while everything is loaded costs an eighth of the start; the UI goes on with it after its first paint.
     gc.disable()
-    code: int = import_module("sandbox.tui.app").run(session.loaded)
+    code: int = import_module("sandbox.tui.app").run(session.loaded, open_server=_open_server)
     return code
 
 

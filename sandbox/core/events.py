@@ -274,6 +274,8 @@ class ClientAsked(Event):
     """Its wire format, as recordings name it."""
     prompt: str
     """The last words of its user; of long ones the beginning."""
+    tag: str = ""
+    """What the client calls the request, where it sends `x-sandbox-tag`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from sandbox.serving import OpenServer
     from sandbox.settings import Loaded, Settings
     from sandbox.tui.application import SandboxApp
 
 
-def run(settings: Settings | Loaded, *, notes: Sequence[str] = ()) -> int:
-    """Open the terminal UI; returns the exit code. `notes` are sentences to show at the start."""
+def run(settings: Settings | Loaded, *, notes: Sequence[str] = (), open_server: OpenServer | None = None) -> int:
+    """Open the terminal UI; returns the exit code. `notes` are sentences to show at the start.
+
+    `open_server`: the face that serves the gateway, which the UI may start.
+    """
     # Collecting while everything is loaded costs an eighth of the start; the application goes on with it afterwards.
     gc.disable()
     secrets: tuple[str, ...] = getattr(settings, "secrets", ())
@@ -26,7 +30,7 @@ def run(settings: Settings | Loaded, *, notes: Sequence[str] = ()) -> int:
     try:
         from sandbox.tui.application import SandboxApp
 
-        app = SandboxApp(chosen, notes=notes, secrets=secrets, loaded=loaded)
+        app = SandboxApp(chosen, notes=notes, secrets=secrets, loaded=loaded, open_server=open_server)
         root.handlers[:] = [_ScreenLog(app, [one for handler in handlers for one in handler.filters])]
         app.run()
     finally:

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from sandbox.settings import Settings
     from sandbox.tui.engine import Engine
     from sandbox.tui.frame import FrameFacts
+    from sandbox.tui.reports import Served
     from sandbox.tui.rooms import Room
     from sandbox.tui.state import UIState
+    from sandbox.tui.visitors import Visitors
 
 
 def keys_found(settings: Settings) -> tuple[str, ...]:
@@ -25,6 +27,8 @@ class AppCommands(App[None]):
     settings: Settings
     state: UIState
     frame: FrameFacts
+    served: Served | None
+    """What of the gateway can be reached from outside this program."""
 
     if TYPE_CHECKING:
 
@@ -33,6 +37,9 @@ class AppCommands(App[None]):
 
         @property
         def engine(self) -> Engine: ...
+
+        @property
+        def visitors(self) -> Visitors: ...
 
         def facts(self) -> set[str]: ...
 
@@ -93,6 +100,23 @@ class AppCommands(App[None]):
                 self.engine.reopen(self.engine.settings.model_copy(update={"mode": mode}))
 
         self.push_screen(Chooser("Mode", choices, self.frame.mode), chosen)
+
+    def action_server(self) -> None:
+        from sandbox.tui.reports import Served
+        from sandbox.tui.server_panel import ServerPanel
+
+        served = self.served or Served()
+        if not served.url and not served.problem:
+            self.serve(self.state.server_port)
+        self.push_screen(
+            ServerPanel(lambda: self.served or Served(), lambda: self.visitors.counts, self.state.server_port)
+        )
+
+    def serve(self, port: int) -> None:
+        """Let other programs in; 0: on any port that is free."""
+        self.state.server_port = port or self.state.server_port
+        self.visitors.forget()
+        self.engine.listen(port)
 
     def action_screenshot_svg(self) -> None:
         from sandbox.tui.engine import sentence

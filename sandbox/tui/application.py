@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from textual.command import Provider
     from textual.filter import LineFilter
 
+    from sandbox.serving import OpenServer
     from sandbox.settings import Loaded, Settings
     from sandbox.tui.board import Board, Light
     from sandbox.tui.engine import Engine, Opener
     from sandbox.tui.reports import Report
+    from sandbox.tui.visitors import Visitors
 
 DRAIN_HZ = 30
 DRAIN_LIMIT = 5_000
@@ -76,13 +78,19 @@ class SandboxApp(AppRooms):
         clock: Clock = SYSTEM_CLOCK,
         opener: Opener | None = None,
         loaded: Loaded | None = None,
+        open_server: OpenServer | None = None,
     ) -> None:
-        """`opener` makes the runtime, on the engine's thread; None: the real one. `loaded`: the settings' origins."""
+        """`opener` makes the runtime, on the engine's thread; None: the real one. `loaded`: the settings' origins.
+
+        `open_server`: the face that serves the gateway, where the process has one.
+        """
         super().__init__()
         self.loaded = loaded
         self.settings = at_reading_pace(settings)
         self.clock = clock
         self._opener = opener
+        self._open_server = open_server
+        self.served = None
         self.failure: str | None = None
         """Why the program had to end, in one sentence."""
         self._secrets = tuple(secrets)
@@ -114,7 +122,14 @@ class SandboxApp(AppRooms):
     def engine(self) -> Engine:
         from sandbox.tui.engine import Engine, open_runtime
 
-        return Engine(self.settings, clock=self.clock, opener=self._opener or open_runtime)
+        opener = self._opener or open_runtime
+        return Engine(self.settings, clock=self.clock, opener=opener, open_server=self._open_server)
+
+    @cached_property
+    def visitors(self) -> Visitors:
+        from sandbox.tui.visitors import Visitors
+
+        return Visitors(self.state)
 
     @cached_property
     def board(self) -> Board:
@@ -204,6 +219,7 @@ class SandboxApp(AppRooms):
             item = outbox.popleft()
             if isinstance(item, Event):
                 self.board.apply(item)
+                self.visitors.take(item)
                 for room in rooms:
                     room.on_bus_event(item)
             else:
@@ -213,7 +229,7 @@ class SandboxApp(AppRooms):
         self._draw_frame(now_us)
 
     def _report(self, report: Report) -> None:
-        from sandbox.tui.reports import Armed, Noted, Opened, Provoked, Spent, Unavailable
+        from sandbox.tui.reports import Armed, Noted, Opened, Provoked, Served, Spent, Unavailable
 
         if isinstance(report, Opened):
             self._opened = report
@@ -230,6 +246,10 @@ class SandboxApp(AppRooms):
             self.frame.armed = bool(report.count)
         elif isinstance(report, Spent):
             self.frame.spent = report.usd
+        elif isinstance(report, Served):
+            self.served = report
+            if report.problem and len(self.screen_stack) == 1:
+                self.flash(report.problem, "error")
         elif isinstance(report, Unavailable):
             self.flash(report.message, "error")
         elif isinstance(report, Noted):
@@ -243,6 +263,8 @@ class SandboxApp(AppRooms):
         self._notice.tick(now_us)
         shown = self.settings.ui.hints and self.state.hints and self.room.HINTED
         self._notice.hint(self.guide.due() if shown else "")
+        if self.served is not None:
+            self.frame.serving = (self.served.port, self.visitors.counts.requests) if self.served.url else None
         self._top.redraw()
         self._strip.redraw()
         keys = self._keys

@@ -12,6 +12,7 @@ from providers.errors import InputError, ProviderError
 from sandbox.core.events import ComponentFailed, Event, ExchangeRecorded
 from sandbox.core.offline import follow
 from sandbox.tui.board import light_of
+from sandbox.tui.listener import Listener
 from sandbox.tui.questions import midnight_us, question
 from sandbox.tui.reports import (
     Answered,
@@ -33,6 +34,7 @@ from sandbox.tui.watchman import Watchman
 if TYPE_CHECKING:
     from providers.faults import Fault
     from sandbox.runtime import Runtime
+    from sandbox.serving import OpenServer
     from sandbox.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,8 +62,11 @@ class Engine(EngineThread):
         *,
         clock: Clock = SYSTEM_CLOCK,
         opener: Opener = open_runtime,
+        open_server: OpenServer | None = None,
     ) -> None:
+        """`open_server`: the face that serves the gateway, where the process has one."""
         super().__init__(settings, clock=clock)
+        self._listener = Listener(open_server, clock, self.outbox.append)
         self.watchman = Watchman(clock)  # for work on the engine's loop only
         self._opener = opener
         self._runtime: Runtime | None = None
@@ -117,6 +122,14 @@ class Engine(EngineThread):
         """`force_open`, `force_close`, `disable` or `reset` the breaker; `enable`: ask the provider again."""
         self._chore(self._breaker(provider, command))
 
+    def listen(self, port: int) -> None:
+        """Serve the gateway to other programs of this machine; answered by a Served report."""
+        self._chore(self._listen(port))
+
+    def stop_listening(self) -> None:
+        """Answered by a Served report, when what was under way has ended."""
+        self._chore(self._listener.stop())
+
     # --- the thread -----------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
@@ -124,6 +137,7 @@ class Engine(EngineThread):
         await self._leave.wait()
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
+        await self._listener.close()
         await self._end_requests()
         for chore in self._chores:
             chore.cancel()
@@ -151,6 +165,7 @@ class Engine(EngineThread):
         except Exception as error:
             self.outbox.append(Unavailable(sentence(error)))
             return
+        await self._listener.leave()
         await self._end_requests()
         await self.watchman.leave()
         if before is not None:
@@ -166,6 +181,7 @@ class Engine(EngineThread):
         self._announce(runtime)
         self.outbox += [Provoked(runtime.faults.all()), Armed(0)]
         self._ready.set()
+        await self._listener.follow(runtime)
         await self._tell_spent()
 
     def _announce(self, runtime: Runtime) -> None:
@@ -206,6 +222,9 @@ class Engine(EngineThread):
         if self._runtime is None:
             raise InputError(self._refusal)
         return self._runtime
+
+    async def _listen(self, port: int) -> None:
+        await self._listener.start(await self._opened(), port)
 
     # --- requests -------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ class FrameFacts:
     preset: str = ""
     spent: Decimal | None = None
     """USD of today in this mode."""
+    serving: tuple[int, int] | None = None
+    """The port on which the gateway is served, and how many requests came in; None: it is not served."""
     armed: bool = False
     """The next exchange with a provider is recorded."""
 
@@ -83,6 +85,9 @@ class TopBar(CellBar):
         facts = self.facts
         long, short = mode_sentences(facts.mode, facts.keys)
         colour = MODE_STYLES.get(facts.mode, PLAIN)
+        if facts.serving is not None:
+            port, requests = facts.serving
+            long, short = f"serving 127.0.0.1:{port} · {requests:,} from outside", f":{port} · {requests:,}"
         if facts.armed:
             long, short, colour = "the next exchange is recorded", "recording next", MODE_STYLES["record"]
         spent = "" if not facts.spent else f"today {dollars(facts.spent, simulated=facts.mode in OFFLINE_MODES)}"

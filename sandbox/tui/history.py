@@ -19,6 +19,9 @@ from sandbox.tui import actions
 from sandbox.tui.pieces import BAD, CANCELLED, FAILED, FAILOVER, GOOD, MUTED, OK, PLAIN, WARN, Line, clip, local_time
 from sandbox.tui.state import Entry
 
+OUTSIDE = "» "
+"""Stands before what another program asked."""
+
 
 class Rows(OptionList):
     """A list with the keys of every list."""
@@ -32,8 +35,8 @@ class HistoryPane(Vertical):
     TOPIC = "History"
     HELP = (
         "What you asked before, the newest first: when, whether it was answered, by whom, ↷ how often it moved to "
-        "another provider, how long it took, what it cost. Enter or a click shows it again, `r` sends it again, "
-        "`/` filters."
+        "another provider, how long it took, what it cost. » marks what another program asked.\n"
+        "Enter or a click shows it again, `r` sends it again, `/` filters."
     )
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave_filter", "Leave the filter", show=False)]
@@ -75,6 +78,8 @@ class HistoryPane(Vertical):
 
     def refresh_rows(self, shown: str | None = None) -> None:
         """Draw what has changed. The highlight stays on its row; unfocused, it marks what is shown."""
+        if not self.query(Rows):
+            return  # it is being made, and draws then
         rows = self.query_one(Rows)
         width = max(40, self._width - 4)
         matching = [entry for entry in reversed(self._entries) if entry.matches(self._words)]
@@ -159,5 +164,8 @@ def history_line(entry: Entry, width: int) -> Line:
         (f"{cost:>10}  ", GOOD if entry.cached else PLAIN),
     ]
     used = sum(len(text) for text, _ in line)
+    if entry.outside:
+        line.append((OUTSIDE, WARN))
+        used += len(OUTSIDE)
     line.append((clip(" ".join(entry.prompt.split()), max(8, width - used)), PLAIN))
     return line

@@ -114,6 +114,10 @@ class Playground(PlaygroundCommands):
                 facts.add("text")
         if self._state.history:
             facts.add("history")
+        if self._following:
+            facts.add("following")
+        if self.ui.visitors.latest is not None:
+            facts.add("visited")
         return facts
 
     def remember(self, state: UIState) -> None:
@@ -189,8 +193,9 @@ class Playground(PlaygroundCommands):
     # --- drawing --------------------------------------------------------------------------------------------------
 
     def tick(self, now_us: int) -> None:
+        self._visited(now_us)
         run = self.talk.shown if self._talking else None
-        if run is not None and now_us - self._drawn_us >= PAINT_US and (run is self.talk.running or self._stirred):
+        if run is not None and now_us - self._drawn_us >= PAINT_US and (not run.settled or self._stirred):
             # Between two steps of the route only its times grow.
             steps = (len(run.story.steps), run.story.status)
             whole = steps != self._steps or now_us - self._route_us >= 3 * PAINT_US
@@ -207,7 +212,7 @@ class Playground(PlaygroundCommands):
         if whole:
             self._route_us = now_us
             self.route.draw(run.story, now_us, frame, run.notes)
-        active = run is self.talk.running
+        active = not run.settled
         self.answer.border_subtitle = (
             activity(run.story, now_us, run.entry.at_us, frame) if active else counts(run.story)
         )
@@ -283,6 +288,7 @@ class Playground(PlaygroundCommands):
 
     def begin(self, ask: Ask, *, again: bool) -> Run:
         """Send a question and show it here, whatever has the focus."""
+        self._following = False
         run = self.talk.start(ask, again=again)
         self._recalled = None
         self._show(run)
@@ -336,10 +342,6 @@ class Playground(PlaygroundCommands):
         self.ask(entry.prompt, model=model, again=True)
 
     # --- the history ----------------------------------------------------------------------------------------------
-
-    def on_history_pane_chosen(self, message: HistoryPane.Chosen) -> None:
-        self._show(self.talk.show_again(message.entry))
-        self.editor.put(message.entry.prompt, selected=True)
 
     @on(PromptEditor.Recall)
     def _recall(self, message: PromptEditor.Recall) -> None:

@@ -14,11 +14,15 @@ from sandbox.tui.rooms import Room
 if TYPE_CHECKING:
     from sandbox.tui.answer import AnswerPane
     from sandbox.tui.choices import Choice
-    from sandbox.tui.conversation import Conversation
+    from sandbox.tui.conversation import Conversation, Run
     from sandbox.tui.history import HistoryPane
     from sandbox.tui.pieces import Line
-    from sandbox.tui.prompt import Controls
+    from sandbox.tui.prompt import Controls, PromptEditor
     from sandbox.tui.state import UIState
+
+
+CHANGE_US = 300_000
+"""How often the rows of requests from outside are drawn, and the next one is shown."""
 
 
 class PlaygroundCommands(Room):
@@ -27,7 +31,11 @@ class PlaygroundCommands(Room):
     answer: AnswerPane
     controls: Controls
     _state: UIState
+    editor: PromptEditor
     _history: HistoryPane | None
+    _following = True
+    """Requests from outside are shown one after the other: until the user shows something else."""
+    _changed_us = _visits = 0
 
     # --- choosing -------------------------------------------------------------------------------------------------
 
@@ -39,6 +47,10 @@ class PlaygroundCommands(Room):
         def lay_out(self, lower: str | None = None) -> None: ...
 
         def _refresh_history(self) -> None: ...
+
+        def _show(self, run: Run) -> None: ...
+
+        def _judge(self, run: Run) -> None: ...
 
     def choose(self, title: str, what: str, current: str | None, then: Callable[[str], None]) -> None:
         """Let one be chosen: `what` names the list."""
@@ -147,7 +159,39 @@ class PlaygroundCommands(Room):
         else:
             self.ui.copy_with_word(text, f"{form} for {info.id}")
 
+    # --- requests from outside ------------------------------------------------------------------------------------
+
+    def _visited(self, now_us: int) -> None:
+        """Requests from outside: their rows, and with nothing else to show the newest of them."""
+        visitors = self.ui.visitors
+        if visitors.latest is None or now_us - self._changed_us < CHANGE_US or self._history is None:
+            return
+        talk, latest = self.talk, visitors.latest
+        shown = talk.shown
+        if self._following and latest is not shown and talk.running is None and (shown is None or shown.settled):
+            self._changed_us = now_us
+            talk.shown = latest
+            self._show(latest)
+        if visitors.changes != self._visits:
+            self._changed_us, self._visits = now_us, visitors.changes
+            self._refresh_history()
+            if shown is not None and shown.entry.outside and shown.settled:
+                self._judge(shown)
+                self.answer.finish()
+
+    def action_follow(self) -> None:
+        self._following = True
+        self.ui.flash("showing what other programs ask", "done")
+
     # --- the history ----------------------------------------------------------------------------------------------
+
+    def on_history_pane_chosen(self, message: HistoryPane.Chosen) -> None:
+        self._following = False
+        live = self.ui.visitors.run_of(message.entry)
+        if live is not None:
+            self.talk.shown = live
+        self._show(live or self.talk.show_again(message.entry))
+        self.editor.put(message.entry.prompt, selected=True)
 
     def action_focus_history(self) -> None:
         self.lay_out("history")

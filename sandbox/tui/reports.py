@@ -127,10 +127,36 @@ class Noted:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What of the gateway can be reached from outside this program."""
+
+    url: str = ""
+    """Base address of the server, without `/v1`; empty: nothing listens."""
+    port: int = 0
+    clients: tuple[tuple[str, str], ...] = ()
+    """The variables that point each client there."""
+    problem: str = ""
+    """Why it does not listen although it was asked to, in one sentence."""
+
+
 class RoomReport:
     """What work of a room's own tells that room; its subclasses are defined with the room."""
 
     __slots__ = ()
 
 
-Report = RoomReport | Noted | Armed | Opened | Unavailable | Refused | Answered | Settled | Estimated | Spent | Provoked
+Report = (
+    RoomReport
+    | Served
+    | Noted
+    | Armed
+    | Opened
+    | Unavailable
+    | Refused
+    | Answered
+    | Settled
+    | Estimated
+    | Spent
+    | Provoked
+)

@@ -21,6 +21,8 @@ FILE_NAME = "tui-state.json"
 SCHEMA = 1
 KEPT_ENTRIES = 200
 """History rows that are kept; the oldest go first."""
+KEPT_OUTSIDE = 100
+"""Rows of other programs beside those: they never push the user's own out."""
 KEPT_PROMPT_CHARS = 20_000
 """Of a longer prompt the row keeps the beginning."""
 
@@ -49,6 +51,8 @@ class Entry:
     """Lines of a trace, without the text of the answer."""
     answer: str | None = None
     """Kept only while the program runs, unless the user opted in to storing prompts and answers."""
+    outside: bool = False
+    """Another program asked it. Such rows are kept only while the program runs."""
 
     @property
     def cost(self) -> Decimal | None:
@@ -136,10 +140,6 @@ class UIState:
     """What a narrow screen shows below the chart."""
     costs_targets: list[str] = field(default_factory=list)
     """Models that traffic is repriced with, `provider/model`."""
-    hints: bool = True
-    hints_seen: list[str] = field(default_factory=list)
-    history: list[Entry] = field(default_factory=list)
-    """The oldest first."""
     server_port: int = 4000
     """Where the gateway listens when it is served."""
     health_card: str = ""
@@ -148,10 +148,17 @@ class UIState:
     health_span: str = ""
     health_watch: bool = True
     """Whether providers are checked in the background where that costs nothing."""
+    hints: bool = True
+    hints_seen: list[str] = field(default_factory=list)
+    history: list[Entry] = field(default_factory=list)
+    """The oldest first."""
 
     def remember(self, entry: Entry) -> None:
+        """Keep a row; the oldest of its kind makes room for it."""
         self.history.append(entry)
-        del self.history[:-KEPT_ENTRIES]
+        alike = [one for one in self.history if one.outside == entry.outside]
+        if len(alike) > (KEPT_OUTSIDE if entry.outside else KEPT_ENTRIES):
+            self.history.remove(alike[0])
 
 
 def load(path: Path, clock: Clock) -> tuple[UIState, str | None]:
@@ -178,7 +185,7 @@ def load(path: Path, clock: Clock) -> tuple[UIState, str | None]:
 def encode_state(state: UIState, *, with_answers: bool) -> bytes:
     """The file's content. Without the user's opt-in the answers stay out of it."""
     body = {f.name: getattr(state, f.name) for f in fields(UIState)}
-    rows = [{f.name: getattr(entry, f.name) for f in fields(Entry)} for entry in state.history]
+    rows = [{f.name: getattr(entry, f.name) for f in fields(Entry)} for entry in state.history if not entry.outside]
     for row in rows:
         row["prompt"] = row["prompt"][:KEPT_PROMPT_CHARS]
         if not with_answers:

@@ -29,8 +29,15 @@ def make(tmp_path: Path) -> Iterator[Make]:
     def build(scripts: dict[str, list[Any]] | None = None, *, clock: Any = None, **changes: Any) -> SandboxApp:
         policy = changes.pop("policy", {})
         notes = changes.pop("notes", ())
+        open_server = changes.pop("open_server", None)
         opener = scripted(scripts, **policy) if scripts is not None else None
-        app = SandboxApp(settings(tmp_path, **changes), clock=clock or MovedClock(), opener=opener, notes=notes)
+        app = SandboxApp(
+            settings(tmp_path, **changes),
+            clock=clock or MovedClock(),
+            opener=opener,
+            notes=notes,
+            open_server=open_server,
+        )
         made.append(app)
         return app
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN_CHARS: Final = 20_000
 """Of a question and of an answer, for whoever watches."""
+MAX_TAG: Final = 64
 
 
 class Endpoint:
@@ -68,7 +69,8 @@ class Endpoint:
             asked = service.steer(asked)
         if runtime.bus.active:
             prompt = asked.request.last_user_text()[:SHOWN_CHARS]
-            runtime.bus.publish(ClientAsked(service.clock.time_us(), exchange.ident, self._api, prompt))
+            tag = request.headers.get("x-sandbox-tag", "")[:MAX_TAG]
+            runtime.bus.publish(ClientAsked(service.clock.time_us(), exchange.ident, self._api, prompt, tag))
         if asked.stream:
             await _Streaming(self, exchange, asked, began).run()
             return
