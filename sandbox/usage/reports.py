@@ -65,7 +65,8 @@ def breakdown(connection: sqlite3.Connection, where: UsageFilter, by: Dimension)
     database = Database(connection, recursive_triggers=False, execute_plugins=False)
 
     def run(sql: str, parameters: list[Any]) -> Iterable[tuple[Any, ...]]:
-        return [tuple(row.values()) for row in database.query(sql, parameters)]
+        # Not `query`, which makes a dictionary of each row: a third of the time of a series.
+        return database.execute(sql, parameters).fetchall()
 
     return ranked(_sums(connection, where, by, run), by)
 
@@ -189,10 +190,12 @@ def _select(kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dim
         elif dimension in wanted:
             conditions.append(f"{dimension} = ?")
             parameters.append(wanted[dimension])
-    sums = ", ".join(f"sum({column})" for column in SUM_COLUMNS)
-    # By its own period, rows come in the order of the key, and need no sorting.
+    # By its own period, rows come in the order of the key, and need no sorting; nor summing, where each is one row.
     name = "start_us" if by == piece.grain else _name(by, "start_us", {dimension: dimension for dimension in BITS})
-    return f"SELECT {name} AS name, {sums} FROM rollup WHERE {' AND '.join(conditions)} GROUP BY 1", parameters  # noqa: S608
+    alone = by == piece.grain and all(dimension in wanted for dimension in BITS if kind.keeps(dimension))
+    sums = ", ".join(column if alone else f"sum({column})" for column in SUM_COLUMNS)
+    group = "" if alone else " GROUP BY 1"
+    return f"SELECT {name} AS name, {sums} FROM rollup WHERE {' AND '.join(conditions)}{group}", parameters  # noqa: S608
 
 
 def _raw_money(column: str) -> str:
