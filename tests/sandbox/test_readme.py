@@ -6,10 +6,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from providers.pricing import catalogue
 from sandbox.settings import keys, load
 
 from .cli.conftest import Cli, cli, home
@@ -40,6 +43,7 @@ def test_constraints_are_exact_and_name_no_index() -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_works(cli: Cli, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANDBOX_MOCK__PACE", "instant")
     if "|" in line:
         given, _, line = line.partition(" | ")
         monkeypatch.setattr("sandbox.cli.ask.read_stdin", lambda: shlex.split(given)[1])
@@ -70,13 +74,27 @@ def test_an_example_works(home: Path, code: str) -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("toml", blocks("toml"))
-def test_the_settings_file_is_valid(home: Path, toml: str) -> None:
+FILES = blocks("toml")
+
+
+@pytest.mark.parametrize("toml", [file for file in FILES if "[[price]]" not in file])
+def test_a_settings_file_is_valid(home: Path, toml: str) -> None:
     file = home / "example.toml"
     file.write_text(toml, encoding="utf-8")
-    loaded = load(file, environ={}, folder=home)
-    assert loaded.settings.deadline == 45
-    assert loaded.settings.cache.size_limit == 500_000_000
+    settings = load(file, environ={}, folder=home).settings
+    told = tomllib.loads(toml)
+    assert settings.providers.keys() >= told["providers"].keys()
+    assert settings.deadline == (45 if "deadline" in told else None)
+
+
+def test_a_file_of_own_prices_is_valid(home: Path) -> None:
+    (toml,) = (file for file in FILES if "[[price]]" in file)
+    file = home / "prices.toml"
+    file.write_text(toml, encoding="utf-8")
+    prices = catalogue("current", overrides=file)
+    row = prices.find("openai", "gpt-4.1")
+    assert row is not None
+    assert row.input == Decimal("1.8")
 
 
 def test_every_shared_variable_is_listed() -> None:
