@@ -14,11 +14,11 @@ from sandbox.server.admin.api import SCOPE, query_of, refuse
 from sandbox.server.admin.feed import Feed, Listener, note
 from sandbox.server.admin.shapes import EventsQuery
 from sandbox.server.gateway.telling import KEEP_ALIVE, identity
-from sandbox.server.reply import Reply
 
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
     from sandbox.server.gateway.service import Service
+    from sandbox.server.reply import Reply
 
 PATH: Final = "/api/admin/events"
 SILENCE: Final = 15.0
@@ -40,7 +40,7 @@ class Listening:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         ident = self._service.new_id()
-        reply = Reply(request, self._service.clock)
+        reply = self._service.reply(request)
         try:
             self._access.required(request.headers, SCOPE)
             asked = query_of(EventsQuery, request)

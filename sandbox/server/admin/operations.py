@@ -119,6 +119,8 @@ async def _set_endpoint(desk: Desk, call: Call) -> Mapping[str, Any]:
     private = runtime.mode in OFFLINE_MODES if option is None else option
 
     async def change() -> Mapping[str, Any]:
+        if "?" in asked.endpoint or "#" in asked.endpoint:
+            raise InputError("endpoint must be an address without a query: keys have no place in it, and are shown")
         try:
             return await manager.set_vllm_endpoint(asked.endpoint, allow_private=private)
         except ConfigError as error:

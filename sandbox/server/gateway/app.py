@@ -49,7 +49,8 @@ def gateway_app(
     middleware can refuse a request but not change the headers of an answer. `extend` adds paths.
     """
     service = Service(runtime)
-    door = Door(host, (*hosts, *runtime.settings.server.hosts))
+    server = runtime.settings.server
+    door = Door(host, (*hosts, *server.hosts), server.cors_origins)
     app = web.Application(middlewares=[guard(service, door), *middlewares], client_max_size=max_body)
     app[SERVICE] = service
     listings = Listings(service)

@@ -18,8 +18,10 @@ from sandbox.core.offline import is_local
 from sandbox.server.gateway.failures import on_wire
 from sandbox.server.gateway.service import Service
 from sandbox.server.gateway.telling import identity
-from sandbox.server.pages import host_name
+from sandbox.server.pages import host_name, leave
+from sandbox.server.reply import Reply
 
+METHODS: Final = ("GET", "POST")
 WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  compared, not bound to
 
 
@@ -40,8 +42,10 @@ class Door:
     asks openly says where it is from, and could make requests with side effects although it may not read the answers.
     """
 
-    def __init__(self, host: str, hosts: Collection[str] = ()) -> None:
+    def __init__(self, host: str, hosts: Collection[str] = (), origins: Collection[str] = ()) -> None:
+        """`origins`: whose pages may ask, and read the answers."""
         self._hosts = {name.lower() for name in (host, *hosts)} - WILDCARDS
+        self._origins = frozenset(origins)
 
     def refusal(self, headers: Mapping[str, str]) -> e.PermissionDeniedError | None:
         """Why a request is not answered; None: it is."""
@@ -51,9 +55,14 @@ class Door:
                 f"this server is not known as {host[:100]!r}; use its address, or list the name under server.hosts",
                 status=403,
             )
-        if origin is not None and not self._known(host_name(origin)):
+        if origin is not None and origin not in self._origins and not self._known(host_name(origin)):
             return e.PermissionDeniedError(f"pages of {origin[:100]!r} may not ask here", status=403)
         return None
+
+    def reader(self, headers: Mapping[str, str]) -> str | None:
+        """Whose page asks that may read the answer; None: nobody's."""
+        origin = headers.get("Origin") if self._origins else None
+        return origin if origin in self._origins else None
 
     def _known(self, name: str) -> bool:
         name = name.lower()
@@ -70,9 +79,23 @@ class Door:
 
 def guard(service: Service, door: Door) -> Middleware:
     """The outermost middleware."""
+    service.reader = door.reader
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = door.reader(request.headers)
+        if origin is None:
+            return await answered(request, handler)
+        asks_first = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        if asks_first and door.refusal(request.headers) is None:
+            response: web.StreamResponse = web.Response(status=204, headers=leave(METHODS, request.headers))
+        else:
+            response = await answered(request, handler)
+        if not isinstance(response, Reply):
+            response.headers.update({"access-control-allow-origin": origin, "vary": "origin"})
+        return response
+
+    async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         refused: e.ProviderError | None = door.refusal(request.headers)
         if refused is None and service.draining:
             refused = e.ServiceUnavailableError("the gateway is shutting down", status=503, retry_after=1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -85,6 +85,8 @@ class Service:
         self.new_id = ids
         self.steer: Callable[[Asked], Asked] | None = None
         """What is to be asked in place of what a caller asks; None: that itself."""
+        self.reader: Callable[[Mapping[str, str]], str | None] = lambda _: None
+        """Whose page asks that may read the answer."""
         self.draining = False
         """No further request is taken."""
         self._exchanges: set[Exchange] = set()
@@ -96,9 +98,14 @@ class Service:
     def under_way(self) -> int:
         return len(self._exchanges)
 
+    def reply(self, request: web.Request) -> Reply:
+        reply = Reply(request, self.clock)
+        reply.origin = self.reader(request.headers)
+        return reply
+
     @contextmanager
     def exchange(self, request: web.Request) -> Iterator[Exchange]:
-        exchange = Exchange(Reply(request, self.clock), self.new_id())
+        exchange = Exchange(self.reply(request), self.new_id())
         if self.draining:
             exchange.reply.close_after()
         self._exchanges.add(exchange)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,16 @@ from sandbox.access.tokens import mint
 from sandbox.core.tally import Tally
 from sandbox.runtime import Runtime
 from sandbox.server.admin import AdminServer
+from tests.fake_clock import FakeClock
 from tests.sandbox.server.gateway.support import Rig, settings
+
+
+class StillClock(FakeClock):
+    """Stands still until a test moves it; what waits for a time waits for good."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
 
 SECRET = "0123456789abcdef0123456789abcdef"
 ADMIN_KEY = keys.new_key()

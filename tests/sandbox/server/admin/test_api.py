@@ -152,6 +152,7 @@ async def test_metrics_and_health(tmp_path):
         ("http://user:secret-word@vllm.example.com", True, 400),
         ("http://", True, 400),
         ("vllm.example.com", True, 400),
+        ("https://vllm.example.com/?key=secret-word", True, 400),
         ("", True, 400),
     ],
 )
