@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -14,16 +16,18 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input
 
-from sandbox.core.tables import text_width
-from sandbox.tui.health.boxes import beside, box, fitted
-from sandbox.tui.health.entries import BODY, Entry
+from sandbox.tui.health.boxes import beside, box, fitted, width_of
+from sandbox.tui.health.entries import Entry
 from sandbox.tui.lines import LinesPane, wrapped
 from sandbox.tui.pieces import MUTED, PLAIN, Line
 
 LEAST: Final = 38
 """Columns of a card."""
 MOST: Final = 60
-HEIGHT: Final = BODY + 2
+_FRAME: Final = 4
+"""Columns of a card's border and of the blanks inside it."""
+_NAME: Final = 18
+"""Most columns of a name in a list."""
 _BORDER: Final = "$foreground 30%"
 
 HELP = (
@@ -41,6 +45,8 @@ class Grid:
     """Which entry is where: rows of positions in the list."""
 
     rows: tuple[tuple[int, ...], ...]
+    tops: tuple[int, ...]
+    """The line in which each begins, and after them the one after the last."""
     width: int
     """Columns of a card; 0: it is a list, of a line each."""
 
@@ -48,12 +54,15 @@ class Grid:
     def of(cls, entries: Sequence[Entry], stores: int, width: int, *, cards: bool) -> Grid:
         """`stores`: how many of the last entries begin a row of their own."""
         if not cards or width < LEAST:
-            return cls(tuple((number,) for number in range(len(entries))), 0)
+            count = len(entries)
+            return cls(tuple((number,) for number in range(count)), tuple(range(count + 1)), 0)
         each = cls.columns(len(entries), width)
         first = len(entries) - stores
         parts = (range(first), range(first, len(entries)))
-        rows = [part[at : at + each] for part in parts for at in range(0, len(part), each)]
-        return cls(tuple(tuple(row) for row in rows), min(MOST, width // each))
+        rows = [tuple(part[at : at + each]) for part in parts for at in range(0, len(part), each)]
+        card = min(MOST, width // each)
+        heights = [2 + max(len(entries[number].body(card - _FRAME)) for number in row) for row in rows]
+        return cls(tuple(rows), tuple(accumulate(heights, initial=0)), card)
 
     @staticmethod
     def columns(count: int, width: int) -> int:
@@ -61,7 +70,7 @@ class Grid:
 
     @property
     def height(self) -> int:
-        return len(self.rows) * (HEIGHT if self.width else 1)
+        return self.tops[-1]
 
     def place(self, number: int) -> tuple[int, int]:
         """Row and column of an entry; the first one's for one that is not there."""
@@ -114,7 +123,7 @@ class CardPane(LinesPane):
         self.selected = ""
         """The id of the one that is looked at."""
         self.empty = ""
-        self.grid = Grid((), 0)
+        self.grid = Grid((), (0,), 0)
 
     def show(self, entries: Sequence[Entry], stores: int, empty: str) -> None:
         """Show these, of which the last `stores` are no providers."""
@@ -133,7 +142,7 @@ class CardPane(LinesPane):
     @property
     def curve(self) -> int:
         """Columns that a curve may have."""
-        return self.grid.width if self.grid.width else self.columns
+        return self.grid.width or self.columns
 
     def wanted(self, width: int, *, cards: bool) -> int:
         """How many lines all of them would take."""
@@ -153,22 +162,23 @@ class CardPane(LinesPane):
     def _boxes(self, grid: Grid) -> list[Line]:
         chosen = self.number
         lines: list[Line] = []
-        for row in grid.rows:
-            drawn = []
+        for at, row in enumerate(grid.rows):
+            drawn, height = [], grid.tops[at + 1] - grid.tops[at]
             for number in row:
                 entry, here = self.entries[number], number == chosen
                 style = ("$primary" if self.has_focus else "$foreground 70%") if here else _BORDER
-                body = entry.body(grid.width - 4)
-                drawn.append(box(entry.title(), entry.state(), body, grid.width, HEIGHT, chosen=here, style=style))
+                body = entry.body(grid.width - _FRAME)
+                drawn.append(box(entry.title(), entry.state(), body, grid.width, height, chosen=here, style=style))
             lines += beside(drawn)
         return lines
 
     def _rows(self, width: int) -> list[Line]:
-        name = max((sum(text_width(text) for text, _ in entry.title()) for entry in self.entries), default=0)
+        # What is provoked on one stands behind its name.
+        name = max((width_of(entry.title()[:1]) + 5 for entry in self.entries), default=0)
         lines: list[Line] = []
         for number, entry in enumerate(self.entries):
             here = number == self.number
-            line = fitted([("▶ " if here else "  ", PLAIN), *entry.row(width - 2, min(name, 18))], width)
+            line = fitted([("▶ " if here else "  ", PLAIN), *entry.row(width - 2, min(name, _NAME))], width)
             if here:
                 marked = " on $primary 35%" if self.has_focus else " on $foreground 10%"
                 line = [(text, style + marked) for text, style in line]
@@ -194,13 +204,13 @@ class CardPane(LinesPane):
 
     def follow(self) -> None:
         """Keep it in sight."""
-        each = HEIGHT if self.grid.width else 1
-        top = self.grid.place(self.number)[0] * each
+        row = self.grid.place(self.number)[0]
+        top, end = self.grid.tops[row : row + 2]
         height = self.scrollable_content_region.height
         if top < self.scroll_offset.y:
             self.scroll_to(y=top, animate=False)
-        elif top + each > self.scroll_offset.y + height:
-            self.scroll_to(y=top + each - height, animate=False)
+        elif end > self.scroll_offset.y + height:
+            self.scroll_to(y=end - height, animate=False)
 
     def action_cursor_down(self) -> None:
         self.choose(self.grid.moved(self.number, 1, 0))
@@ -221,8 +231,8 @@ class CardPane(LinesPane):
         offset = event.get_content_offset(self)
         if offset is None or not self.entries:
             return
-        each = HEIGHT if self.grid.width else 1
-        row, column = (offset.y + self.scroll_offset.y) // each, offset.x // (self.grid.width or self.columns)
+        row = bisect_right(self.grid.tops, offset.y + self.scroll_offset.y) - 1
+        column = offset.x // (self.grid.width or self.columns)
         if row < len(self.grid.rows) and column < len(self.grid.rows[row]):
             self.choose(self.grid.rows[row][column])
 

@@ -21,6 +21,9 @@ from sandbox.tui.reports import Report
 if TYPE_CHECKING:
     from sandbox.tui.engine import Engine
 
+_WIDTH = 60
+"""Columns of its text, until it is known how many there are."""
+
 
 class SwitchDialog(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,7 +59,8 @@ class SwitchDialog(ModalScreen[None]):
     def _draw(self) -> None:
         switching = self.switching
         self._box.border_subtitle = keys(switching)
-        self._text.update(Content("\n").join(Content.assemble(*line) for line in lines(switching, self._now_us())))
+        told = lines(switching, self._now_us(), self._text.content_size.width or _WIDTH)
+        self._text.update(Content("\n").join(Content.assemble(*line) for line in told))
 
     def take(self, report: Report) -> None:
         """Something is known of the switch."""

@@ -30,12 +30,10 @@ from sandbox.tui.pieces import (
 )
 from sandbox.tui.story import breaker_state
 
-BODY: Final = 7
-"""Lines of a card, without its border."""
 LABEL: Final = 9
 _FIGURE: Final = 10
 _SQUARES: Final = 10
-_STATE: Final = 22
+_STATE: Final = 17
 _WORDS: Final = {
     "closed": "closed",
     "half_open": "half open",
@@ -65,8 +63,8 @@ class Entry(Protocol):
 
     def title(self) -> Line: ...
 
-    def state(self) -> Line:
-        """A shape and a word or two."""
+    def state(self, *, full: bool = False) -> Line:
+        """A shape and a word or two; in full a few more."""
         ...
 
     def body(self, width: int) -> list[Line]:
@@ -122,18 +120,17 @@ class ProviderEntry:
         return patient.status.last_error or ""
 
     def title(self) -> Line:
-        fault: Line = [(f" !{self.fault}", WARN)] if self.fault else []
-        return [(self.id, NAME), *fault]
+        return [(self.id, NAME)]
 
-    def state(self) -> Line:
+    def state(self, *, full: bool = False) -> Line:
         light = self.patient.light
         shape = light.shape
         words = "disabled" if shape == "disabled" else _WORDS[light.state]
-        if shape == "disabled" and self.patient.retest_us is not None:
-            words += f"{DOT}re-test in {seconds(max(0, self.patient.retest_us - self.now_us) / 1e6)}"
+        if shape == "disabled" and self.patient.retest_us is not None and full:
+            words += f"{DOT}asked again in {seconds(max(0, self.patient.retest_us - self.now_us) / 1e6)}"
         left = light.remaining_s(self.now_us)
         if left is not None:
-            words += f"{DOT}probe in {seconds(left)}" if left else f"{DOT}probe next"
+            words += f"{DOT}{'probe in ' if full else ''}{seconds(left)}" if left else f"{DOT}probe next"
         unusual = light.state in ("forced_closed", "disabled")
         style = WARN if unusual or shape == "half_open" else PLAIN if shape == "closed" else BAD
         return [(f"{SHAPES[shape]} ", SHAPE_STYLES[shape]), (words, style)]
@@ -144,10 +141,10 @@ class ProviderEntry:
         room = max(1, width - LABEL - _FIGURE - 1)
         status, window = self.patient.status, self.patient.window.both
         trouble = self.trouble
-        counts = f"{status.attempts:,} tried{DOT}{self._failed:,} failed"
+        counts = f"{status.attempts:,}{DOT}{self._failed:,} failed"
         average = f"{DOT}avg {self._ms(status.average_latency_ms)}" if status.attempts > self._failed else ""
         return [
-            ends([(status.model, MUTED)], [], width),
+            ends([(status.model, MUTED)], self._fault(), width),
             [
                 *fact("latency", *latency_curve(self.patient.curve, room, self.levels)),
                 self._figure(self._latency(window)),
@@ -158,6 +155,9 @@ class ProviderEntry:
             fact("check", *self._checked()),
             [(trouble, BAD if self._is_bad else MUTED)] if trouble else [],
         ]
+
+    def _fault(self) -> Line:
+        return [(f"!{self.fault}", WARN)] if self.fault else []
 
     def _figure(self, text: str) -> tuple[str, str]:
         return (f" {text:>{_FIGURE}}", PLAIN)
@@ -200,6 +200,10 @@ class ProviderEntry:
         told = fill_words(snapshot, policy)
         if policy is not None and policy.mode == "off":
             return [(told, MUTED)]
+        opened = self._opened()
+        if opened is not None and self.patient.light.state == "open":
+            # It counts nothing while it is open: what had opened it says more.
+            return [(opened.reason, BAD)]
         squares = max(0, min(_SQUARES, room - len(told) - 1))
         full = snapshot.failures >= snapshot.threshold
         style = "$error" if full else "$warning" if snapshot.failures else "$success"
@@ -213,20 +217,13 @@ class ProviderEntry:
     def row(self, width: int, name: int) -> Line:
         window = self.patient.window.both
         state = self.state()
-        if width < name + _STATE + 34:
-            # The shape alone, and how long.
-            state = [
-                *state[:1],
-                (state[1][0].replace(f"{DOT}probe in", "").replace(f"{DOT}re-test in", ""), state[1][1]),
-            ]
-        wide = min(_STATE, max(14, width_of(state) + 1)) if width < 60 else _STATE
-        fault = f"!{self.fault}" if self.fault else ""
         right: Line = [
             (f"{self._latency(window):>9}", PLAIN),
             (f"{_rate(window):>7}", BAD if window.failures else PLAIN),
             (f" {self.patient.status.breaker.failures}/{self.patient.status.breaker.threshold}", MUTED),
         ]
-        left: Line = [*fitted([(self.id, NAME), (f" {fault}", WARN)], name + 1), *fitted(state, wide)]
+        fault: Line = [(" ", PLAIN), *self._fault()]
+        left: Line = [*fitted([(self.id, NAME), *fault], name + 1), *fitted(state, _STATE)]
         room = width - width_of(left) - width_of(right) - 1
         curve = success_curve(self.patient.curve, room, self.levels) if room >= 6 else []
         return ends([*left, *curve], right, width)
@@ -236,7 +233,7 @@ class ProviderEntry:
     def detail(self, width: int) -> list[Line]:
         patient, status = self.patient, self.patient.status
         policy = patient.policy
-        lines: list[Line] = [[*self.state(), (self._why(), MUTED)]]
+        lines: list[Line] = [[*self.state(full=True), (self._why(), MUTED)]]
         if patient.light.disabled is not None:
             lines.append([(f"{patient.light.disabled}. e puts it back and asks it again.", BAD)])
         if self.fault:
@@ -285,8 +282,12 @@ class ProviderEntry:
             return ""
         if light.state in _MEANS:
             return f"{DOT}{_MEANS[light.state]}"
-        last = next((one for one in reversed(self.patient.changes) if isinstance(one, BreakerChanged)), None)
-        return f"{DOT}{last.reason}" if last is not None and light.state == "open" else ""
+        opened = self._opened()
+        return f"{DOT}since {local_time(opened.t_us)}" if opened is not None and light.state == "open" else ""
+
+    def _opened(self) -> BreakerChanged | None:
+        """The last change of its breaker."""
+        return next((one for one in reversed(self.patient.changes) if isinstance(one, BreakerChanged)), None)
 
     def _looked(self) -> Line:
         check = self.patient.check

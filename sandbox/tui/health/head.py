@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from sandbox.tui.cells import Cell, CellBar
 from sandbox.tui.health.entries import seconds
 from sandbox.tui.health.ward import Seen
@@ -27,9 +29,9 @@ class HealthHead(CellBar):
             right.insert(0, Cell([(f"{self.activity}  ", WARN)], "app.perform('health_stop')"))
         room = width - sum(cell.width for cell in right)
         left: list[Cell] = []
-        for monitor in self._monitor(seen):
-            left = [Cell([(" ", PLAIN), *monitor], "app.perform('health_watch')"), Cell([("   ", PLAIN), *_sums(seen)])]
-            if sum(cell.width for cell in left) <= room:
+        for monitor, sums in product(self._monitor(seen), _sums(seen)):
+            left = [Cell([(" ", PLAIN), *monitor], "app.perform('health_watch')"), Cell([("   ", PLAIN), *sums])]
+            if sum(cell.width for cell in left) < room:
                 break
         return left, right
 
@@ -53,9 +55,13 @@ class HealthHead(CellBar):
         ]
 
 
-def _sums(seen: Seen) -> Line:
-    """How many could be asked now, and whether figures are real."""
+def _sums(seen: Seen) -> list[Line]:
+    """How many could be asked now, and whether figures are real; the fullest wording first."""
     whole = len(seen.patients)
     well = sum(one.light.shape == "closed" for one in seen.patients)
-    told: Line = [(f"{well} of {whole} in rotation", GOOD if well == whole else BAD if not well else WARN)]
-    return [*told, (f"{DOT}~ simulated", MUTED)] if seen.simulated else told
+    style = GOOD if well == whole else BAD if not well else WARN
+    ill = sum(one.check is not None and not one.check.is_healthy for one in seen.patients)
+    failed: Line = [(f"{DOT}{ill} failed the last check", BAD)] if ill else []
+    simulated: Line = [(f"{DOT}~ simulated", MUTED)] if seen.simulated else []
+    told, short = (f"{well} of {whole} in rotation", style), (f"{well}/{whole}", style)
+    return [[told, *failed, *simulated], [told, *simulated], [short, *simulated], [short]]

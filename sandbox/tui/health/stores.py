@@ -39,7 +39,7 @@ class StoreEntry:
     def title(self) -> Line:
         return [(NAMES[self.id], NAME), (f" {self.health.backend}", MUTED)]
 
-    def state(self) -> Line:
+    def state(self, *, full: bool = False) -> Line:
         if self.health.backend == "off":
             return [(f"{SHAPES['open']} ", MUTED), ("off", MUTED)]
         if self.health.problem is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import wrap
 from typing import Final, Literal
 
 from sandbox.backends import BackendCheck, StoreHealth
@@ -20,6 +21,7 @@ from sandbox.tui.reports import Refused, Report
 
 PLACES: Final[dict[Place, str]] = {"local": "on this machine", "aws": "on AWS"}
 _TABLES: Final[dict[Place, dict[str, str]]] = {"local": LOCAL_BACKENDS, "aws": AWS_BACKENDS}
+_IN: Final = "    "
 SLOW_US: Final = 1_000_000
 """From then on it is said how long one has waited."""
 
@@ -121,7 +123,7 @@ def keys(switching: Switching) -> str:
     return close
 
 
-def lines(switching: Switching, now_us: int) -> list[Line]:
+def lines(switching: Switching, now_us: int, width: int) -> list[Line]:
     """The dialog's text."""
     frame = SPINNER[now_us // 100_000 % len(SPINNER)]
     waited = now_us - switching.began_us
@@ -132,7 +134,7 @@ def lines(switching: Switching, now_us: int) -> list[Line]:
     for part, backend in switching.backends.items():
         check = switching.checks.get(part)
         if check is not None:
-            found += _told(check)
+            found += _told(check, width)
         elif switching.stage == "failed":
             found.append([(f"{NAMES[part]} → {backend}: not tried", MUTED)])
         else:
@@ -156,12 +158,17 @@ def lines(switching: Switching, now_us: int) -> list[Line]:
     return found
 
 
-def _told(check: BackendCheck) -> list[Line]:
+def _told(check: BackendCheck, width: int) -> list[Line]:
     """What was reached, as whom, how fast; or why it cannot be used."""
     if check.problem is not None or not check.ok:
         head: Line = [(f"{FAILED} ", BAD), (NAMES[check.part], NAME), (f" → {check.backend}", PLAIN)]
-        return [head, [("    ", PLAIN), (check.problem or "it does not work", BAD)]]
+        return [head, *_below(check.problem or "it does not work", BAD, width)]
     took = "" if check.latency_ms is None else f"{DOT}in {duration_ms(check.latency_ms)}"
     whom = f"{DOT}as {check.identity}" if check.identity else ""
     head = [(f"{OK} ", GOOD), (NAMES[check.part], NAME), (f" → {check.backend}", PLAIN), (f"{whom}{took}", PLAIN)]
-    return [head, [("    ", PLAIN), (f"{check.place}{f': {check.detail}' if check.detail else ''}", MUTED)]]
+    return [head, *_below(f"{check.place}{f': {check.detail}' if check.detail else ''}", MUTED, width)]
+
+
+def _below(text: str, style: str, width: int) -> list[Line]:
+    """Below the head it belongs to, and set in."""
+    return [[(f"{_IN}{line}", style)] for line in wrap(text, max(20, width - len(_IN)))]
