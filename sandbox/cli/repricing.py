@@ -30,7 +30,15 @@ async def what_if(view: View, session: Session, models: str | None, catalogue: s
     targets = [Target()] if models is None else targets_of(_names(models), prices)
     async with session.usage() as usage:
         reports = CostReports(usage, clock=SYSTEM_CLOCK)
-        found = await repriced(reports, view.where, targets, prices, at_us=at_us, kinds=kinds_of(session.settings))
+        found = await repriced(
+            reports,
+            view.where,
+            targets,
+            prices,
+            at_us=at_us,
+            kinds=kinds_of(session.settings),
+            paid_by=prices_of(session.settings),
+        )
     output = view.output
     if view.json:
         output.json(
@@ -137,6 +145,6 @@ def _row(one: Repriced, simulated: bool) -> tuple[str, ...]:
         one.target,
         one.provider or "",
         dollars(one.cost_usd, simulated=simulated),
-        difference or ("±$0" if one.difference_usd == 0 else ""),
+        difference,
         "estimate" if one.estimated and one.cost_usd is not None else "",
     )

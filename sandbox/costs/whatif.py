@@ -87,6 +87,8 @@ class _Group:
     kind: str
     model: str
     totals: UsageTotals
+    listed: PriceRow | None
+    """What it costs by the list that the traffic was paid by, at standard rates; None: unpriced."""
 
     @property
     def answered(self) -> int:
@@ -131,14 +133,17 @@ async def what_if(
     *,
     at_us: int | None = None,
     kinds: Mapping[str, str] | None = None,
+    paid_by: Catalogue | None = None,
     from_records: bool = False,
 ) -> list[Repriced]:
     """What the traffic that `where` names would have cost on each target at the prices of `at_us`.
 
-    `kinds`: which vendor stands behind a provider's id, where that is another word. `from_records` reads every record
-    even where roll-ups do, for the same result.
+    `kinds`: which vendor stands behind a provider's id, where that is another word. `paid_by`: the list that requests
+    are paid by now, where that is another one than `prices`. `from_records` reads every record even where roll-ups do,
+    for the same result.
     """
-    groups = await _groups(reports, where, kinds or {})
+    paid_by = paid_by or prices
+    groups = await _groups(reports, where, kinds or {}, paid_by)
     sums = [_Sum() for _ in targets]
     by_record: list[tuple[_Sum, Target]] = []
     for target, found in zip(targets, sums, strict=True):
@@ -146,9 +151,9 @@ async def what_if(
             by_record.append((found, target))
             continue
         for group in groups:
-            _reprice_group(found, target, group, _row_of(target, group, prices, at_us))
+            _reprice_group(found, target, group, _row_of(target, group, prices, at_us), paid_by)
     if by_record:
-        await _reprice_records(reports, where, by_record, groups, prices, at_us)
+        await _reprice_records(reports, where, by_record, groups, prices, at_us, paid_by)
     answered = sum(group.answered for group in groups)
     actual = sum((group.totals.cost_usd for group in groups), _NOTHING)
     lacking = sum(group.totals.unpriced for group in groups)
@@ -169,11 +174,14 @@ async def what_if(
     ]
 
 
-async def _groups(reports: CostReports, where: UsageFilter, kinds: Mapping[str, str]) -> list[_Group]:
+async def _groups(
+    reports: CostReports, where: UsageFilter, kinds: Mapping[str, str], paid_by: Catalogue
+) -> list[_Group]:
     groups = []
     for provider, _ in await reports.breakdown(where, "provider"):
         for model, totals in await reports.breakdown(replace(where, provider=provider), "model"):
-            group = _Group(provider, kinds.get(provider, provider), model, totals)
+            kind = kinds.get(provider, provider)
+            group = _Group(provider, kind, model, totals, paid_by.find(kind, model))
             if group.answered:
                 groups.append(group)
     return groups
@@ -182,7 +190,7 @@ async def _groups(reports: CostReports, where: UsageFilter, kinds: Mapping[str, 
 # --- one group -----------------------------------------------------------------------------------------------------
 
 
-def _reprice_group(found: _Sum, target: Target, group: _Group, row: PriceRow | None) -> None:
+def _reprice_group(found: _Sum, target: Target, group: _Group, row: PriceRow | None, paid_by: Catalogue) -> None:
     totals = group.totals
     usage = TokenUsage(
         totals.answered_prompt_tokens,
@@ -197,7 +205,9 @@ def _reprice_group(found: _Sum, target: Target, group: _Group, row: PriceRow | N
         return
     found.cost += price.total
     found.priced += group.answered
-    _note(found, target, group.kind, group.model, row, usage, counted_here=bool(totals.estimated))
+    _note(found, target, group, row, usage, counted_here=bool(totals.estimated))
+    if not totals.unpriced and group.listed is not None and _is_plain(Target(), group, paid_by, None):
+        _note_odd(found, group, group.listed, usage, totals.cost_usd)
 
 
 async def _reprice_records(
@@ -207,10 +217,11 @@ async def _reprice_records(
     groups: Sequence[_Group],
     prices: Catalogue,
     at_us: int | None,
+    paid_by: Catalogue,
 ) -> None:
     by_name = {(group.provider, group.model): group for group in groups}
     # The day of the prices, the hour of the request: some prices depend on it.
-    midnight = _midnight(prices, at_us)
+    midnight, paid_at = _midnight(prices, at_us), _midnight(paid_by, None)
     async for record in reports.usage.scan(where):
         group = by_name.get((record.provider, record.model))
         if not record.success or record.cached or group is None:
@@ -222,7 +233,9 @@ async def _reprice_records(
             cache_write_tokens=record.cache_write_tokens,
             reasoning_tokens=record.reasoning_tokens,
         )
-        moment = midnight + record.timestamp_us % DAY_US
+        hour = record.timestamp_us % DAY_US
+        moment = midnight + hour
+        listed = paid_by.find(group.kind, group.model, at=paid_at + hour)
         for found, target in wanted:
             row = _row_of(target, group, prices, moment)
             busy = record.latency_ms / 1000 if row is not None and row.provider == group.kind else None
@@ -232,19 +245,35 @@ async def _reprice_records(
                 continue
             found.cost += price.total
             found.priced += 1
-            _note(found, target, group.kind, group.model, row, usage, counted_here=record.estimated_tokens)
+            _note(found, target, group, row, usage, counted_here=record.estimated_tokens)
+            if listed is not None and record.estimated_cost is not None:
+                _note_odd(found, group, listed, usage, record.estimated_cost)
 
 
-def _note(
-    found: _Sum, target: Target, kind: str, model: str, row: PriceRow, usage: TokenUsage, *, counted_here: bool
-) -> None:
+def _note_odd(found: _Sum, group: _Group, listed: PriceRow, usage: TokenUsage, paid: Decimal) -> None:
+    """Name a model whose requests were not paid by their tokens at standard rates: the records do not say by what.
+
+    They know neither region nor class of service, nor which cache writes were to last for an hour.
+    """
+    price = listed.cost(usage)
+    if price is not None and price.total != paid:
+        found.note(
+            "some requests to ",
+            " were not paid at the standard rates of today's list (other prices then, a region, a class of service, "
+            "caches of an hour), by which all are priced here",
+            group.model,
+        )
+
+
+def _note(found: _Sum, target: Target, group: _Group, row: PriceRow, usage: TokenUsage, *, counted_here: bool) -> None:
     """Name what is not known for certain."""
+    kind, model, listed = group.kind, group.model, group.listed
     if counted_here:
         found.note("tokens of some requests were counted here, because the vendor sent none")
     if row.hourly_usd is not None:
         found.note("the machine's time on ", " is taken as the time the requests took", row.model)
         return
-    if not target.model:
+    if not target.model or (listed is not None and (row.provider, row.model) == (listed.provider, listed.model)):
         return
     if tokenizer_of(model) != tokenizer_of(target.model):
         found.note("tokens are counted in another way by ", about=model)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from providers.errors import InputError
 from providers.pricing import Catalogue, catalogue
+from providers.pricing.layer import Layer, Premium
 from providers.types import TokenUsage
 from sandbox.costs.reports import CostReports
 from sandbox.costs.spans import moment_us
@@ -135,6 +136,42 @@ async def test_what_is_not_certain_is_named(changes: dict[str, Any], target: str
     for from_records in (False, True):
         [found] = await reprice([a_record(1, **changes)], target, from_records=from_records)
         assert any(words in sentence for sentence in found.estimates)
+
+
+@pytest.mark.parametrize("from_records", [False, True])
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gemini-2.5-pro", "deepseek-v4-flash"])
+async def test_the_same_model_is_no_estimate_unless_its_requests_were_not_paid_by_its_list(
+    model: str, from_records: bool
+) -> None:
+    """The last two are always priced by record: by length of the prompt, and by hour of the day."""
+    row = CURRENT.find(None, model, at=moment_us(CURRENT.date))
+    assert row is not None
+    usage = TokenUsage(1000, 500, cached_input_tokens=600, reasoning_tokens=7)
+    price = row.cost(usage)
+    assert price is not None
+    parts = {"prompt_tokens": 1000, "completion_tokens": 500, "cached_tokens": 600, "reasoning_tokens": 7}
+    record = a_record(1, model=model, provider=row.provider, estimated_cost=price.total, **parts)
+    more: dict[str, Any] = {"prices": CURRENT, "from_records": from_records}
+    for names in ((), (f"{row.provider}/{model}",)):
+        [found] = await reprice([record], *names, **more)
+        assert (found.difference_usd, found.estimates) == (0, ())
+        # As batch, say: the record does not tell.
+        odd = a_record(2, model=model, provider=row.provider, estimated_cost=price.total / 2, **parts)
+        [found] = await reprice([record, odd], *names, **more)
+        assert found.difference_usd == price.total / 2
+        [sentence] = found.estimates
+        assert sentence.startswith(f"some requests to {model} were not paid at the standard rates")
+
+
+async def test_another_list_is_not_what_the_requests_were_paid_by() -> None:
+    row = CURRENT.find("openai", "gpt-4o")
+    assert row is not None
+    price = row.cost(TokenUsage(100, 50))
+    assert price is not None
+    record = a_record(1, model="gpt-4o", cached_tokens=0, estimated_cost=price.total)
+    dearer = CURRENT.with_layer(Layer(premiums={"openai": [Premium(("*",), D(2))]}))
+    [found] = await reprice([record], prices=dearer, paid_by=CURRENT)
+    assert (found.cost_usd, found.estimates) == (2 * price.total, ())
 
 
 async def test_cached_prompts_cost_their_own_rate_there_and_say_whose_cache_that_was() -> None:
