@@ -56,7 +56,12 @@ class Chooser(ModalScreen[str | None]):
         (boxes.first() if boxes else self.query_one(Rows)).focus()
 
     def _fill(self, words: str) -> None:
-        found = [c for c in self._choices if all(w in f"{c.label} {c.detail}".lower() for w in words.lower().split())]
+        wanted = words.lower().split()
+        found = [
+            (number, choice)
+            for number, choice in enumerate(self._choices)
+            if all(word in f"{choice.label} {choice.detail}".lower() for word in wanted)
+        ]
         wide = max((len(choice.label) for choice in self._choices), default=0)
         rows = self.query_one(Rows)
         rows.set_options(
@@ -66,12 +71,12 @@ class Chooser(ModalScreen[str | None]):
                     f"{choice.label:<{wide}}",
                     (f"  {choice.detail}", MUTED),
                 ),
-                id=str(self._choices.index(choice)),
+                id=str(number),
             )
-            for choice in found
+            for number, choice in found
         )
         if found:
-            rows.highlighted = next((i for i, c in enumerate(found) if c.value == self._current), 0)
+            rows.highlighted = next((i for i, (_, c) in enumerate(found) if c.value == self._current), 0)
 
     @on(Input.Changed)
     def _search(self, event: Input.Changed) -> None:

@@ -152,7 +152,12 @@ def harmless(content: Content) -> Content:
     text = content.plain
     if text.isprintable():
         return content
-    return Content(text.translate(_CONTROLS), [*content.spans])
+    return Content(harmless_text(text), [*content.spans])
+
+
+def harmless_text(text: str) -> str:
+    """The same, for what is not drawn line by line: a title."""
+    return text.translate(_CONTROLS)
 
 
 def wrapped(lines: Sequence[Line], width: int) -> list[Content]:

@@ -78,7 +78,7 @@ def _column(bucket: Bucket, most: Decimal, rows: int) -> list[tuple[str, str]]:
         foot = (rows - 1 - row) * 8
         filled = max(0, min(8, eighths - foot))
         # A row is waste where most of what fills it is: blocks of two kinds do not share one.
-        wasted = filled > 0 and answers < foot + filled / 2
+        wasted = bool(totals.waste_usd) and filled > 0 and answers < foot + filled / 2
         column.append((WASTE if wasted else LEVELS[filled], _WASTE_STYLE if wasted else BAR if filled else PLAIN))
     return column
 

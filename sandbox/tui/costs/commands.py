@@ -193,7 +193,7 @@ class CostsCommands(Room):
             key = f"{provider}/{model}"
             price = f"${decimal(cost_in) or '–'} in, ${decimal(cost_out) or '–'} out a million"
             choices.append(Choice(key, f"{OUT if key in taken else ''}{key}", price))
-        choices.sort(key=lambda choice: choice.value not in taken)
+        choices.sort(key=lambda choice: (choice.value not in taken, "/ft:" in choice.value, choice.value))
 
         def chosen(key: str | None) -> None:
             if key is None:

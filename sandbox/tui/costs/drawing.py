@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -46,8 +46,8 @@ def money(usd: Decimal, totals: UsageTotals, *, simulated: bool) -> str:
 # --- sums -----------------------------------------------------------------------------------------------------------
 
 
-def sum_lines(seen: Seen) -> list[Line]:
-    """What was spent, and what of it failures, moves to other providers and the cache cost or saved."""
+def sum_lines(seen: Seen, width: int) -> list[Line]:
+    """What was spent, and what of it failures, moves to other providers and the cache cost or saved; a line each."""
     totals, simulated = seen.totals, seen.simulated
 
     def usd(amount: Decimal, *, signed: bool = False) -> str:
@@ -77,7 +77,7 @@ def sum_lines(seen: Seen) -> list[Line]:
             "failed",
             f"{totals.failed:,}",
             BAD if totals.failed else PLAIN,
-            f"{success_rate(totals):.1f} % succeeded, {counted(extra_attempts(totals), 'further attempt')}",
+            f"{success_rate(totals):.1f} % succeeded, {counted(extra_attempts(totals), 'more attempt')}",
         ),
     ]
     if totals.unpriced:
@@ -85,8 +85,9 @@ def sum_lines(seen: Seen) -> list[Line]:
     if totals.estimated:
         rows.append(("counted here", f"{totals.estimated:,}", PLAIN, "whose tokens no provider told"))
     wide = max(text_width(value) for _, value, _, _ in rows)
+    room = max(1, width - _LABEL - wide - 2)
     return [
-        [(f"{label:<{_LABEL}}", MUTED), (cell(value, wide, right=True), style), (f"  {told}", MUTED)]
+        [(f"{label:<{_LABEL}}", MUTED), (cell(value, wide, right=True), style), (f"  {clip(told, room)}", MUTED)]
         for label, value, style, told in rows
     ]
 
@@ -144,7 +145,7 @@ def _budget(one: Gauge, width: int, *, simulated: bool) -> list[Line]:
     head: Line = [(name, NAME), (" " * max(1, width - text_width(name) - len(told)), PLAIN)]
     head += [(used + held, PLAIN), (f"  {share:>7}", f"$text-{style_of(one)}")]
     if status.used_usd >= status.limit_usd:
-        state, style = "used up: only free and cached answers go on", BAD
+        state, style = "used up: free and cached answers only", BAD
     elif status.alert_level is not None:
         state, style = f"past {status.alert_level * 100:g} %", WARN
     else:
@@ -267,8 +268,8 @@ def sums_row(key: str, totals: UsageTotals, *, simulated: bool) -> tuple[str, ..
     )
 
 
-def request_row(record: UsageRecord, *, simulated: bool) -> tuple[str, ...]:
-    """One request: when, whose, who answered, and what it cost."""
+def request_row(record: UsageRecord, known: Collection[str], *, simulated: bool) -> tuple[str, ...]:
+    """One request: when, whose, who answered, and what it cost. Whose it is may be `known` already."""
     if record.success:
         answered = f"{OK} {record.provider} {record.model}{' (cached)' if record.cached else ''}"
     else:
@@ -276,8 +277,8 @@ def request_row(record: UsageRecord, *, simulated: bool) -> tuple[str, ...]:
     return (
         f"{utc(record.timestamp_us).astimezone():%m-%d} {local_time(record.timestamp_us)}",
         record.request_id[:8],
-        clip(record.tenant_id, 16),
-        clip(record.agent_id, 16),
+        "" if "tenant" in known else clip(record.tenant_id, 16),
+        "" if "agent" in known else clip(record.agent_id, 16),
         clip(answered, _LONGEST),
         f"{FAILOVER}{record.failovers}" if record.failovers else "",
         f"{record.tokens_used:,}",

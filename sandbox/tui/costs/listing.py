@@ -76,11 +76,12 @@ def shown(seen: Seen, words: str) -> Shown:
             for one in seen.records
             if has(one.request_id, one.tenant_id, one.agent_id, one.provider, one.model, one.error_type)
         ]
+        known = dict(seen.asked.path)
         most = max((one.estimated_cost or 0 for one in seen.records), default=0)
         rows = [
             Row(
                 one.request_id,
-                drawing.request_row(one, simulated=seen.simulated),
+                drawing.request_row(one, known, simulated=seen.simulated),
                 float((one.estimated_cost or 0) / most) if most else 0.0,
                 one,
             )

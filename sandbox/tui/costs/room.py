@@ -21,7 +21,8 @@ from sandbox.tui.costs.commands import BY, EXPORT, MOST_TARGETS, CostsCommands
 from sandbox.tui.costs.listing import Breakdown, CostRows
 from sandbox.tui.costs.lookout import Lookout
 from sandbox.tui.costs.panes import AdvicePane, BudgetsPane, CostsHead, CostsPane, SpendPane, SumsPane
-from sandbox.tui.pieces import BAD, DOT, FAILED, MUTED, SPINNER, Line
+from sandbox.tui.lines import harmless_text
+from sandbox.tui.pieces import BAD, DOT, FAILED, MUTED, SPINNER, Line, clip
 from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
 
@@ -34,7 +35,11 @@ PAINT_US: Final = 80_000
 """How often what goes on is drawn."""
 SLOW_US: Final = 100_000
 """After that long it is said that one has to wait."""
+_FRAME: Final = 2
+"""Rows of a pane's border."""
 _ARROW: Final = " → "
+_NARROW_STEP, _WIDE_STEP = 10, 24
+"""Columns of a name on the way to what is looked at."""
 _KEPT: Final[dict[str, Dimension]] = {by: by for by in DIMENSIONS}
 """Rows that one is still in after a restart; a day or an hour would soon be an empty one."""
 
@@ -63,6 +68,7 @@ class CostsRoom(CostsCommands):
         padding: 0 1;
         background: $background;
         scrollbar-size-vertical: 1;
+        overflow-x: hidden;
     }
     .costs-pane:focus, .costs-pane:focus-within {
         border: round $primary;
@@ -100,15 +106,14 @@ class CostsRoom(CostsCommands):
         height: 1;
     }
     #costs-sums {
-        height: auto;
-        min-height: 9;
+        height: 8;
     }
     #costs-budgets {
-        height: 2fr;
+        height: 8;
         scrollbar-gutter: stable;
     }
     #costs-advice {
-        height: 3fr;
+        height: 1fr;
         scrollbar-gutter: stable;
     }
     Screen.-narrow {
@@ -274,17 +279,31 @@ class CostsRoom(CostsCommands):
                 or [[("Nothing was spent here.", MUTED)]]
             )
         )
-        self.beside["sums"].show(lambda _: drawing.sum_lines(seen))
+        self.beside["sums"].show(lambda width: drawing.sum_lines(seen, width))
         self.beside["budgets"].show(lambda width: drawing.budget_lines(seen, width))
         advised = self.lookout.advised
         self.beside["advice"].show(lambda width: drawing.advice_lines(advised, width, simulated=seen.simulated))
+        self._fit(seen)
         self._list(seen)
+
+    def _fit(self, seen: Seen) -> None:
+        """Beside each other, sums and budgets have the height that they need, as long as half is left for advice."""
+        if self.ui.is_narrow:
+            for pane in self.beside.values():
+                pane.styles.height = None
+            return
+        sums, budgets = self.beside["sums"], self.beside["budgets"]
+        lines = len(drawing.sum_lines(seen, 1))
+        sums.styles.height = _FRAME + lines
+        most = max(_FRAME + 4, self.size.height // 2 - _FRAME - lines)
+        # Before the first layout nothing is wrapped yet.
+        budgets.styles.height = min(most, _FRAME + max(budgets.count, len(drawing.budget_lines(seen, 1))))
 
     def _list(self, seen: Seen) -> None:
         listed = listing.shown(seen, self.breakdown.words)
         row = self.breakdown.rows.selected
         # While another question is on its way, the rows are still those of the one before.
-        wanted = self._state.costs_row if row is None or self._state.costs_row else row.key
+        wanted = self._state.costs_row or (None if row is None else row.key)
         self.breakdown.rows.show(listed, wanted, self._empty(seen))
         if seen.asked == self.lookout.asked:
             self._state.costs_row = ""
@@ -303,10 +322,14 @@ class CostsRoom(CostsCommands):
 
     def _titles(self) -> None:
         seen, asked = self.lookout.seen, self.lookout.asked
-        steps = [_link("all", "climb", "0"), *(_step(by, key, n) for n, (by, key) in enumerate(asked.path, 1))]
+        narrow = self.ui.is_narrow
+        steps = [_link("all", "climb", "0")]
+        for number, (one, key) in enumerate(asked.path, 1):
+            name = clip(harmless_text(key) or drawing.NOBODY, _NARROW_STEP if narrow else _WIDE_STEP)
+            steps.append(_link(name if narrow else f"{one} {name}", "climb", str(number)))
         by = asked.by or (seen.by if seen is not None and seen.asked == asked else "")
         way = _ARROW.join(steps) + (f" by {by}" if by and by != REQUEST else f"{DOT}requests" if by else "")
-        if self.ui.is_narrow:
+        if narrow:
             tabs = {"breakdown": way, **{name: pane.TOPIC for name, pane in self.beside.items()}}
             names = {"breakdown": "Breakdown", "sums": "Saved", "budgets": "Budgets", "advice": "Advice"}
             for shown, pane in (("breakdown", self.breakdown), *self.beside.items()):
@@ -377,7 +400,3 @@ def _asked(state: UIState) -> Asked:
 def _link(text: str, what: str, value: str) -> str:
     told = text.replace("[", "\\[")
     return f"[@click=app.in_room('{what}','{value}')]{told}[/]"
-
-
-def _step(by: str, key: str, number: int) -> str:
-    return _link(f"{by} {key or drawing.NOBODY}", "climb", str(number))
