@@ -13,7 +13,7 @@ from providers.errors import ConfigError, InputError
 from sandbox.compat.backend_manager import BackendManager, as_numbers
 from sandbox.compat.litellm_config import LLMBackend
 from sandbox.core.offline import OFFLINE_MODES
-from sandbox.server.admin import shapes
+from sandbox.server.admin import shapes, watching
 from sandbox.server.admin.audit import AuditLog
 
 if TYPE_CHECKING:
@@ -85,6 +85,11 @@ async def _audit(desk: Desk, call: Call) -> Mapping[str, Any]:
     return {"items": items, "next": following}
 
 
+async def _gateway(desk: Desk, call: Call) -> Mapping[str, Any]:
+    asked: shapes.GatewayQuery = call.asked
+    return await watching.gateway_state(desk.runtime, asked.since_us)
+
+
 # --- changing -------------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +139,32 @@ async def _set_endpoint(desk: Desk, call: Call) -> Mapping[str, Any]:
         change,
         lambda: {"endpoint": manager.config.backend(LLMBackend.VLLM).endpoint},
     )
+
+
+async def _provoke(desk: Desk, call: Call) -> Mapping[str, Any]:
+    asked: shapes.ProvokeFault = call.asked
+    runtime = desk.runtime
+    if asked.provider is not None:
+        watching.check_known(runtime, asked.provider)
+
+    async def change() -> Mapping[str, Any]:
+        watching.provoke(runtime, asked.provider, asked.fault)
+        return {"success": True, "faults": watching.faults_of(runtime)}
+
+    return await _audited(desk, call, "fault_change", change, lambda: {"faults": watching.faults_of(runtime)})
+
+
+async def _force(desk: Desk, call: Call) -> Mapping[str, Any]:
+    asked: shapes.ForceBreaker = call.asked
+    runtime = desk.runtime
+    watching.check_known(runtime, asked.provider)
+    breaker = runtime.gateway.breaker(asked.provider)
+
+    async def change() -> Mapping[str, Any]:
+        watching.command(runtime, asked.provider, asked.command)
+        return {"success": True, "provider": asked.provider, "breaker": str(breaker.snapshot().state)}
+
+    return await _audited(desk, call, "breaker_change", change, lambda: {asked.provider: str(breaker.snapshot().state)})
 
 
 async def _audited(
@@ -215,6 +246,30 @@ OPERATIONS = (
         _metrics,
         shapes.Metrics,
         query=shapes.RecentQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/admin/gateway",
+        "How the gateway is: its providers, their breakers, what is provoked, what was spent.",
+        _gateway,
+        shapes.GatewayState,
+        query=shapes.GatewayQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/admin/faults",
+        "Have a provider fail from now on, or heal it.",
+        _provoke,
+        shapes.Provoked,
+        body=shapes.ProvokeFault,
+    ),
+    Operation(
+        "POST",
+        "/api/admin/breaker",
+        "Force a provider's breaker, or let it go.",
+        _force,
+        shapes.BreakerForced,
+        body=shapes.ForceBreaker,
     ),
     Operation(
         "GET", "/api/admin/audit", "Who changed what, and when.", _audit, shapes.AuditPage, query=shapes.AuditQuery

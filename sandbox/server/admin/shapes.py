@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.compat.backend_manager import RECENT_CALLS
 from sandbox.server.admin.audit import MAX_PAGE, PAGE
+from sandbox.server.admin.watching import Command
 from sandbox.settings.units import LARGEST_BUDGET
 
 Backend = Literal["anthropic", "vllm"]
@@ -42,7 +42,7 @@ class SwitchBackend(Asked):
 class SetBudget(Asked):
     """What may be spent in a month."""
 
-    budget_limit: Annotated[Decimal, Field(ge=0, le=LARGEST_BUDGET, allow_inf_nan=False)] | None = Field(
+    budget_limit: Annotated[float, Field(ge=0, le=float(LARGEST_BUDGET), allow_inf_nan=False)] | None = Field(
         description="USD in a calendar month (UTC), for all together; null: no limit."
     )
 
@@ -68,6 +68,28 @@ class AuditQuery(Asked):
     )
 
 
+class GatewayQuery(Asked):
+    since_us: int | None = Field(
+        default=None, ge=0, lt=2**63, strict=False, description="Since when to say what was spent, UTC microseconds."
+    )
+
+
+class ProvokeFault(Asked):
+    """What is to go wrong from now on."""
+
+    provider: str | None = Field(description="Whose attempts; null: all are healed.")
+    fault: str | dict[str, Any] | None = Field(
+        description="As `--fail` spells it, such as 503 or stream_cut:12, or as scenarios write it; null: none."
+    )
+
+
+class ForceBreaker(Asked):
+    """What is done to a breaker by hand."""
+
+    provider: str
+    command: Command = Field(description="`enable`: ask the provider again, after a key that was refused.")
+
+
 class EventsQuery(Asked):
     texts: bool = Field(
         default=False, strict=False, description="Tell the events with the text of a question or an answer too."
@@ -75,6 +97,46 @@ class EventsQuery(Asked):
 
 
 # --- told -----------------------------------------------------------------------------------------------------------
+
+
+class Watched(Told):
+    """A provider of the chain. Null is what does not hold."""
+
+    id: str
+    kind: str
+    model: str
+    breaker: str
+    retry_after_s: float | None = Field(description="Seconds to the next probe of an open breaker.")
+    disabled: str | None = Field(description="Why it is out of rotation.")
+
+
+class GatewayState(Told):
+    """How the gateway is, as a screen shows it."""
+
+    version: str
+    t_us: int = Field(description="Its clock, UTC microseconds.")
+    mode: Mode
+    preset: str
+    presets: list[str]
+    strategy: str
+    strategies: list[str]
+    deadline_s: float
+    models: list[str]
+    providers: list[Watched]
+    faults: dict[str, list[dict[str, Any]]] = Field(description="What is provoked by hand, by provider.")
+    notes: list[str] = Field(description="What does not work as configured.")
+    spent_usd: str | None = Field(description="Decimal; null where it was not asked for, or nothing is recorded.")
+
+
+class Provoked(Told):
+    success: bool
+    faults: dict[str, list[dict[str, Any]]]
+
+
+class BreakerForced(Told):
+    success: bool
+    provider: str
+    breaker: str
 
 
 class Health(Told):
