@@ -14,6 +14,8 @@ class HealthHead(CellBar):
     def __init__(self) -> None:
         super().__init__(id="health-head")
         self.seen: Seen | None = None
+        self.problem = ""
+        """Why there is nothing to be told."""
         self.now_us = 0
         self.span = ""
         self.activity = ""
@@ -24,12 +26,12 @@ class HealthHead(CellBar):
         seen = self.seen
         right = [Cell([("last ", MUTED), (self.span, NAME), (" ▾ ", MUTED)], "app.perform('health_span')")]
         if seen is None:
-            return [Cell([(" looking …", MUTED)])], right
+            return [Cell([(f" {self.problem}", BAD) if self.problem else (" looking …", MUTED)])], right
         if self.activity:
             right.insert(0, Cell([(f"{self.activity}  ", WARN)], "app.perform('health_stop')"))
         room = width - sum(cell.width for cell in right)
         left: list[Cell] = []
-        for monitor, sums in product(self._monitor(seen), _sums(seen)):
+        for sums, monitor in product(_sums(seen), self._monitor(seen)):
             left = [Cell([(" ", PLAIN), *monitor], "app.perform('health_watch')"), Cell([("   ", PLAIN), *sums])]
             if sum(cell.width for cell in left) < room:
                 break

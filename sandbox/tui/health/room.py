@@ -225,6 +225,7 @@ class HealthRoom(HealthCommands):
 
     def _draw_head(self, now_us: int) -> None:
         head, asking = self.head, sum(len(waiting) for waiting in self.asking.values())
+        head.problem = "the gateway could not be opened" if self.visits.problem else ""
         head.seen, head.now_us, head.span = self.visits.seen, now_us, self.visits.span
         frame = SPINNER[now_us // PAINT_US % len(SPINNER)]
         head.activity = f"{frame} asking {asking} · Esc stops" if asking else ""
@@ -276,7 +277,8 @@ class HealthRoom(HealthCommands):
             self.styles.grid_rows = "1 1fr"
         else:
             # All of the list, unless the detail would be left with less than half.
-            self.styles.grid_rows = f"1 {min(wanted + 2 + filtering, max(LEAST_LIST, (height - 1) * 11 // 20))} 1fr"
+            lines = max(LEAST_LIST, min(wanted + 2 + filtering, (height - 1) * 11 // 20))
+            self.styles.grid_rows = f"1 {lines} 1fr"
         self.visits.columns = max(_ONE, width - LABEL)
         self.visits.stir()
         self.call_after_refresh(self.draw)
