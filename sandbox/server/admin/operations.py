@@ -57,6 +57,8 @@ class Operation:
     query: type[BaseModel] | None = None
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The path's variables and what each may be."""
+    names: bool = False
+    """Its body names something that may not be there."""
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -262,6 +264,7 @@ OPERATIONS = (
         _provoke,
         shapes.Provoked,
         body=shapes.ProvokeFault,
+        names=True,
     ),
     Operation(
         "POST",
@@ -270,6 +273,7 @@ OPERATIONS = (
         _force,
         shapes.BreakerForced,
         body=shapes.ForceBreaker,
+        names=True,
     ),
     Operation(
         "GET", "/api/admin/audit", "Who changed what, and when.", _audit, shapes.AuditPage, query=shapes.AuditQuery
