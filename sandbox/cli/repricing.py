@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from providers.clock import SYSTEM_CLOCK
-from providers.errors import InputError
+from providers.errors import ConfigError, InputError
 from sandbox.cli.days import noon
 from sandbox.cli.output import decimal
 from sandbox.core.figures import dollars
@@ -14,8 +15,11 @@ from sandbox.costs.whatif import Repriced, Target, targets_of
 from sandbox.costs.whatif import what_if as repriced
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sandbox.cli.session import Session
     from sandbox.cli.spending import View
+    from sandbox.costs.advice import Served
 
 
 async def what_if(view: View, session: Session, models: str | None, catalogue: str | None, as_of: str | None) -> None:
@@ -85,13 +89,14 @@ async def recommend(view: View, session: Session) -> None:
 
     async with session.budgets() as budgets:
         stand = await budgets.statuses()
-    async with session.usage() as usage:
+    async with _served(session) as served, session.usage() as usage:
         found = await recommendations(
             CostReports(usage, clock=SYSTEM_CLOCK),
             view.where,
             prices_of(session.settings),
             tiers=configured_policy(session.settings).equivalents,
             kinds=kinds_of(session.settings),
+            served=served,
             budgets=stand,
             now_us=view.now_us,
         )
@@ -118,6 +123,18 @@ async def recommend(view: View, session: Session) -> None:
         output.out.line(f"{output.out.paint(saving, 'green')}{one.sentence}")
         output.out.line(f"  from {one.basis}", "dim")
     output.note(view.what(), "dim")
+
+
+@asynccontextmanager
+async def _served(session: Session) -> AsyncIterator[Served]:
+    """Who can be asked for a model in this mode; nobody where no provider can be asked at all."""
+    async with AsyncExitStack() as stack:
+        try:
+            runtime = await stack.enter_async_context(session.runtime())
+        except ConfigError:
+            yield lambda _: []
+        else:
+            yield runtime.gateway.registry.serving
 
 
 def _names(models: str) -> list[str]:

@@ -5,13 +5,13 @@ Everything is told from what was recorded; what is not known is said to be unkno
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, Literal
 
 from providers.clock import utc
-from providers.pricing import Catalogue
+from providers.pricing import Catalogue, PriceRow, listing
 from providers.pricing.names import plain
 from sandbox.core.figures import dollars
 from sandbox.costs.base import whose
@@ -24,6 +24,8 @@ from sandbox.usage.base import UsageFilter, UsageTotals
 Kind = Literal["cheaper_model", "cache_saved", "cache_repeats", "failover", "waste", "unpriced", "budget"]
 Tiers = Mapping[str, Sequence[str]]
 """Models that may stand in for each other."""
+Served = Callable[[str], Sequence[tuple[str | None, str]]]
+"""Of a model's name the vendors that can be asked for it, each with its own name for it."""
 
 MAX_LOOKED_AT: Final = 100_000
 """Records that are looked at for repeated questions: a second or two."""
@@ -49,13 +51,17 @@ async def recommendations(
     *,
     tiers: Tiers,
     kinds: Mapping[str, str] | None = None,
+    served: Served | None = None,
     budgets: Iterable[BudgetStatus] = (),
     now_us: int,
 ) -> list[Recommendation]:
-    """What the traffic that `where` names suggests, the largest saving first."""
+    """What the traffic that `where` names suggests, the largest saving first.
+
+    `served` says who can be asked for a model; None: whoever has a price for it.
+    """
     simulated = where.mode != "live"
     totals = await reports.totals(where)
-    found = [one async for one in _cheaper(reports, where, prices, tiers, kinds or {}, simulated)]
+    found = [one async for one in _cheaper(reports, where, prices, tiers, kinds or {}, served, simulated)]
     found += _told_by_sums(totals, simulated)
     found += [one async for one in _repeats(reports, where, totals, simulated)]
     found += [one async for one in _unpriced(reports, where)]
@@ -72,33 +78,45 @@ async def _cheaper(
     prices: Catalogue,
     tiers: Tiers,
     kinds: Mapping[str, str],
+    served: Served | None,
     simulated: bool,
 ) -> AsyncIterator[Recommendation]:
-    """For each model the cheapest one of its tier, where that costs less."""
+    """For each model the cheapest one of its tier that can be asked, where that costs less."""
     for model, totals in await reports.breakdown(where, "model"):
         answered = totals.succeeded - totals.cached
         if not answered or totals.unpriced or totals.cost_usd < WORTH_USD:
             continue
-        others = [name for name in _equivalents(model, tiers) if prices.find(None, name) is not None]
+        others = {name: row for name in _equivalents(model, tiers) if (row := _cheapest(prices, name, served))}
         if not others:
             continue
-        repriced = await what_if(
-            reports, replace(where, model=model), [Target(name) for name in others], prices, kinds=kinds
-        )
-        cheaper = [one for one in repriced if one.difference_usd is not None and one.difference_usd < -WORTH_USD]
+        targets = [Target(row.model, row.provider) for row in others.values()]
+        repriced = await what_if(reports, replace(where, model=model), targets, prices, kinds=kinds)
+        cheaper = [
+            (one, name)
+            for one, name in zip(repriced, others, strict=True)
+            if one.difference_usd is not None and one.difference_usd < -WORTH_USD
+        ]
         if not cheaper:
             continue
-        best = min(cheaper, key=lambda one: one.cost_usd or 0)
+        best, name = min(cheaper, key=lambda pair: pair[0].cost_usd or 0)
         saving = -(best.difference_usd or Decimal(0))
         yield Recommendation(
             "cheaper_model",
-            f"{_counted(answered, 'request')} to {model} could have gone to {best.target} ({best.provider}), of the "
+            f"{_counted(answered, 'request')} to {model} could have gone to {name} ({best.provider}), of the "
             f"same tier: {dollars(best.cost_usd, simulated=simulated)} instead of "
             f"{dollars(best.actual_usd, simulated=simulated)}",
             saving,
             "; ".join((f"prices {best.catalogue}", *best.estimates)),
             best.estimated,
         )
+
+
+def _cheapest(prices: Catalogue, name: str, served: Served | None) -> PriceRow | None:
+    """Where a model is cheapest by tokens among those who can be asked for it; of equals the first."""
+    asked = [(None, name)] if served is None else served(name)
+    rows = [row for kind, model in asked if (row := prices.find(kind, model)) and not row.local]
+    priced = [(price, number) for number, row in enumerate(rows) if (price := listing.blended(row)) is not None]
+    return rows[min(priced)[1]] if priced else None
 
 
 def _equivalents(model: str, tiers: Tiers) -> list[str]:

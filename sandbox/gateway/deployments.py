@@ -156,6 +156,11 @@ class Registry:
                 f"unknown provider {id!r}: {did_you_mean(id, self._by_id)}there are {', '.join(self._by_id) or 'none'}"
             ) from None
 
+    def serving(self, model: str) -> list[tuple[str, str]]:
+        """Of each deployment that serves a model, its vendor and the vendor's name for it."""
+        named = [(deployment.kind, deployment.provider.resolve_model(model)) for deployment in self]
+        return [(kind, model_id) for kind, model_id in named if model_id is not None]
+
     def __iter__(self) -> Iterator[Deployment]:
         return iter(self._by_id.values())
 

@@ -243,6 +243,7 @@ async def advise(asked: Asked, targets: Sequence[str], runtime: Runtime, tell: T
             prices,
             tiers=runtime.gateway.policy.equivalents,
             kinds=kinds,
+            served=runtime.gateway.registry.serving,
             budgets=await runtime.budgets.statuses(),
             now_us=now_us,
         )

@@ -100,6 +100,17 @@ def test_other_prices_for_the_same_models(asked: Cli) -> None:
     assert dated["as_of"] == "2024-06-01"
 
 
+def test_nobody_is_recommended_who_cannot_be_asked(asked: Cli, tmp_path: Path) -> None:
+    def cheaper(*line: str) -> list[str]:
+        items = asked(*line, "costs", "--recommend", "--json").json["items"]
+        return [item["sentence"] for item in items if item["kind"] == "cheaper_model"]
+
+    assert any("gpt-4 could have gone to" in sentence for sentence in cheaper())
+    config = tmp_path / "alone.toml"
+    config.write_text('chain = ["ollama"]\n')
+    assert cheaper("--config", str(config)) == []
+
+
 def test_recommendations(asked: Cli) -> None:
     shown = asked("costs", "--recommend", "--json").json
     check("costs-recommend", shown)

@@ -76,6 +76,19 @@ async def test_requests_that_could_go_to_a_cheaper_equivalent(bench: Bench) -> N
     assert live == {}
 
 
+async def test_only_whoever_can_be_asked_is_recommended(bench: Bench) -> None:
+    bench.put(2, model="gpt-4", estimated_cost=D("0.006"), cached_tokens=0)
+
+    async def to(*served: tuple[str, str]) -> str | None:
+        found = await bench.ask(served=lambda name: served if name == "claude-3-opus" else [])
+        return found["cheaper_model"].sentence if "cheaper_model" in found else None
+
+    assert await to() is None
+    assert "claude-3-opus (bedrock)" in (await to(("bedrock", "anthropic.claude-3-opus-20240229-v1:0")) or "")
+    # What one's own machine costs nobody knows by tokens, and Ollama's being free says nothing of what it can do.
+    assert await to(("vllm", "claude-3-opus"), ("ollama", "claude-3-opus")) is None
+
+
 async def test_a_model_of_no_tier_and_one_without_a_price_get_no_such_advice(bench: Bench) -> None:
     bench.put(model="o3")
     bench.put(model="house-model", estimated_cost=None)
