@@ -17,7 +17,17 @@ from providers.errors import InputError, ProviderError
 from providers.redaction import redact
 from sandbox.cache.base import CacheStore, CacheUnavailable
 from sandbox.settings import Settings
-from sandbox.stores import Part, Stores, aws_access, backend_of, kept_here, open_cache, open_usage, with_backends
+from sandbox.stores import (
+    Part,
+    Stores,
+    aws_access,
+    backend_of,
+    kept_here,
+    open_cache,
+    open_usage,
+    to_look_at,
+    with_backends,
+)
 from sandbox.usage import database
 from sandbox.usage.base import UsageUnavailable
 
@@ -68,7 +78,7 @@ class StoreHealth:
 
 
 async def store_health(stores: Stores) -> list[StoreHealth]:
-    """How the cache and the usage records are. Asks the Redis server; what is known of DynamoDB is from its records."""
+    """How the cache and the usage records are. Asks the Redis server and DynamoDB, unless that is known to be away."""
     settings, backends = stores.settings, stores.backends
     cache, usage = stores.cache_store, stores.usage
     found = [StoreHealth("cache", backends["cache"], place_of(settings, "cache"), await _cache_problem(cache))]
@@ -81,6 +91,8 @@ async def store_health(stores: Stores) -> list[StoreHealth]:
             assert isinstance(usage.current, DynamoUsageStore)  # noqa: S101
             try:
                 spool = await usage.current.spool_state()
+                if problem is None:
+                    await usage.current.check()
             except UsageUnavailable as error:
                 problem = str(error)
     told = None if problem is None else redact(problem)
@@ -165,7 +177,7 @@ async def _off(settings: Settings, clock: Clock) -> BackendCheck:
 
 
 async def _disk(settings: Settings, clock: Clock) -> BackendCheck:
-    store = open_cache(_to_look_at(settings), clock=clock, failed=_unheard)
+    store = open_cache(to_look_at(settings), clock=clock, failed=_unheard)
     assert store is not None  # noqa: S101  it is not off
     try:
         began = clock.monotonic()
@@ -182,7 +194,7 @@ async def _disk(settings: Settings, clock: Clock) -> BackendCheck:
 
 
 async def _redis(settings: Settings, clock: Clock) -> BackendCheck:
-    store = open_cache(_to_look_at(settings), clock=clock, failed=_unheard)
+    store = open_cache(to_look_at(settings), clock=clock, failed=_unheard)
     from sandbox.cache.redis import RedisCacheStore
 
     assert isinstance(store, RedisCacheStore)  # noqa: S101
@@ -275,11 +287,6 @@ def _caller(access: AwsAccess) -> str | None:
 
 
 _CHECKS = {"off": _off, "disk": _disk, "redis": _redis, "sqlite": _sqlite, "dynamodb": _dynamodb}
-
-
-def _to_look_at(settings: Settings) -> Settings:
-    """The same where answers are kept: while exchanges are recorded there is no cache to look at."""
-    return settings.model_copy(update={"mode": "live"}) if settings.mode == "record" else settings
 
 
 def _unheard(component: str, sentence: str) -> None:

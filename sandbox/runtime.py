@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from providers import factory
 from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness, random_id, seeded
-from providers.errors import ConfigError, InputError
-from providers.faults import FaultBoard
+from providers.errors import InputError
 from providers.pricing import Catalogue
-from providers.redaction import redact
-from providers.vendors.recording import Recorder
 from sandbox.cache.base import CacheStore
 from sandbox.core.bus import Bus
 from sandbox.core.events import BackendSwitched, ComponentFailed, ExchangeRecorded
@@ -24,9 +21,8 @@ from sandbox.costs.budgets import Budgets
 from sandbox.gateway.configured import configured_policy
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
-from sandbox.provider_options import provider_options
+from sandbox.provider_set import Gathered, ProviderSet
 from sandbox.settings import Settings
-from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
 from sandbox.settings.prices import listed_prices, with_machines
 from sandbox.sharing import declared_budgets, open_ledgers, shared_breakers, shared_link, shared_turns
@@ -36,7 +32,6 @@ from sandbox.usage.base import UsageStore
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from providers.mock.simulated import Simulation
     from providers.vendors.recording import Saved
     from sandbox.backends import BackendCheck, StoreHealth
     from sandbox.cache.semantic import SemanticIndex
@@ -44,15 +39,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_KEYLESS = frozenset({"ollama", "vllm", "mock"})
-"""Kinds that need an address rather than a credential."""
-
 
 class Runtime:
     """Everything one process needs to answer requests, built from settings. Belongs to one event loop."""
 
     def __init__(
-        self, settings: Settings, *, clock: Clock, draws: Randomness, ids: Callable[[], str], prices: Catalogue
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        draws: Randomness,
+        ids: Callable[[], str],
+        prices: Catalogue,
+        answers: bool = True,
     ) -> None:
         self.settings = settings
         self.mode = settings.mode
@@ -63,29 +62,21 @@ class Runtime:
             from sandbox.core.log_lines import LogLines
 
             self.bus.subscribe(LogLines(lines))
-        self.faults = FaultBoard(clock)
         self.notes: list[str] = []
         """What does not work as configured, one sentence each; the program goes on without it."""
+        self._answers = answers
         self._draws = draws
         self._ids = ids
-        self._providers: dict[str, BaseLLMProvider] = {}
-        self._replaced: list[BaseLLMProvider] = []
-        """Providers that others have taken the place of, to be closed with the rest."""
-        self._simulation: Simulation | None = None
         self._similar: SemanticIndex | None = None
-        self.recorder = Recorder(
-            settings.data_dir / "fixtures",
-            always=settings.mode == "record",
-            origin="wiretap" if settings.mode in OFFLINE_MODES else "live",
-            secrets=tuple(secrets_of(settings)),
-            saved=self._recorded,
-            failed=lambda sentence: self._failed("recorder", sentence),
-            clock=clock,
-        )
         self.prices = with_machines(prices, settings)
+        self._providers = ProviderSet(
+            settings, prices=self.prices, clock=clock, draws=draws, saved=self._recorded, failed=self._failed
+        )
+        self.faults, self.recorder = self._providers.faults, self._providers.recorder
         self._link: RedisLink | None = None
-        self._closing: list[Callable[[], Awaitable[None]]] = []
-        """What ends before the stores do."""
+        self._sharing: list[Callable[[], Awaitable[None]]] = []
+        """Ends what this gateway shares with others; to be awaited before the link is closed."""
+        self._leaving: set[asyncio.Task[None]] = set()
         self._stores = Stores(settings, clock=clock, told=self._note, failed=self._failed)
         self.cache: CacheStore | None = None
         self.usage: UsageStore | None = None
@@ -103,18 +94,20 @@ class Runtime:
         prices: Catalogue | None = None,
         policy: Policy | None = None,
         stores: bool = True,
+        answers: bool = True,
     ) -> Runtime:
         """Build everything; with `stores=False` nothing is cached or recorded on disk.
 
-        `prices`, `policy`: in place of the settings' own.
+        `prices`, `policy`: in place of the settings' own. `answers=False`: for looking at what is kept, which needs no
+        provider, and so no credential of one in any mode.
 
         Raises ConfigError or InputError for settings that cannot work.
         """
         prices = prices or listed_prices(settings)
-        runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids, prices=prices)
+        runtime = cls(settings, clock=clock, draws=draws or seeded(), ids=ids, prices=prices, answers=answers)
         # First everything that can be refused, so that a refusal leaves no store open.
         policy = policy or configured_policy(settings)
-        runtime._gather(policy)
+        runtime._chain(policy)
         if stores:
             runtime._open_stores()
         runtime.budgets = runtime.budgets_of(settings.booked, shared=stores)
@@ -122,15 +115,22 @@ class Runtime:
         return runtime
 
     @classmethod
-    async def open(cls, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Runtime:
+    async def open(cls, settings: Settings, *, clock: Clock = SYSTEM_CLOCK, answers: bool = True) -> Runtime:
         """`of`, from inside the event loop that the runtime is to belong to."""
-        runtime = cls.of(settings, clock=clock)
+        runtime = cls.of(settings, clock=clock, answers=answers)
         await runtime._stores.connect(runtime._link)
         return runtime
 
     def use_preset(self, name: str) -> Gateway:
         """Answer by another preset from now on, with fresh breakers. Raises InputError for an unknown one."""
-        self.gateway = self._build(configured_policy(self.settings, name))
+        policy = configured_policy(self.settings, name)
+        left, self._sharing = self._sharing, []
+        self.gateway = self._build(policy)
+        for close in left:
+            # What calls under way still report arrives; nobody listens for its breakers any more.
+            task = asyncio.ensure_future(close())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
         return self.gateway
 
     @property
@@ -200,15 +200,7 @@ class Runtime:
 
         Raises ConfigError for settings that cannot work, and has then changed nothing.
         """
-        before = self._providers.pop(id, None)
-        try:
-            provider = self._provider(id, configured, named=True)
-        except InputError:
-            if before is not None:
-                self._providers[id] = before
-            raise
-        if before is not None:
-            self._replaced.append(before)
+        provider = self._providers.remake(self.settings, id, configured)
         self.settings = self.settings.model_copy(update={"providers": {**self.settings.providers, id: configured}})
         if provider is None:
             return
@@ -219,19 +211,13 @@ class Runtime:
 
     def forget_fixtures(self) -> None:
         """Files of recordings have changed: the next request finds them as they are now."""
-        if self._simulation is not None and self._simulation.library is not None:
-            self._simulation.library.forget()
+        self._providers.forget_fixtures()
 
     async def close(self) -> None:
         """Finish what is under way and release everything; safe to call twice."""
         try:
-            for provider in (*self._providers.values(), *self._replaced):
-                try:
-                    await provider.close()
-                except Exception as error:
-                    logger.warning("closing provider %s failed: %s", provider.kind, redact(str(error)))
+            await self._providers.close()
         finally:
-            await self.recorder.close()
             await self._close_stores()
 
     async def __aenter__(self) -> Runtime:
@@ -276,25 +262,13 @@ class Runtime:
         logger.warning("%s", sentence)
 
     async def _close_stores(self) -> None:
-        for close in self._closing:
-            await close()
+        await asyncio.gather(*self._leaving, *(close() for close in self._sharing))
         await self.budgets.close()
         await self._stores.close()
 
-    def _gather(self, policy: Policy) -> list[tuple[str, ProviderSettings, BaseLLMProvider]]:
-        """The chain's providers that this mode and the settings allow. Raises ConfigError when there are none."""
-        gathered = []
-        for id in policy.chain:
-            configured = self.settings.providers.get(id) or ProviderSettings(kind="mock" if id == "mock" else None)
-            provider = self._provider(id, configured, named=self.settings.chain is not None)
-            if provider is not None:
-                gathered.append((id, configured, provider))
-        if not gathered:
-            raise ConfigError(
-                f"no provider of the chain ({', '.join(policy.chain)}) can be used in mode {self.mode!r}: "
-                "set a provider's API key, or use --mode mock, which needs none"
-            )
-        return gathered
+    def _chain(self, policy: Policy) -> list[Gathered]:
+        """Raises ConfigError when nobody of the chain can be asked."""
+        return self._providers.of_chain(self.settings, policy) if self._answers else []
 
     def _build(self, policy: Policy) -> Gateway:
         settings = self.settings
@@ -315,33 +289,9 @@ class Runtime:
             budgets=self.budgets,
             costs=None if self.usage is None else GatewayCosts(self.usage, self.budgets, clock=self.clock),
         )
-        for position, (id, configured, provider) in enumerate(self._gather(policy), 1):
+        for position, (id, configured, provider) in enumerate(self._chain(policy), 1):
             _register(gateway, id, configured, provider, position)
         return gateway
-
-    def _provider(self, id: str, configured: ProviderSettings, *, named: bool) -> BaseLLMProvider | None:
-        """The provider of an id, made once; None where this mode or the settings leave it out."""
-        kind = configured.kind or id
-        if not configured.enabled or kind not in factory.KINDS:
-            return None
-        simulated = self.mode in OFFLINE_MODES
-        if not simulated and not named:
-            known = configured.base_url if kind in _KEYLESS else self.settings.credential(id)
-            if not known:
-                return None
-        if id not in self._providers:
-            self._providers[id] = factory.create(
-                kind,
-                **provider_options(self.settings, id, configured),
-                registered_as=id,
-                prices=self.prices,
-                clock=self.clock,
-                draws=self._draws,
-                faults=self.faults,
-                recorder=self.recorder,
-                **self._side(simulated),
-            )
-        return self._providers[id]
 
     def _shared(self, policy: Policy) -> dict[str, Any]:
         """Breakers and turns that all processes of the same mode and preset share; none where each has its own."""
@@ -350,40 +300,23 @@ class Runtime:
         scope = f"{self.settings.booked}:{policy.name}"
         breakers = shared_breakers(self._link, scope, clock=self.clock, failed=self._failed)
         turns = shared_turns(self._link, scope)
-        self._closing += [breakers.close, turns.close]
+        self._sharing += [breakers.close, turns.close]
         return {"breakers": breakers.breaker, "turns": turns}
 
     def _similar_questions(self) -> SemanticIndex | None:
         """What compares questions, where that is wanted; one for all gateways."""
         cache = self.settings.cache
-        if self._similar is None and cache.semantic:
+        if self._similar is None and cache.semantic and self._answers:
             from sandbox.cache.embedding import index_of
 
             id, provider = cache.semantic_embedder, None
             if id != "hashing" and self.mode not in OFFLINE_MODES:
-                provider = self._provider(id, self.settings.providers[id], named=True)
+                provider = self._providers.of(self.settings, id, self.settings.providers[id], named=True)
                 if provider is None:
                     self._note(f"cache.semantic_embedder is {id}, which is disabled: questions are not compared")
                     return None
             self._similar = index_of(cache, provider, clock=self.clock)
         return self._similar
-
-    def _side(self, simulated: bool) -> dict[str, Any]:
-        """Who is on the other end: the vendor, or a simulation that all providers share."""
-        if not simulated:
-            return {"mock_mode": False}
-        if self._simulation is None:
-            from providers.exchange import FixtureLibrary
-            from providers.mock.simulated import Simulation
-
-            self._simulation = Simulation(
-                seed=self.settings.mock.seed,
-                pace=self.settings.mock.pace or "instant",
-                library=FixtureLibrary.standard(self.settings.data_dir / "fixtures"),
-                fixtures_only=self.mode == "replay",
-                window_of=self.prices.context_window,
-            )
-        return {"mock_mode": True, "simulation": self._simulation}
 
 
 def _register(

@@ -153,6 +153,7 @@ def _dynamodb_usage(settings: Settings, *, clock: Clock) -> UsageStore:
         clock=clock,
         durability=settings.usage.durability,
         retention_days=settings.usage.retention_days,
+        spool_limit=settings.usage.spool_limit,
     )
 
 
@@ -169,6 +170,11 @@ def aws_access(settings: Settings) -> AwsAccess:
         secret_access_key=plain(aws.secret_access_key),
         session_token=plain(aws.session_token),
     )
+
+
+def to_look_at(settings: Settings) -> Settings:
+    """The same where answers are kept: while exchanges are recorded there is no cache to look at."""
+    return settings.model_copy(update={"mode": "live"}) if settings.mode == "record" else settings
 
 
 def kept_here(settings: Settings) -> dict[Part, str]:

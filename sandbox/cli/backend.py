@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from providers.clock import SYSTEM_CLOCK
-from providers.errors import InputError
 from providers.redaction import redact
 from sandbox.backends import BackendCheck, check_backends, left_in_spools, place_of
+from sandbox.cli.asking import confirmed
 from sandbox.cli.exits import Exit
 from sandbox.cli.session import Session
 from sandbox.core.figures import duration_ms
@@ -20,8 +19,6 @@ from sandbox.core.offline import following
 from sandbox.stores import PARTS, Part, backend_of, backends_at, write_place
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandbox.settings import Loaded
 
 
@@ -84,7 +81,8 @@ async def switch(
     if not json:
         for one in checks:
             _tell(session, one)
-    agreed = ok and (yes or _confirmed(session, file, wanted))
+    what = " and ".join(f"{name} on {one}" for name, one in wanted.items())
+    agreed = ok and (yes or confirmed(session, f"Put {what}, in {file}?", doing=f"putting {what}"))
     changed = agreed and write_place(file, backend, part)
     if json:
         items = [_item(loaded, one.part, one) for one in checks]
@@ -135,17 +133,9 @@ def _tell(session: Session, check: BackendCheck) -> None:
     out.line(f"{mark} {check.part:<6} {check.backend:<9} {said}")
 
 
-def _confirmed(session: Session, file: Path, wanted: Mapping[Part, str]) -> bool:
-    what = " and ".join(f"{part} on {one}" for part, one in wanted.items())
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise InputError(f"putting {what} needs --yes where nobody can be asked")
-    session.output.err.write(f"Put {what}, in {file}? [y/N] ")
-    session.output.err.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
 def _warn_of_what_wins(session: Session, wanted: Mapping[Part, str]) -> None:
     for key in ("backend", *(f"{part}.backend" for part in wanted)):
         origin = session.loaded.origin(key)
-        if origin.source in (".env", "environment"):
+        # What a part is on because of `backend` is told with that.
+        if origin.source in (".env", "environment") and not origin.where.startswith("backend = "):
             session.output.note(f"{origin} is set too, and wins over the file", "yellow")

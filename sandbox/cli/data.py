@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +9,12 @@ from cyclopts import Parameter
 
 from providers.clock import SYSTEM_CLOCK
 from providers.errors import InputError
+from sandbox.backends import place_of
+from sandbox.cli.asking import confirmed
 from sandbox.cli.session import Session
 from sandbox.core import figures
 from sandbox.costs.spans import duration
+from sandbox.stores import Part, kept_here, with_backends
 
 
 def path(*, json: bool = False, session: Annotated[Session, Parameter(parse=False)]) -> None:
@@ -74,8 +76,15 @@ async def prune(
     if older_than is None and not cache:
         raise InputError("say what to delete: --older-than 30d, --cache, or both")
     age = None if older_than is None else duration(older_than, "--older-than")
-    parts = ([f"usage records older than {older_than}"] if older_than else []) + (["the whole cache"] if cache else [])
-    if not yes and not _confirmed(session, " and ".join(parts)):
+    parts: dict[Part, str] = {}
+    if older_than is not None:
+        parts["usage"] = f"usage records older than {older_than}"
+    if cache:
+        parts["cache"] = "the whole cache"
+    # On AWS that is everybody's, which the question has to say.
+    used = with_backends(session.settings, kept_here(session.settings))
+    asked = " and ".join(f"{what} ({place_of(used, part)})" for part, what in parts.items())
+    if not yes and not confirmed(session, f"Delete {asked}?", doing=f"deleting {' and '.join(parts.values())}"):
         session.output.note("nothing was deleted")
         return
     records = entries = 0
@@ -90,14 +99,6 @@ async def prune(
         session.output.json({"deleted_records": records, "deleted_cache_entries": entries})
     else:
         session.output.out.line(f"deleted {records} usage records and {entries} cache entries")
-
-
-def _confirmed(session: Session, what: str) -> bool:
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise InputError(f"deleting {what} needs --yes where nobody can be asked")
-    session.output.err.write(f"Delete {what} in {session.settings.data_dir}? [y/N] ")
-    session.output.err.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _bytes(path: Path) -> int:

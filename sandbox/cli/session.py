@@ -59,13 +59,15 @@ class Session:
         from sandbox.runtime import Runtime
 
         if stores_only:
-            settings = settings.model_copy(update={"mode": "mock", "chain": None})
+            from sandbox.stores import to_look_at
+
+            settings = to_look_at(settings)
         if unhurried:
             from sandbox.settings.pace import at_reading_pace
 
             settings = at_reading_pace(settings)
         with following(settings.mode):
-            runtime = await Runtime.open(settings)
+            runtime = await Runtime.open(settings, answers=not stores_only)
             # The start is over and the work may be long; what the start made stays for good and need not be looked at.
             gc.freeze()
             gc.enable()

@@ -60,7 +60,7 @@ class SharedBreakers:
         self._ahead_us: int | None = None
         self._breakers: dict[str, SharedBreaker] = {}
         self._refused: str | None = None
-        link.watch(self._fell, self._rose)
+        self._unwatch = link.watch(self._fell, self._rose)
 
     def breaker(self, id: str, policy: BreakerPolicy, on_change: OnChange | None = None) -> SharedBreaker:
         breaker = self._breakers[id] = SharedBreaker(self, id, policy, on_change)
@@ -74,7 +74,12 @@ class SharedBreakers:
                 breaker.look()
 
     async def close(self) -> None:
-        """Report what is unsent, if that is possible at once. Safe to call twice."""
+        """Report what is unsent, if that is possible at once, and hear nothing more. Safe to call twice.
+
+        Calls that are still under way judge and report as before.
+        """
+        self._polls = False
+        self._unwatch()
         poller, self._poller = self._poller, None
         if poller is not None:
             poller.cancel()

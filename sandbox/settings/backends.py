@@ -28,6 +28,8 @@ AWS_BACKENDS = {"cache": "redis", "usage": "dynamodb"}
 """The parts that can live on AWS, and what they are there."""
 LOCAL_BACKENDS = {"cache": "disk", "usage": "sqlite"}
 """The same on this machine."""
+SPOOL_BYTES = 2**28
+"""About a quarter of a million records."""
 
 
 class CacheSettings(Section):
@@ -52,7 +54,6 @@ class CacheSettings(Section):
     timeout: Seconds = Field(
         default=0.05, description="Longest wait of a request for the Redis server, seconds; then it goes on without."
     )
-    max_connections: Count = Field(default=50, description="Most connections to the Redis server at a time.")
     semantic: bool = Field(
         default=False, description="Whether a question may be answered from the cache of one that is nearly the same."
     )
@@ -83,6 +84,11 @@ class UsageSettings(Section):
     store_prompts: bool = Field(default=False, description="Whether prompts and answers are stored with the record.")
     endpoint_url: Endpoint | None = Field(default=None, description="Address of an emulator of DynamoDB.")
     table: TableName = Field(default="llm_usage_logs", description="Name of the table in DynamoDB.")
+    spool_limit: Bytes = Field(
+        default=SPOOL_BYTES,
+        ge=2**20,
+        description="Most that records waiting for DynamoDB may take on disk, bytes; further ones are lost, and told.",
+    )
 
 
 class SharedSettings(Section):

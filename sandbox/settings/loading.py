@@ -101,14 +101,14 @@ def _load(config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, s
 
 
 def _implied(settings: Settings, entries: Entries) -> dict[str, Origin]:
-    """The backends that came with `backend = "aws"`, for `config show` to say so."""
+    """The backends that came with `backend`, for `config show` to say so."""
     from sandbox.settings.backends import AWS_BACKENDS
     from sandbox.settings.sources import Origin
 
     given = entries.get("backend")
-    if given is None or settings.backend != "aws":
+    if given is None:
         return {}
-    origin = Origin(given.origin.source, f"backend = aws, {given.origin}")
+    origin = Origin(given.origin.source, f"backend = {settings.backend}, {given.origin}")
     return {f"{part}.backend": origin for part in AWS_BACKENDS}
 
 

@@ -27,8 +27,6 @@ class RedisAddress:
     """Certificates that the server's is checked against; None: the system's."""
     cluster: bool = False
     """True: certainly a cluster; else the server is asked."""
-    max_connections: int = 50
-    """To each node of a cluster. To a single server there is one connection, whatever the load."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -76,5 +74,4 @@ class RedisAddress:
             password=cache.password.get_secret_value() if cache.password else address.password,
             ca_file=cache.tls_ca_file,
             cluster=cache.cluster,
-            max_connections=cache.max_connections,
         )

@@ -28,6 +28,8 @@ PATIENT_S = 2.0
 """Bound of a question that no request waits for."""
 _CHECK_S = 6.0
 """Bound of a question by hand: longer than connecting may take, so that its failure is what is told."""
+_SCAN_S = 60.0
+"""Bound of going over all keys: a million take a second or two."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _PROBES = 3
 """Pings of which one must be answered within the bound, lest a pause of this process be blamed on the server."""
@@ -75,9 +77,19 @@ class RedisLink:
         """Why the server cannot be used; None: it can, or that is not known yet."""
         self._watchers: list[tuple[Told, Told]] = []
 
-    def watch(self, failed: Told, recovered: Told) -> None:
-        """`failed` hears once of each trouble, in a sentence, and `recovered` of its end."""
-        self._watchers.append((failed, recovered))
+    def watch(self, failed: Told, recovered: Told) -> Callable[[], None]:
+        """`failed` hears once of each trouble, in a sentence, and `recovered` of its end.
+
+        Returns what ends that; safe to call twice.
+        """
+        watcher = (failed, recovered)
+        self._watchers.append(watcher)
+
+        def unwatch() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+        return unwatch
 
     @property
     def away(self) -> str | None:
@@ -114,11 +126,14 @@ class RedisLink:
 
     async def scan(self, pattern: str) -> list[bytes]:
         """All keys that match. Raises RedisAway or RedisRefused."""
-        wire = self._wire
-        if wire is None:
-            async with self._clock.timeout(None):
-                wire = await self._up(patient=True)
-        return await wire.scan(pattern)
+        # Whoever says nothing is found out sooner than by all that time.
+        await self.ask("PING", within=PATIENT_S)
+        try:
+            async with self._clock.timeout(_SCAN_S):
+                wire = self._wire or await self._up(patient=True)
+                return await wire.scan(pattern)
+        except TimeoutError:
+            raise RedisAway(f"the Redis server {self.address} did not tell its keys within {_SCAN_S:g} s") from None
 
     async def check(self) -> Reached:
         """Ask the server who it is, waiting for it. Raises RedisAway or RedisRefused."""

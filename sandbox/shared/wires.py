@@ -57,6 +57,8 @@ def _away(address: RedisAddress, error: BaseException) -> RedisAway:
         text = f"it refuses {who} with {'the password given' if address.password else 'no password'}"
     elif isinstance(error, TimeoutError) or text.startswith("Timeout"):
         text = f"it does not answer within {HANDSHAKE_S:g} s{'; does it speak TLS? If not: redis://' * address.tls}"
+    elif address.ca_file is not None and isinstance(cause, FileNotFoundError | PermissionError | IsADirectoryError):
+        text = f"tls_ca_file {address.ca_file} cannot be read: {cause.strerror}"
     elif isinstance(cause, ssl.SSLError):
         text = (
             f"TLS fails ({cause.reason or cause}: {getattr(cause, 'verify_message', '')}".rstrip(": ") + "); "

@@ -13,6 +13,7 @@ import pytest
 from providers.errors import BudgetExceededError
 from providers.faults import parse_fault
 from providers.types import GenerationRequest
+from sandbox.core.events import ComponentFailed
 from sandbox.runtime import Runtime
 from sandbox.settings.model import Settings
 from tests.redis_server import PASSWORD, RedisServer
@@ -104,6 +105,30 @@ async def test_a_server_that_is_not_there_keeps_nobody_from_asking(made: Made) -
     async with await Runtime.open(made(budget_limit=1, shared=away)) as runtime:
         paid = await spend(runtime, 2)
         assert await used(runtime) == paid, "this process keeps to the limit alone"
+
+
+async def test_a_preset_that_was_left_listens_to_redis_no_more(made: Made, start_redis: Any) -> None:
+    server = start_redis()
+    shared = {"state": "redis", "endpoint_url": server.url}
+    cache = {"backend": "off", "timeout": 0.05}
+    told: list[ComponentFailed] = []
+    async with await Runtime.open(made(budget_limit=1, shared=shared, cache=cache)) as runtime:
+        runtime.bus.subscribe(lambda event: told.append(event) if isinstance(event, ComponentFailed) else None)
+        await spend(runtime)
+        tasks = len(asyncio.all_tasks())
+        for name in ("happyos", "sandbox") * 3:
+            runtime.use_preset(name)
+            await spend(runtime)
+        async with asyncio.timeout(5):
+            while len(asyncio.all_tasks()) > tasks:
+                await asyncio.sleep(0.02)
+        server.kill()
+        async with asyncio.timeout(5):
+            while not told:
+                await spend(runtime)
+                await asyncio.sleep(0.02)
+        await spend(runtime, 3)
+    assert [event.component for event in told if event.component == "breakers"] == ["breakers"]
 
 
 async def test_what_cannot_be_shared_is_told(made: Made) -> None:

@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeVar
 from providers.attempts import RetryPolicy
 from providers.clock import Clock, Randomness, seeded
 from providers.vendors.aws_settings import region_of_environment
+from sandbox.settings.backends import SPOOL_BYTES
 from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
 from sandbox.usage.dynamodb import reports, search
 from sandbox.usage.dynamodb.access import AwsAccess
@@ -24,8 +25,6 @@ from sandbox.usage.periods import DAY_US
 
 T = TypeVar("T")
 
-SPOOL_LIMIT: Final = 256 * 2**20
-"""Bytes: about a quarter of a million records."""
 _SYNC_WAIT_S: Final = 5.0
 _CLOSE_WAIT_S: Final = 3.0
 """How long closing waits for DynamoDB; what it does not take by then is sent when the store is opened next."""
@@ -72,7 +71,7 @@ class DynamoUsageStore:
         draws: Randomness | None = None,
         durability: Literal["async", "sync"] = "async",
         retention_days: float | None = None,
-        spool_limit: int = SPOOL_LIMIT,
+        spool_limit: int = SPOOL_BYTES,
         patience: RetryPolicy = PATIENCE,
         linger: float = LINGER_S,
         pause: Callable[[float], object] | None = None,
@@ -136,6 +135,10 @@ class DynamoUsageStore:
             # Else `problem` says it; the record is on its way.
             with suppress(UsageUnavailable, TimeoutError):
                 self._outbox.flush().result(_SYNC_WAIT_S)
+
+    async def check(self) -> None:
+        """Read one small item. Raises UsageUnavailable where that cannot be done now."""
+        await asyncio.to_thread(reports.pruned_before, self._table)
 
     async def flush(self) -> None:
         await asyncio.wrap_future(self._outbox.flush())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import tomllib
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 
 from providers.clock import seeded
+from sandbox.cli.options import GlobalOptions
+from sandbox.cli.output import Output
+from sandbox.cli.session import Session
 from sandbox.usage.dynamodb import AwsAccess
 from sandbox.usage.dynamodb.client import Table
 from tests.dynamo import servers
@@ -86,6 +90,35 @@ def test_the_switch_says_what_it_reached_and_holds_from_then_on(cli: Cli, emulat
     assert cli("explain", answer.json["request_id"]).code == 1, "what was kept there stays there"
 
 
+@pytest.mark.parametrize("mode", ["live", "record"])
+async def test_in_live_modes_what_is_on_aws_is_looked_at_there_without_a_key(
+    cli: Cli, emulators: Env, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Reports, budgets and `data prune` are of the same stores as the requests, and need no provider."""
+    emulators(SANDBOX_BACKEND="aws", SANDBOX_MODE=mode)
+    # Neither an emulator nor a key of a provider: opening the store asks AWS nothing.
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
+    monkeypatch.setenv("SANDBOX_CHAIN", "anthropic")
+    session = Session(GlobalOptions(), Output(io.StringIO(), io.StringIO()))
+    async with session.runtime(stores_only=True) as runtime:
+        assert runtime.backends == {"cache": "redis", "usage": "dynamodb"}
+        assert list(runtime.gateway.registry) == []
+
+
+def test_the_question_before_the_cache_is_emptied_says_whose_it_is(
+    cli: Cli, emulators: Env, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
+) -> None:
+    class Keyboard(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    emulators(SANDBOX_BACKEND="aws")
+    monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
+    said = cli("data", "prune", "--cache", "--older-than", "30d").err
+    assert f"the whole cache ({redis_server.url})?" in said
+    assert "usage records older than 30d (table usage-" in said
+
+
 def test_one_part_alone(cli: Cli, emulators: Env) -> None:
     ran = cli("backend", "switch", "aws", "--part", "usage", "--yes", "--json")
     assert ran.code == 0, ran.err
@@ -95,7 +128,16 @@ def test_one_part_alone(cli: Cli, emulators: Env) -> None:
     again = cli("backend", "switch", "aws", "--part", "usage", "--yes", "--json").json
     assert again["switched"] is False
     assert cli("backend", "switch", "local", "--yes").code == 0
-    assert [one["backend"] for one in cli("backend", "show", "--json").json["items"]] == ["disk", "sqlite"]
+    items = cli("backend", "show", "--json").json["items"]
+    assert [one["backend"] for one in items] == ["disk", "sqlite"]
+    assert {one["where"] for one in items} == {f"backend = local, {config(cli)}, line 1"}
+
+
+def test_what_wins_over_the_file_is_told_once(cli: Cli, emulators: Env) -> None:
+    emulators(SANDBOX_BACKEND="aws")
+    said = cli("backend", "switch", "local", "--yes").err
+    assert said.count("SANDBOX_BACKEND is set too, and wins over the file") == 1
+    assert said.count("SANDBOX_BACKEND") == 1
 
 
 def test_a_cache_that_is_off_stays_off_unless_it_is_named(cli: Cli, emulators: Env) -> None:
@@ -279,10 +321,21 @@ def test_records_that_wait_are_shown(cli: Cli, emulators: Env) -> None:
     ran = cli("health", "--json")
     usage = ran.json["backends"][1]
     assert usage["spool"]["depth"] == 1
+    assert ran.code == 3
+    assert "http://127.0.0.1:9 cannot be reached" in usage["problem"]
     emulators(SANDBOX_BACKEND="local")
     waits = f"usage records that wait for DynamoDB in {usage['spool']['path']}: 1"
     assert waits in [item["detail"] for item in cli("doctor", "--json").json["items"]], "also when nobody sends them"
     assert "until DynamoDB is recorded to again: 1" in cli("backend", "switch", "local", "--yes").err
+
+
+def test_health_asks_dynamodb_also_when_nothing_waits(cli: Cli, emulators: Env) -> None:
+    emulators(SANDBOX_BACKEND="aws", SANDBOX_USAGE__TABLE="missing")
+    ran = cli("health", "--json")
+    assert ran.code == 3
+    usage = ran.json["backends"][1]
+    assert usage["spool"]["depth"] == 0
+    assert "there is no table missing" in usage["problem"]
 
 
 def test_the_doctor_tells_which_provider_has_no_credential(

@@ -140,7 +140,7 @@ def test_pruning_deletes_what_was_named_and_nothing_else(cli: Cli) -> None:
     assert cli("costs", "--json").json["total"]["requests"] == 2
 
 
-def test_pruning_asks_first(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_asks_first(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Keyboard:
         def __init__(self, answer: str) -> None:
             self.answer = answer
@@ -155,7 +155,7 @@ def test_pruning_asks_first(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
     ran = cli("data", "prune", "--cache")
     assert (ran.code, ran.out) == (0, "")
-    assert "Delete the whole cache in " in ran.err
+    assert f"Delete the whole cache ({home / 'data' / 'cache'})? [y/N] " in ran.err
     assert "nothing was deleted" in ran.err
     monkeypatch.setattr("sys.stdin", Keyboard("y\n"))
     assert "1 cache entries" in cli("data", "prune", "--cache").out
