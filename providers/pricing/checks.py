@@ -77,7 +77,9 @@ def day(where: str, table: Mapping[str, object]) -> date | None:
     value = table.get("from")
     if isinstance(value, str):
         with suppress(ValueError):
-            value = date.fromisoformat(value)
+            day = date.fromisoformat(value)
+            # Python reads other forms of ISO 8601 too, such as weeks.
+            value = day if day.isoformat() == value else value
     if value is not None and (isinstance(value, datetime) or not isinstance(value, date)):
         raise ConfigError(f"{where}: from is {str(value)!r}; it must be a day such as 2026-12-01")
     return value

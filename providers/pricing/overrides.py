@@ -29,6 +29,7 @@ my-deployment = "gpt-4o"
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,9 @@ from providers.pricing.row import RATE_NAMES, SERVICES
 
 if TYPE_CHECKING:
     from providers.pricing.catalogue import Catalogue
+    from providers.pricing.row import PriceRow
+
+logger = logging.getLogger(__name__)
 
 UNITS = {"per_million": Decimal(1), "per_thousand": Decimal(1000)}
 _FACTS = {"context_window": "window", "max_output": "max_output"}
@@ -75,9 +79,11 @@ def read_layer(path: Path, under: Catalogue) -> Layer:
     newest: date | None = None
     for number, (where, table) in enumerate(_tables(path, source, document, "price"), 1):
         row = _Row(where, table)
+        _look_at_provider(row, under)
         if row.since is not None:
             newest = max(newest or row.since, row.since)
         for model in _meant(row.where, row.provider, row.model, under):
+            _complete(row, under.find(row.provider, model, service=row.service))
             key = (row.provider, model, row.since, row.data.get("hours"), row.service)
             if key in taken:
                 when = "for all dates" if row.since is None else f"from {row.since}"
@@ -115,6 +121,21 @@ def _tables(path: Path, source: str, document: Mapping[str, Any], kind: str) -> 
         # A head can also stand within a text of several lines, or be written otherwise: then no line is better.
         line = f":{heads[number - 1]}" if len(heads) == len(tables) else ""
         yield f"{path}{line}: {kind} {number}", table
+
+
+def _look_at_provider(row: _Row, under: Catalogue) -> None:
+    """Warn of a provider that nobody knows and that looks like a known one: its prices would be for nobody."""
+    known = under.providers()
+    if row.provider not in known and (near := did_you_mean(row.provider, known, cutoff=0.75)):
+        logger.warning(
+            "%s: no price list has a provider %r: %selse it is one of your own", row.where, row.provider, near
+        )
+
+
+def _complete(row: _Row, listed: PriceRow | None) -> None:
+    """Refuse a row without a rate for answers in place of one with it: every answer would be unpriced."""
+    if listed is not None and listed.output is not None and "input" in row.data and "output" not in row.data:
+        raise ConfigError(f"{row.where}: output is missing; the listed price is {listed.output} USD per million tokens")
 
 
 def _meant(where: str, provider: str, model: str, under: Catalogue) -> list[str]:

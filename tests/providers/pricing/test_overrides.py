@@ -252,6 +252,13 @@ def test_the_version_tells_one_file_from_another_and_a_change_is_seen(file: Path
     assert total(third, "acme", "m") == Decimal("0.003")
 
 
+def test_a_provider_that_looks_like_a_known_one_is_told(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for provider in ("opnai", "acme"):
+        load(file, f'[[price]]\nprovider="{provider}"\nmodel="m"\ninput=1\noutput=1\n')
+    [told] = caplog.messages
+    assert "no price list has a provider 'opnai': did you mean 'openai'?" in told
+
+
 def row(extra: str = "", *, provider: str = 'provider = "acme"', rates: str = "input = 1\noutput = 2") -> str:
     return f'[[price]]\n{provider}\nmodel = "m"\n{rates}\n{extra}\n'
 
@@ -281,6 +288,11 @@ REFUSED = {
     "unknown unit": (row('unit = "per_token"'), r"unit is 'per_token'; it must be per_million or per_thousand"),
     "unit of another kind": (row("unit = [1]"), r"unit is \[1\]; it must be"),
     "no price": (row(rates=""), r"price 1 \(acme/m\): there is no price; give input and output, or hourly_usd"),
+    "half a price": (
+        '[[price]]\nprovider="openai"\nmodel="gpt-4o"\ninput=1\n',
+        r"price 1 \(openai/gpt-4o\): output is missing; the listed price is 10 USD per million tokens",
+    ),
+    "a week for a day": (row('from = "2025-W01-1"'), r"from is '2025-W01-1'; it must be a day such as 2026-12-01"),
     "two kinds of price": (row("hourly_usd = 1"), r"either hourly_usd or prices per token"),
     "bad day": (row('from = "soon"'), r"from is 'soon'; it must be a day such as 2026-12-01"),
     "a time for a day": (row("from = 2026-12-01T00:00:00Z"), r"from is '2026-12-01 00:00:00\+00:00'; it must be a day"),
@@ -300,8 +312,8 @@ REFUSED = {
     ),
     "always twice": (row() * 2, r"price 2: acme/m already has a price for all dates, in price 1"),
     "one model under two names": (
-        '[[price]]\nprovider="openai"\nmodel="gpt-4o"\ninput=1\n'
-        '[[price]]\nprovider="openai"\nmodel="gpt-4o-2024-08-06"\ninput=2\n',
+        '[[price]]\nprovider="openai"\nmodel="gpt-4o"\ninput=1\noutput=1\n'
+        '[[price]]\nprovider="openai"\nmodel="gpt-4o-2024-08-06"\ninput=2\noutput=1\n',
         r"price 2: openai/gpt-4o already has a price for all dates, in price 1",
     ),
     "a price of one token": (
@@ -327,9 +339,9 @@ REFUSED = {
         r"did you mean 'gpt-4'\? write the name of one that is not listed in full",
     ),
     "a pattern over a model that is priced": (
-        '[[price]]\nprovider="openai"\nmodel="gpt-4o"\ninput=1\n\n'
-        '[[price]]\nprovider="openai"\nmodel="gpt-4o*"\ninput=2\n',
-        r"prices\.toml:6: price 2: openai/gpt-4o already has a price for all dates, in price 1; keep one of the two",
+        '[[price]]\nprovider="openai"\nmodel="gpt-4o"\ninput=1\noutput=1\n\n'
+        '[[price]]\nprovider="openai"\nmodel="gpt-4o*"\ninput=2\noutput=1\n',
+        r"prices\.toml:7: price 2: openai/gpt-4o already has a price for all dates, in price 1; keep one of the two",
     ),
     "premium of nothing": (
         '[[premium]]\nprovider="azure_openai"\nmodel="gtp-4o"\npercent=10\n',
