@@ -167,6 +167,10 @@ def test_what_has_no_price_is_unpriced_and_never_nothing() -> None:
     assert drawing.request_row(record(1, START_US, estimated_cost=None), (), simulated=True)[7] == "unpriced"
 
 
+def test_trouble_with_the_records_stands_below_their_sums() -> None:
+    assert plain(drawing.sum_lines(seen(problem="the disk is full"), 80))[-1] == "the disk is full"
+
+
 def repriced(target: str, cost: str | None, *estimates: str, **changes: Any) -> Repriced:
     values: dict[str, Any] = {"provider": "p", "catalogue": "c", "at_us": None, "requests": 3, "unpriced": 0}
     values |= {"actual_usd": Decimal(2), "actual_unpriced": 0, "estimates": estimates, **changes}
@@ -290,6 +294,17 @@ def test_with_nothing_new_it_looks_seldom_and_advice_not_at_all() -> None:
         answer(lookout, now)
     assert engine.works.count(LOOK) == 4
     assert engine.works.count(ADVISE) == 1
+
+
+def test_a_slow_store_is_asked_less_often() -> None:
+    lookout, engine = looked()
+    lookout.tick(0)
+    answer(lookout, 4_000_000)
+    lookout.stir()
+    lookout.tick(12_000_000 - 1)
+    assert engine.works.count(LOOK) == 1
+    lookout.tick(12_000_000)
+    assert engine.works.count(LOOK) == 2
 
 
 def test_advice_takes_the_longer_a_breather_the_longer_it_took() -> None:

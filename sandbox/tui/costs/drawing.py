@@ -86,10 +86,13 @@ def sum_lines(seen: Seen, width: int) -> list[Line]:
         rows.append(("counted here", f"{totals.estimated:,}", PLAIN, "whose tokens no provider told"))
     wide = max(text_width(value) for _, value, _, _ in rows)
     room = max(1, width - _LABEL - wide - 2)
-    return [
+    lines: list[Line] = [
         [(f"{label:<{_LABEL}}", MUTED), (cell(value, wide, right=True), style), (f"  {clip(told, room)}", MUTED)]
         for label, value, style, told in rows
     ]
+    if seen.problem is not None:
+        lines.append([(clip(seen.problem, width), BAD)])
+    return lines
 
 
 def _premium(totals: UsageTotals, usd: Callable[..., str]) -> tuple[str, str, str, str]:

@@ -26,6 +26,8 @@ ADVICE_US: Final = 5_000_000
 """Between two looks at what could be saved, which may read every record."""
 _BREATHER: Final = 10
 """So many times as long as it took, advice waits before it is asked for again."""
+_PAUSE: Final = 3
+"""The same for a look: a slow store is not to be busy with nothing else."""
 
 
 class Lookout:
@@ -42,6 +44,7 @@ class Lookout:
         self._looking: Asked | None = None
         self.looked_us = 0
         """Since when a look is under way, or when the last one was begun."""
+        self._took_us = 0
         self._advising: tuple[Asked, tuple[str, ...]] | None = None
         self._advice_of: Seen | None = None
         """What was seen when advice was asked for."""
@@ -82,7 +85,7 @@ class Lookout:
         elif self.seen.asked != self.asked:
             wait = 0
         else:
-            wait = LIVE_US if self._stale else IDLE_US
+            wait = max(LIVE_US if self._stale else IDLE_US, _PAUSE * self._took_us)
         return now_us - self.looked_us >= wait
 
     def _is_advice_due(self, now_us: int) -> bool:
@@ -101,6 +104,7 @@ class Lookout:
             self.seen, self.advised, self.unreadable, self._stale = None, None, "", True
             return True
         if isinstance(report, Seen):
+            self._took_us = now_us - self.looked_us
             # What another question was answered with came too late.
             if report.asked == self.asked:
                 self.seen, self.unreadable = report, ""
