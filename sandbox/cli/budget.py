@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from providers.clock import SYSTEM_CLOCK, iso
 from providers.errors import InputError
+from sandbox.cli.exits import CommandFailed
 from sandbox.cli.output import decimal
 from sandbox.cli.session import Session
 from sandbox.core.figures import dollars
@@ -58,6 +59,10 @@ async def show(*, json: bool = False, session: Annotated[Session, Parameter(pars
     """
     async with session.budgets() as budgets:
         stand = await budgets.statuses()
+        if budgets.blind:
+            raise CommandFailed(
+                "BudgetUnavailable", "nobody knows what was spent: ledger and records cannot be read"
+            )
     mode, output = session.settings.booked, session.output
     period = month_of(SYSTEM_CLOCK.time_us())
     resets = iso(month_after(period))

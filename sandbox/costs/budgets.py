@@ -22,6 +22,7 @@ from sandbox.costs.base import ALL, Balance, Budget, BudgetStore, Debt, Grant, s
 from sandbox.costs.limit import AlertCallback, Limit, alert
 from sandbox.costs.periods import month_after, month_of
 from sandbox.costs.reservation import Reservation, pico
+from sandbox.costs.sheltered import ShelteredBudgetStore
 from sandbox.costs.status import BudgetStatus, status_of
 from sandbox.usage.base import UsageFilter, UsageStore, UsageUnavailable
 from sandbox.usage.records import to_usd
@@ -58,6 +59,8 @@ class Budgets:
         self._reached: dict[str, tuple[int, int, int]] = {}
         """Of each scope its month, its limit, and how many of its thresholds somebody was told of."""
         self._month = (0, 0)
+        self._unread = False
+        """The usage records could not be read when they were last needed."""
         self._generation = store.generation
         self._begun: set[tuple[int, str]] = set()
         self._beginning: dict[tuple[int, str], asyncio.Task[None]] = {}
@@ -70,6 +73,11 @@ class Budgets:
     def active(self) -> bool:
         """Whether there is any budget: without one a request passes at no cost."""
         return bool(self._limits)
+
+    @property
+    def blind(self) -> bool:
+        """Whether neither ledgers nor usage records can be read: how the budgets stand is then not known at all."""
+        return self._unread and isinstance(self._store, ShelteredBudgetStore) and self._store.in_trouble
 
     def __iter__(self) -> Iterator[Budget]:
         return iter([limit.budget for limit in self._limits.values()])
@@ -192,9 +200,10 @@ class Budgets:
         try:
             totals = await usage.totals(where)
             used = pico(totals.cost_usd) + pico(totals.waste_usd)
+            self._unread = False
         except UsageUnavailable as error:
             logger.warning("what was spent this month is known from the budget ledger alone: %s", error)
-            used = 0
+            used, self._unread = 0, True
         await self._store.begin(period, {scope: used})
         self._generation = self._store.generation
         self._begun.add((period, scope))

@@ -199,16 +199,18 @@ class UsageWriter:
             self._recover()
         if self._trouble is not None:
             self._spool_held()
-            kept = f"{len(self._held)} records wait in memory"
+            kept = f"; {len(self._held)} records wait in memory" if self._held else ""
             if self._spooled:
-                kept = f"{self._spooled} records are kept in {self._spool.folder}"
-            raise UsageUnavailable(f"{self._trouble}; {kept}")
+                kept = f"; {self._spooled} records are kept in {self._spool.folder}"
+            raise UsageUnavailable(f"{self._trouble}{kept}")
 
     def _finish(self) -> None:
         try:
             self._settle()
         except UsageUnavailable as error:
-            logger.error("%s", error)
+            # Where nothing was to be written the trouble that was told of already is nobody's loss.
+            if self._held or self._spooled:
+                logger.error("%s", error)
             self._lose(len(self._held))
             self._held.clear()
         self._link.close()

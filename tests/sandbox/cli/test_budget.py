@@ -120,3 +120,16 @@ def test_the_doctor_says_what_may_be_spent(cli: Cli) -> None:
     cli("budget", "set", "20")
     cli("budget", "set", "5", "--tenant", "acme")
     assert "all tenants $20.00, tenant acme $5.00 a month" in cli("doctor").out
+
+
+def test_what_cannot_be_read_is_not_nothing(cli: Cli, home: Path) -> None:
+    cli("budget", "set", "20")
+    for name in ("usage.db", "budgets.db"):
+        (home / "data" / name).mkdir(parents=True)
+    ran = cli("budget", "show", "--json")
+    assert (ran.code, ran.json["error"]["type"]) == (1, "BudgetUnavailable")
+    assert "nobody knows what was spent" in ran.err
+    assert "0 records" not in ran.err
+    # The records alone say it too.
+    (home / "data" / "usage.db").rmdir()
+    assert cli("budget", "show", "--json").json["items"][0]["used_usd"] == "0"
