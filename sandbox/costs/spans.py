@@ -26,7 +26,7 @@ class Span(NamedTuple):
 
 
 def moment_us(moment: datetime | date) -> int:
-    """UTC microseconds of a moment."""
+    """UTC microseconds of a moment. Raises InputError for what is none."""
     aware = _aware(moment)
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
@@ -73,6 +73,8 @@ def _end_us(end: datetime | date) -> int:
 
 
 def _aware(moment: datetime | date) -> datetime:
+    if not isinstance(moment, date):
+        raise InputError(f"{moment!r} is no day and no time: give a datetime or a date")
     if not isinstance(moment, datetime):
         return datetime.combine(moment, _MIDNIGHT, UTC)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

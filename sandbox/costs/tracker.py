@@ -17,7 +17,7 @@ from typing import Final
 from providers.clock import SYSTEM_CLOCK, Clock, random_id
 from providers.errors import InputError
 from providers.hints import did_you_mean
-from providers.types import TokenUsage, money
+from providers.types import TokenUsage
 from sandbox.costs.base import Balance, Budget, whose
 from sandbox.costs.export import Form, export
 from sandbox.costs.limit import AlertCallback, Limit, alert
@@ -292,7 +292,7 @@ def _where(limits: Span, tenant: str | None) -> UsageFilter:
 
 
 def _cost_of(usage: TokenUsage) -> Decimal | None:
-    total = money(usage.total_cost_usd)
+    total = usage.total_cost_usd
     if total is None and usage.input_cost_usd is not None and usage.output_cost_usd is not None:
         total = _amount("input_cost_usd", usage.input_cost_usd) + _amount("output_cost_usd", usage.output_cost_usd)
     return None if total is None else _amount("total_cost_usd", total)

@@ -291,7 +291,7 @@ def test_an_empty_export_is_a_whole_file(bench: Bench, tmp_path: Path) -> None:
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("usd", [float("nan"), float("inf"), -0.01, D("NaN"), D("-1"), D("1E+30"), 1e7])
+@pytest.mark.parametrize("usd", [float("nan"), float("inf"), -0.01, D("NaN"), D("-1"), D("1E+30"), 1e7, "x"])
 def test_costs_that_cannot_be_are_refused_and_booked_nowhere(bench: Bench, usd: Any) -> None:
     bench.tracker.set_budget("acme", 1)
     with pytest.raises(InputError, match=r"total_cost_usd is .*; it must be a number from 0 to 9 million"):
@@ -334,6 +334,8 @@ def test_budgets_that_cannot_be_are_refused(bench: Bench) -> None:
 def test_times_and_files_that_cannot_be_are_refused(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1969"):
         bench.spend(1, timestamp=datetime(1969, 12, 31))
+    with pytest.raises(InputError, match="'2025-01-01' is no day and no time"):
+        bench.spend(1, timestamp="2025-01-01")
     with pytest.raises(InputError, match="not before"):
         bench.tracker.get_summary(datetime(2025, 2, 1), datetime(2025, 1, 1))
     with pytest.raises(InputError, match="'weekly'"):
