@@ -291,7 +291,7 @@ def test_an_empty_export_is_a_whole_file(bench: Bench, tmp_path: Path) -> None:
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("usd", [float("nan"), float("inf"), -0.01, D("NaN"), D("-1"), D("1E+30"), 1e7, "x"])
+@pytest.mark.parametrize("usd", [float("nan"), float("inf"), -0.01, D("NaN"), D("-1"), D("1E+30"), 1e7])
 def test_costs_that_cannot_be_are_refused_and_booked_nowhere(bench: Bench, usd: Any) -> None:
     bench.tracker.set_budget("acme", 1)
     with pytest.raises(InputError, match=r"total_cost_usd is .*; it must be a number from 0 to 9 million"):
