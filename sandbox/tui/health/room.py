@@ -107,7 +107,7 @@ class HealthRoom(HealthCommands):
         self._stirred = False
         self._painted_us = 0
         self._laid: tuple[int, int, int, bool] = (0, 0, 0, False)
-        """For how many entries, and which size, all of it was laid out; and whether the filter is shown."""
+        """For how many lines of cards, and which size, all of it was laid out; and whether the filter was shown."""
 
     def compose(self) -> ComposeResult:
         self.cards.box.value = self._state.health_words
@@ -219,9 +219,9 @@ class HealthRoom(HealthCommands):
         self.pane.show(entries, stores, self._empty())
         self._arrange()
         entry = self.pane.entry
-        if entry is not None:
-            self.detail.border_title = "".join(text for text, _ in entry.title()).replace("[", "\\[")
-            self.detail.show(entry.detail)
+        title = "Detail" if entry is None else "".join(text for text, _ in entry.title())
+        self.detail.border_title = title.replace("[", "\\[")
+        self.detail.show(HealthDetail.nothing if entry is None else entry.detail)
 
     def _draw_head(self, now_us: int) -> None:
         head, asking = self.head, sum(len(waiting) for waiting in self.asking.values())
@@ -258,13 +258,13 @@ class HealthRoom(HealthCommands):
         """Cards above the detail where they fit; else a list, beside it or above it."""
         width, height = self.size
         filtering = bool(self.cards.box.display)
-        now = (len(self.pane.entries), width, height, filtering)
+        wanted = self.pane.wanted(width, cards=True)
+        now = (wanted, width, height, filtering)
         if now == self._laid or not width or not height:
             return
         self._laid = now
         room = height - 1 - filtering
-        wanted = self.pane.wanted(width, cards=True)
-        cards = not self.ui.is_narrow and wanted + LEAST_DETAIL <= room
+        cards = not self.ui.is_narrow and 0 < wanted <= room - LEAST_DETAIL
         if not cards:
             wanted = len(self.pane.entries)
         self.pane.cards = cards

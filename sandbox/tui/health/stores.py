@@ -81,7 +81,7 @@ class StoreEntry:
             oldest = f"{DOT}oldest {seconds(max(0, self.now_us - spool.oldest_us) / 1e6)}"
         depth = f"{spool.depth:,} wait{oldest}" if spool.depth else "empty"
         lines.append(fact("spool", (depth, WARN if spool.depth else PLAIN)))
-        filled = f"{size(spool.bytes)} of {size(spool.limit_bytes)}{DOT}{spool.sent:,} sent"
+        filled = f"{spool.sent:,} sent{DOT}{size(spool.bytes)} of {size(spool.limit_bytes)}"
         lines.append(fact("", (filled, MUTED), *([(f"{DOT}{spool.lost:,} lost", BAD)] if spool.lost else [])))
         return lines
 
