@@ -8,12 +8,15 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from providers.mock.simulated import Simulation
     from sandbox.cli.session import Session
     from sandbox.cli.wiretap import Tap
     from sandbox.runtime import Runtime
     from sandbox.scenarios.faults import Schedule
-    from sandbox.serving import ServerControl
+    from sandbox.serving import ServerControl, WebControl
+    from sandbox.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +54,14 @@ def _run(arguments: list[str]) -> int:
     gc.disable()
     from sandbox.cli.app import run
 
-    return run(arguments, open_ui=_open_ui, open_wiretap=_open_wiretap, open_server=_open_server)
+    return run(
+        arguments,
+        open_ui=_open_ui,
+        open_wiretap=_open_wiretap,
+        open_server=_open_server,
+        open_attached=_open_attached,
+        open_web=_open_web,
+    )
 
 
 def _open_ui(session: Session) -> int:
@@ -81,6 +91,26 @@ def _open_server(runtime: Runtime, *, host: str, port: int) -> ServerControl:
 
     server: ServerControl = import_module("sandbox.server.admin").AdminServer(runtime, host=host, port=port)
     return server
+
+
+def _open_attached(
+    settings: Settings, url: str, token: str | None, *, ask_token: Callable[[], str] | None = None
+) -> int:
+    """The terminal UI on a gateway elsewhere, likewise."""
+    import gc
+    from importlib import import_module
+
+    gc.disable()
+    code: int = import_module("sandbox.tui.app").attach(settings, url, token, ask_token=ask_token)
+    return code
+
+
+def _open_web(server: ServerControl, *, host: str, port: int) -> WebControl:
+    """The terminal UI in a browser, likewise."""
+    from importlib import import_module
+
+    web: WebControl = import_module("sandbox.server.web").WebServer(server.url, host=host, port=port)
+    return web
 
 
 def _open_streams() -> None:

@@ -47,6 +47,29 @@ class ServerControl(Protocol):
         ...
 
 
+class WebControl(Protocol):
+    """The terminal UI in a browser, on a served gateway. Belongs to the same event loop."""
+
+    @property
+    def url(self) -> str:
+        """Its base address."""
+        ...
+
+    async def start(self) -> None:
+        """Listen. Raises OSError where the address cannot be had."""
+        ...
+
+    async def stop(self) -> None:
+        """Close every tab, and end what runs for them; safe to call twice."""
+        ...
+
+
+class OpenWeb(Protocol):
+    """Makes one that does not listen yet. Raises ConfigError where it cannot be had."""
+
+    def __call__(self, server: ServerControl, *, host: str, port: int) -> WebControl: ...
+
+
 class OpenServer(Protocol):
     """Makes a server that does not listen yet; the process hands one in to the faces.
 

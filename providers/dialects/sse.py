@@ -12,13 +12,15 @@ SseEvent = tuple[bytes, bytes]
 
 
 class SseSplitter:
-    __slots__ = ("_begun", "_blocks", "_foreign", "_seen")
+    __slots__ = ("_begun", "_blocks", "_foreign", "_seen", "last_id")
 
     def __init__(self) -> None:
         self._blocks = PieceSplitter(b"\n\n")
         self._begun = False
         self._seen = False
         self._foreign = bytearray()
+        self.last_id = ""
+        """Of the newest event that has one, by which a reader who comes back says how far it came."""
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events completed by these bytes. Raises MalformedResponseError for one beyond the size limit."""
@@ -65,7 +67,9 @@ class SseSplitter:
                 data.append(value.removeprefix(b" "))
             elif field == b"event":
                 name = value.strip()
-            elif field and field not in (b"id", b"retry"):
+            elif field == b"id":
+                self.last_id = value.strip().decode("utf-8", "replace")
+            elif field and field != b"retry":
                 strange = True
         if name:
             self._seen = True

@@ -21,8 +21,9 @@ from sandbox.usage.base import UsageUnavailable
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
 
+    from sandbox.cli.attach import OpenAttached
     from sandbox.cli.wiretap import OpenWiretap
-    from sandbox.serving import OpenServer
+    from sandbox.serving import OpenServer, OpenWeb
 
 
 def build() -> App:
@@ -58,11 +59,14 @@ def run(
     open_ui: Callable[[Session], int],
     open_wiretap: OpenWiretap | None = None,
     open_server: OpenServer | None = None,
+    open_attached: OpenAttached | None = None,
+    open_web: OpenWeb | None = None,
     output: Output | None = None,
 ) -> int:
     """Run one command line; every problem ends as one sentence on stderr and an exit code, except a broken pipe.
 
-    The other faces are handed in: the terminal UI, the vendors' fakes, and the gateway as a server.
+    The other faces are handed in: the terminal UI (here, on a gateway elsewhere, and in a browser), the vendors' fakes,
+    and the gateway as a server.
     """
     output = output or Output()
     debug = "--debug" in arguments
@@ -71,7 +75,14 @@ def run(
             if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
                 raise InputError(f"argument {number} is not valid UTF-8 text")
         options, rest = global_options.split(arguments)
-        session = Session(options, output, open_wiretap=open_wiretap, open_server=open_server)
+        session = Session(
+            options,
+            output,
+            open_wiretap=open_wiretap,
+            open_server=open_server,
+            open_attached=open_attached,
+            open_web=open_web,
+        )
         if rest in (["--help"], ["-h"]):
             output.out.write(help_text())
             return int(Exit.DONE)

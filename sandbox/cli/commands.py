@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("admin key create", "sandbox.cli.admin:create", "NAME", "Make an API key of a served gateway."),
     ("admin key list", "sandbox.cli.admin:list_", "", "The API keys by name and scope."),
     ("admin key revoke", "sandbox.cli.admin:revoke", "NAME", "Take an API key back."),
+    ("attach", "sandbox.cli.attach:attach", "[URL]", "Watch a gateway that is served, in the terminal UI."),
     ("run", "sandbox.cli.run:run", "-- CMD…", "Run a program against a gateway that is started for it."),
     ("wiretap", "sandbox.cli.wiretap:wiretap", "", "Serve the vendors' APIs on this machine, for any program's SDK."),
     ("models", "sandbox.cli.models:models", "[PATTERN]", "Models and their prices."),

@@ -13,10 +13,11 @@ from sandbox.cli.output import Output
 from sandbox.core.offline import following
 
 if TYPE_CHECKING:
+    from sandbox.cli.attach import OpenAttached
     from sandbox.cli.wiretap import OpenWiretap
     from sandbox.costs.budgets import Budgets
     from sandbox.runtime import Runtime
-    from sandbox.serving import OpenServer, ServerControl
+    from sandbox.serving import OpenServer, OpenWeb, ServerControl
     from sandbox.settings import Loaded, Settings
     from sandbox.usage.base import UsageStore
 
@@ -30,6 +31,10 @@ class Session:
     """The face that serves the vendors' fakes, where the process has one."""
     open_server: OpenServer | None = None
     """The face that serves the gateway, likewise."""
+    open_attached: OpenAttached | None = None
+    """The terminal UI on a gateway elsewhere."""
+    open_web: OpenWeb | None = None
+    """The terminal UI in a browser."""
 
     @property
     def loaded(self) -> Loaded:

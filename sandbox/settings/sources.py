@@ -184,7 +184,9 @@ def _check_provider_id(name: str, place: str) -> None:
 # --- the environment and .env --------------------------------------------------------------------------------------
 
 # Other programs' names that share the prefix: what `folders` reads itself, and where the tests find their material.
-_RESERVED = frozenset({CONFIG_DIR_VARIABLE, "SANDBOX_TEST_MATERIAL"})
+ADMIN_TOKEN_VARIABLE = "SANDBOX_ADMIN_TOKEN"
+"""By which a screen is let in at a gateway elsewhere; no setting, so that no file keeps it."""
+_RESERVED = frozenset({ADMIN_TOKEN_VARIABLE, CONFIG_DIR_VARIABLE, "SANDBOX_TEST_MATERIAL"})
 
 
 def _variable_key(name: str, place: str) -> str:

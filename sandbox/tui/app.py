@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -19,18 +19,48 @@ def run(settings: Settings | Loaded, *, notes: Sequence[str] = (), open_server: 
 
     `open_server`: the face that serves the gateway, which the UI may start.
     """
-    # Collecting while everything is loaded costs an eighth of the start; the application goes on with it afterwards.
-    gc.disable()
     secrets: tuple[str, ...] = getattr(settings, "secrets", ())
     chosen = cast("Settings", getattr(settings, "settings", settings))
     loaded = cast("Loaded | None", None if chosen is settings else settings)
+
+    def make() -> SandboxApp:
+        from sandbox.tui.application import SandboxApp
+
+        return SandboxApp(chosen, notes=notes, secrets=secrets, loaded=loaded, open_server=open_server)
+
+    return _shown(make)
+
+
+def attach(settings: Settings, url: str, token: str | None, *, ask_token: Callable[[], str] | None = None) -> int:
+    """Open the terminal UI on a gateway elsewhere; returns the exit code.
+
+    `ask_token`: asks a person for a token, where one is wanted and none is known. Raises InputError for an address that
+    is none, ConnectionFailedError or PermissionDeniedError where the gateway cannot be had.
+    """
+    from sandbox.tui.attached.client import GatewayClient, gateway_address
+    from sandbox.tui.attached.probe import admitted, is_private
+
+    address = gateway_address(url)
+    token = admitted(address, token, ask_token)
+    notes = [] if is_private(address) else ["the token goes over the network unencrypted: use https, or an SSH tunnel"]
+
+    def make() -> SandboxApp:
+        from sandbox.tui.application import SandboxApp
+
+        secrets = () if token is None else (token,)
+        return SandboxApp(settings, notes=notes, secrets=secrets, attached=GatewayClient(address, token))
+
+    return _shown(make)
+
+
+def _shown(make: Callable[[], SandboxApp]) -> int:
+    # Collecting while everything is loaded costs an eighth of the start; the application goes on with it afterwards.
+    gc.disable()
     root = logging.getLogger()
     handlers = root.handlers[:]
     app: SandboxApp | None = None
     try:
-        from sandbox.tui.application import SandboxApp
-
-        app = SandboxApp(chosen, notes=notes, secrets=secrets, loaded=loaded, open_server=open_server)
+        app = make()
         root.handlers[:] = [_ScreenLog(app, [one for handler in handlers for one in handler.filters])]
         app.run()
     finally:

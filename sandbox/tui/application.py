@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from sandbox.serving import OpenServer
     from sandbox.settings import Loaded, Settings
+    from sandbox.tui.attached.client import GatewayClient
     from sandbox.tui.board import Board, Light
     from sandbox.tui.engine import Engine, Opener
     from sandbox.tui.reports import Report
@@ -79,10 +80,12 @@ class SandboxApp(AppRooms):
         opener: Opener | None = None,
         loaded: Loaded | None = None,
         open_server: OpenServer | None = None,
+        attached: GatewayClient | None = None,
     ) -> None:
         """`opener` makes the runtime, on the engine's thread; None: the real one. `loaded`: the settings' origins.
 
-        `open_server`: the face that serves the gateway, where the process has one.
+        `open_server`: the face that serves the gateway, where the process has one. `attached`: the way to a
+        gateway elsewhere, which is shown in place of one of its own.
         """
         super().__init__()
         self.loaded = loaded
@@ -90,12 +93,13 @@ class SandboxApp(AppRooms):
         self.clock = clock
         self._opener = opener
         self._open_server = open_server
+        self._attached = attached
         self.served = None
         self.failure: str | None = None
         """Why the program had to end, in one sentence."""
         self._secrets = tuple(secrets)
         self._notes = list(notes)
-        file = settings.data_dir / state.FILE_NAME
+        file = settings.data_dir / (state.FILE_NAME if attached is None else state.ATTACHED_FILE_NAME)
         self.state, notice = state.load(file, clock)
         self._keeper = Keeper(file, self._encoded, lambda problem: self.flash(problem, "warning"))
         if notice:
@@ -104,7 +108,8 @@ class SandboxApp(AppRooms):
         self.frame = FrameFacts(
             rooms=[(room.name, room.key, room.title) for room in ROOMS],
             mode=settings.mode,
-            keys=keys_found(settings),
+            keys=keys_found(settings) if attached is None else (),
+            attached=attached.url.partition("://")[2] if attached is not None else "",
             preset=settings.preset,
         )
         self._plain: LineFilter | None = None
@@ -120,6 +125,10 @@ class SandboxApp(AppRooms):
 
     @cached_property
     def engine(self) -> Engine:
+        if self._attached is not None:
+            from sandbox.tui.attached.engine import AttachedEngine
+
+            return AttachedEngine(self.settings, self._attached, clock=self.clock)
         from sandbox.tui.engine import Engine, open_runtime
 
         opener = self._opener or open_runtime
@@ -229,12 +238,13 @@ class SandboxApp(AppRooms):
         self._draw_frame(now_us)
 
     def _report(self, report: Report) -> None:
-        from sandbox.tui.reports import Armed, Noted, Opened, Provoked, Served, Spent, Unavailable
+        from sandbox.tui.reports import Armed, Linked, Noted, Opened, Provoked, Served, Spent, Unavailable
 
         if isinstance(report, Opened):
             self._opened = report
             self.frame.mode, self.frame.preset = report.mode, report.preset
-            self.frame.keys = keys_found(self.engine.settings)
+            if self._attached is None:
+                self.frame.keys = keys_found(self.engine.settings)
             self.board.set(report.lights)
             for note in report.notes:
                 self.flash(note, "warning")
@@ -246,6 +256,10 @@ class SandboxApp(AppRooms):
             self.frame.armed = bool(report.count)
         elif isinstance(report, Spent):
             self.frame.spent = report.usd
+        elif isinstance(report, Linked):
+            self.frame.gone_until_us = report.again_us
+            if report.problem:
+                self.flash(report.problem, "error")
         elif isinstance(report, Served):
             self.served = report
             if report.problem and len(self.screen_stack) == 1:
@@ -263,7 +277,10 @@ class SandboxApp(AppRooms):
         self._notice.tick(now_us)
         shown = self.settings.ui.hints and self.state.hints and self.room.HINTED
         self._notice.hint(self.guide.due() if shown else "")
-        if self.served is not None:
+        self.frame.now_us = now_us
+        if self._attached is not None:
+            self.frame.visits = self.visitors.counts.requests
+        elif self.served is not None:
             self.frame.serving = (self.served.port, self.visitors.counts.requests) if self.served.url else None
         self._top.redraw()
         self._strip.redraw()
@@ -276,6 +293,8 @@ class SandboxApp(AppRooms):
     def facts(self) -> set[str]:
         """What holds now, for the actions of the table."""
         facts = self.room.facts()
+        if self._attached is not None:
+            facts.add("attached")
         if self._opened is not None:
             facts.add("opened")
             if self.board.broken:

@@ -14,7 +14,7 @@ from sandbox.core.figures import dollars
 from sandbox.core.offline import OFFLINE_MODES
 from sandbox.tui import actions
 from sandbox.tui.cells import Cell, CellBar
-from sandbox.tui.pieces import DOT, MUTED, PLAIN, SOFT, Line
+from sandbox.tui.pieces import BAD, DOT, MUTED, PLAIN, SOFT, Line
 
 if TYPE_CHECKING:
     from sandbox.tui.board import Light
@@ -37,6 +37,13 @@ class FrameFacts:
     """USD of today in this mode."""
     serving: tuple[int, int] | None = None
     """The port on which the gateway is served, and how many requests came in; None: it is not served."""
+    attached: str = ""
+    """The gateway elsewhere that is shown; empty: it is this program's own."""
+    gone_until_us: int | None = None
+    """It cannot be reached, and is tried again then; None: it can."""
+    visits: int = 0
+    """Requests of other programs there."""
+    now_us: int = 0
     armed: bool = False
     """The next exchange with a provider is recorded."""
 
@@ -88,6 +95,12 @@ class TopBar(CellBar):
         if facts.serving is not None:
             port, requests = facts.serving
             long, short = f"serving 127.0.0.1:{port} · {requests:,} from outside", f":{port} · {requests:,}"
+        if facts.gone_until_us is not None:
+            wait = max(0, -((facts.now_us - facts.gone_until_us) // 1_000_000))
+            long, short = f"{facts.attached} is gone · tried again in {wait} s", f"gone · again in {wait} s"
+            colour = BAD
+        elif facts.attached:
+            long, short = f"attached to {facts.attached} · {facts.visits:,} from outside", f"at {facts.attached}"
         if facts.armed:
             long, short, colour = "the next exchange is recorded", "recording next", MODE_STYLES["record"]
         spent = "" if not facts.spent else f"today {dollars(facts.spent, simulated=facts.mode in OFFLINE_MODES)}"

@@ -161,7 +161,7 @@ def history_line(entry: Entry, width: int) -> Line:
     line += [
         (f"{moved:<3}", WARN),
         (f"{took:>9} ", PLAIN),
-        (f"{cost:>10}  ", GOOD if entry.cached else PLAIN),
+        (f"{cost:>11}  ", GOOD if entry.cached else PLAIN),
     ]
     used = sum(len(text) for text, _ in line)
     if entry.outside:

@@ -140,6 +140,16 @@ class Served:
     """Why it does not listen although it was asked to, in one sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """How the connection to a gateway elsewhere is."""
+
+    problem: str = ""
+    """Why there is none, in one sentence; empty: there is one."""
+    again_us: int | None = None
+    """When it is tried again, UTC microseconds."""
+
+
 class RoomReport:
     """What work of a room's own tells that room; its subclasses are defined with the room."""
 
@@ -149,6 +159,7 @@ class RoomReport:
 Report = (
     RoomReport
     | Served
+    | Linked
     | Noted
     | Armed
     | Opened

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sandbox.tui.story import RequestStory
 
 FILE_NAME = "tui-state.json"
+ATTACHED_FILE_NAME = "tui-state-attached.json"
+"""Of screens on a gateway elsewhere, whose history is another one."""
 SCHEMA = 1
 KEPT_ENTRIES = 200
 """History rows that are kept; the oldest go first."""
