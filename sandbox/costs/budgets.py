@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final
 
@@ -31,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 GRACE_US: Final = 2_000_000
 """A hold outlives the request's deadline by this, so that its own settling always finds it."""
+AGAIN_S: Final = 0.05
+"""Longest that requests wait, after ledgers were lost, for what the usage records know: that may be a report of AWS. In
+the meantime the new ledgers hold what this process knew of the old ones."""
 
 
 class Budgets:
@@ -63,7 +68,10 @@ class Budgets:
         """The usage records could not be read when they were last needed."""
         self._generation = store.generation
         self._begun: set[tuple[int, str]] = set()
-        self._beginning: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._known: set[tuple[int, str]] = set()
+        """What was begun once, whatever has become of the ledgers."""
+        self._beginning: dict[tuple[int, str], tuple[asyncio.Task[None], float]] = {}
+        """Who begins, and until when a request waits for it, in monotonic seconds."""
         for budget in budgets:
             self.set(budget)
 
@@ -188,12 +196,17 @@ class Budgets:
             key = (period, scope)
             if key in self._begun:
                 continue
-            task = self._beginning.get(key)
-            if task is None:
+            if key not in self._beginning:
                 # A task of its own: many requests wait for it, and any of them may be cancelled.
-                task = self._beginning[key] = asyncio.create_task(self._learn(self._usage, period, scope))
+                task = asyncio.create_task(self._learn(self._usage, period, scope))
+                until = self._clock.monotonic() + AGAIN_S if key in self._known else math.inf
+                self._beginning[key] = (task, until)
                 task.add_done_callback(lambda _, key=key: self._beginning.pop(key, None))  # type: ignore[misc]
-            await asyncio.shield(task)
+            task, until = self._beginning[key]
+            left = until - self._clock.monotonic()
+            with suppress(TimeoutError):
+                async with self._clock.timeout(left if math.isfinite(left) else None):
+                    await asyncio.shield(task)
 
     async def _learn(self, usage: UsageStore, period: int, scope: str) -> None:
         where = UsageFilter(mode=self.mode, since_us=period, until_us=month_after(period), tenant_id=tenant_of(scope))
@@ -207,6 +220,7 @@ class Budgets:
         await self._store.begin(period, {scope: used})
         self._generation = self._store.generation
         self._begun.add((period, scope))
+        self._known.add((period, scope))
 
     # --- thresholds -----------------------------------------------------------------------------------------------
 
@@ -254,6 +268,8 @@ class Budgets:
 
     async def close(self) -> None:
         """Safe to call twice."""
-        for task in list(self._beginning.values()):
+        beginning = [task for task, _ in self._beginning.values()]
+        for task in beginning:
             task.cancel()
+        await asyncio.gather(*beginning, return_exceptions=True)
         await self._store.close()

@@ -46,6 +46,8 @@ class ShelteredBudgetStore:
 
     async def begin(self, period: int, used: Mapping[str, int]) -> None:
         try:
+            # First what is owed: the records that `used` was added up from have it too, and it is to count once.
+            await self._pay()
             await self._store.begin(period, used)
         except BudgetUnavailable as error:
             self._in_trouble(error).know(period, used)

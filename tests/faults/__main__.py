@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from tests.faults import table
 
 
@@ -16,8 +18,12 @@ def main(words: list[str]) -> int:
     print(f"{'fault':<{width}}  {'sent':>5}  {'answered':>8}  {'recorded':>8}  {'duplicated':>10}  {'lost':>4}")
     failed = False
     for row in rows:
-        with TemporaryDirectory() as folder:
-            found = row.play(Path(folder))
+        try:
+            with TemporaryDirectory() as folder:
+                found = row.play(Path(folder))
+        except pytest.skip.Exception as reason:
+            print(f"{row.name:<{width}}  not played: {reason}")
+            continue
         failed = failed or bool(found.duplicated or found.lost or found.wrong)
         print(
             f"{row.name:<{width}}  {found.sent:>5}  {found.answered:>8}  {found.recorded:>8}  "

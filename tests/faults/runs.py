@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class Outcome:
     recorded: int = 0
     duplicated: int = 0
     lost: int = 0
+    spent_usd: Decimal = Decimal(0)
+    """By the records."""
     wrong: list[str] = field(default_factory=list)
     """What else is not as it should be, a sentence each."""
 
@@ -62,6 +65,8 @@ class Program:
         )
         self._answered: list[tuple[str, float]] = []
         self.said = ""
+        self.slowest = 0.0
+        """Seconds that the slowest answer took, once it is done."""
         self._done = threading.Event()
         self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._listen)]
         for reader in self._readers:
@@ -70,7 +75,8 @@ class Program:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line == "done\n":
+            if line.startswith("done "):
+                self.slowest = float(line.split()[1])
                 self._done.set()
             else:
                 self._answered.append((line.strip(), time.monotonic()))
@@ -150,6 +156,7 @@ async def _counted(folder: Path, table: str, url: str, sent: int, answered: list
         found = Counter(record.request_id for record in records)
         outcome.recorded = sum(1 for id in answered if found[id])
         outcome.lost = len(answered) - outcome.recorded
+        outcome.spent_usd = sum((one.estimated_cost or Decimal(0) for one in records), Decimal(0))
         outcome.duplicated = sum(count - 1 for count in found.values())
         # Reads by hour and day alone, so that nothing but roll-ups answers.
         if await store.totals(where) != expected_totals(records, where):

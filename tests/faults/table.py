@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import dynamodb
+from tests.faults import dynamodb, redis
 from tests.faults.runs import Row
 
-ROWS: tuple[Row, ...] = (*dynamodb.ROWS,)
+ROWS: tuple[Row, ...] = (*redis.ROWS, *dynamodb.ROWS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -16,11 +17,12 @@ from hypothesis import strategies as st
 from providers.errors import BudgetExceededError, InputError
 from sandbox.core.bus import Bus
 from sandbox.core.events import BudgetThresholdCrossed, Event
-from sandbox.costs.base import Budget
+from sandbox.costs.base import Balance, Budget, BudgetUnavailable, Debt
 from sandbox.costs.budgets import Budgets
 from sandbox.costs.memory import MemoryBudgetStore
 from sandbox.costs.periods import month_after, month_of, projected
 from sandbox.costs.reservation import Reservation
+from sandbox.costs.sheltered import ShelteredBudgetStore
 from sandbox.usage.base import UsageFilter, UsageTotals, UsageUnavailable
 from tests.contract.test_budget_stores import SetClock
 
@@ -32,8 +34,8 @@ def us(*parts: int) -> int:
 
 
 class Bench:
-    def __init__(self, *budgets: Budget, usage: Any = None, mode: str = "mock") -> None:
-        self.clock = SetClock()
+    def __init__(self, *budgets: Budget, usage: Any = None, mode: str = "mock", clock: SetClock | None = None) -> None:
+        self.clock = clock or SetClock()
         self.events: list[Event] = []
         self.said: list[str] = []
         bus = Bus()
@@ -402,6 +404,49 @@ async def test_a_ledger_that_was_lost_learns_it_again() -> None:
     assert (await bench.ask("5")).amount is None
     assert (await bench.budgets.check_budget("acme")).used_usd == 6
     assert len(usage.asked) == 2
+
+
+async def test_ledgers_that_were_lost_hold_up_no_request_for_a_report() -> None:
+    class Impatient(SetClock):
+        def timeout(self, seconds: float | None) -> asyncio.Timeout:
+            return asyncio.timeout(None if seconds is None else 0)
+
+    usage = Usage({"acme": "4.5"})
+    bench = Bench(Budget("acme", D(10)), usage=usage, clock=Impatient())
+    await bench.spend("1")
+    bench.lose()
+    usage.let.clear()
+    for _ in range(3):
+        assert (await bench.ask("3")).amount is not None
+    assert len(usage.asked) == 2, "one report for all of them"
+    usage.let.set()
+    while bench.budgets._beginning:
+        await asyncio.sleep(0)
+    assert (await bench.budgets.check_budget("acme")).used_usd == 5
+    bench.lose()
+    usage.let.clear()
+    await bench.ask("1")
+    await bench.budgets.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "whoever reads is ended too"
+
+
+async def test_what_is_owed_is_booked_before_what_the_records_know() -> None:
+    class Away(MemoryBudgetStore):
+        away = False
+
+        def settle(self, debt: Debt) -> Mapping[str, Balance]:
+            if self.away:
+                raise BudgetUnavailable("it is away")
+            return super().settle(debt)
+
+    inner = Away(clock := SetClock())
+    store = ShelteredBudgetStore(inner, clock=clock, told=print)
+    scope = Budget("acme", D(1)).scope
+    inner.away = True
+    store.settle(Debt(None, 0, (scope,), 5))
+    inner.away = False
+    await store.begin(0, {scope: 5})
+    assert (await store.balances(0, [scope]))[scope] == Balance(5, 0)
 
 
 async def test_records_that_cannot_be_read_are_told_and_done_without(caplog: pytest.LogCaptureFixture) -> None:
