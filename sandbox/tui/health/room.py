@@ -284,7 +284,7 @@ class HealthRoom(HealthCommands):
         self.call_after_refresh(self.draw)
 
     def on_key(self, event: events.Key) -> None:
-        """Escape goes back to the cards."""
-        if event.key == "escape" and not self.ui.is_typing and not self.asking:
+        """Escape goes back to the cards; there it takes the filter away."""
+        if event.key == "escape" and self.detail.has_focus and not self.asking:
             event.stop()
             self.pane.focus()
