@@ -18,7 +18,14 @@ from sandbox.settings.serving import ServerSettings, hashed_key
 from tests.fake_clock import FakeClock
 
 SECRET = "0123456789abcdef0123456789abcdef"
-KEYS = {name: keys.new_key() for name in ("boss", "app", "scraper")}
+
+
+def key_of(name: str) -> str:
+    """The same in every process: tests that run side by side must have the same names."""
+    return keys.new_key(lambda: keys.digest(name)[:32])
+
+
+KEYS = {name: key_of(name) for name in ("boss", "app", "scraper")}
 SCOPES = {"boss": {"admin"}, "app": {"chat"}, "scraper": {"metrics", "chat"}}
 
 
@@ -63,7 +70,7 @@ def test_who_may_not(credential: str, scope: str) -> None:
 @pytest.mark.parametrize(
     "credential",
     [
-        "x", keys.new_key(), KEYS["boss"][:-1], KEYS["boss"] + "0", KEYS["boss"].upper(),
+        "x", key_of("nobody"), KEYS["boss"][:-1], KEYS["boss"] + "0", KEYS["boss"].upper(),
         keys.digest(KEYS["boss"]), f"{KEYS['boss']}.a.b", "a.b.c", "ü" * 40, "\udcff" * 40, "x" * 9000,
     ],
 )  # fmt: skip

@@ -28,9 +28,8 @@ class StillClock(FakeClock):
 
 
 SECRET = "0123456789abcdef0123456789abcdef"
-ADMIN_KEY = keys.new_key()
-CHAT_KEY = keys.new_key()
-METRICS_KEY = keys.new_key()
+# The same in every process: tests that run side by side must have the same names.
+ADMIN_KEY, CHAT_KEY, METRICS_KEY = (keys.new_key(lambda name=name: keys.digest(name)[:32]) for name in "abc")
 KEYS = [
     keys.hashed("boss", ["admin"], ADMIN_KEY).line,
     keys.hashed("app", ["chat"], CHAT_KEY).line,
