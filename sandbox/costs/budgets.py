@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -33,9 +32,11 @@ logger = logging.getLogger(__name__)
 
 GRACE_US: Final = 2_000_000
 """A hold outlives the request's deadline by this, so that its own settling always finds it."""
+FIRST_S: Final = 1.0
+"""Longest that a request waits for what the usage records know, which may take a report of AWS; then the ledgers alone
+count until it is known."""
 AGAIN_S: Final = 0.05
-"""Longest that requests wait, after ledgers were lost, for what the usage records know: that may be a report of AWS. In
-the meantime the new ledgers hold what this process knew of the old ones."""
+"""The same after ledgers were lost: the new ones hold what this process knew of the old."""
 
 
 class Budgets:
@@ -144,7 +145,7 @@ class Budgets:
         if not limits:
             return None
         period = self._month_of(at_us)
-        await self._begin(period, limits)
+        await self._begin(period, limits, hasty=True)
         wanted = sorted({pico(amount) for amount in amounts}, reverse=True)
         if wanted:
             expires_us = self._clock.time_us() + round(seconds * 1e6) + GRACE_US
@@ -186,8 +187,11 @@ class Budgets:
 
     # --- what was spent before ------------------------------------------------------------------------------------
 
-    async def _begin(self, period: int, scopes: Iterable[str]) -> None:
-        """See to it that the ledgers know what the usage records know; once for each month and scope."""
+    async def _begin(self, period: int, scopes: Iterable[str], *, hasty: bool = False) -> None:
+        """See to it that the ledgers know what the usage records know; once for each month and scope.
+
+        `hasty`: for a request, which goes on without where that takes too long.
+        """
         if self._usage is None:
             return
         if self._generation != self._store.generation:
@@ -199,13 +203,12 @@ class Budgets:
             if key not in self._beginning:
                 # A task of its own: many requests wait for it, and any of them may be cancelled.
                 task = asyncio.create_task(self._learn(self._usage, period, scope))
-                until = self._clock.monotonic() + AGAIN_S if key in self._known else math.inf
+                until = self._clock.monotonic() + (AGAIN_S if key in self._known else FIRST_S)
                 self._beginning[key] = (task, until)
                 task.add_done_callback(lambda _, key=key: self._beginning.pop(key, None))  # type: ignore[misc]
             task, until = self._beginning[key]
-            left = until - self._clock.monotonic()
             with suppress(TimeoutError):
-                async with self._clock.timeout(left if math.isfinite(left) else None):
+                async with self._clock.timeout(until - self._clock.monotonic() if hasty else None):
                     await asyncio.shield(task)
 
     async def _learn(self, usage: UsageStore, period: int, scope: str) -> None:

@@ -409,7 +409,7 @@ async def test_a_ledger_that_was_lost_learns_it_again() -> None:
 async def test_ledgers_that_were_lost_hold_up_no_request_for_a_report() -> None:
     class Impatient(SetClock):
         def timeout(self, seconds: float | None) -> asyncio.Timeout:
-            return asyncio.timeout(None if seconds is None else 0)
+            return asyncio.timeout(None if seconds is None or seconds > 0.5 else 0)
 
     usage = Usage({"acme": "4.5"})
     bench = Bench(Budget("acme", D(10)), usage=usage, clock=Impatient())
@@ -428,6 +428,19 @@ async def test_ledgers_that_were_lost_hold_up_no_request_for_a_report() -> None:
     await bench.ask("1")
     await bench.budgets.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}, "whoever reads is ended too"
+
+
+async def test_a_report_that_takes_too_long_is_waited_for_by_hand_alone() -> None:
+    class Impatient(SetClock):
+        def timeout(self, seconds: float | None) -> asyncio.Timeout:
+            return asyncio.timeout(None if seconds is None else 0)
+
+    usage = Usage({"acme": "4.5"})
+    bench = Bench(Budget("acme", D(10)), usage=usage, clock=Impatient())
+    usage.let.clear()
+    await bench.spend("1")
+    asyncio.get_running_loop().call_later(0.02, usage.let.set)
+    assert (await bench.budgets.check_budget("acme")).used_usd == 5
 
 
 async def test_what_is_owed_is_booked_before_what_the_records_know() -> None:
