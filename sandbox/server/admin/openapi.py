@@ -29,7 +29,9 @@ class _Vendor(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    model: Text = Field(description="A model, `provider/model`, or the name of a route.")
+    model: Text | None = Field(
+        default=None, description="A model, `provider/model`, a route, or a tier of the active backend; null: any."
+    )
     stream: bool = False
     fallbacks: list[Text] | None = Field(
         default=None, max_length=MAX_FALLBACKS, description="What to ask after the model: models, or `provider/model`."
@@ -59,13 +61,13 @@ class ChatCompletion(_Vendor):
 class Completion(_Vendor):
     """OpenAI's completions."""
 
-    prompt: str
+    prompt: Text
 
 
 class Response(_Vendor):
     """OpenAI's responses."""
 
-    input: str | list[ChatMessage]
+    input: Text | list[ChatMessage]
 
 
 class Message(_Vendor):
@@ -106,7 +108,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for one in OPERATIONS:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, named)
-    paths["/api/admin/events"] = {"get": _events()}
+    paths["/api/admin/events"] = {"get": _events(named)}
     for path, summary, body in _VENDORS:
         paths[path] = {"post": _vendor(summary, named[body], named)}
     for path, summary, kind in (
@@ -142,7 +144,7 @@ def _operation(one: Operation, named: _Named) -> dict[str, Any]:
         "parameters": parameters + (_query(one.query) if one.query else []),
         "responses": {
             "200": {"description": "Done.", "content": {_JSON: {"schema": named[one.told]}}},
-            **_errors(named, *statuses, *([404] if one.parts else [])),
+            **_errors(named, *statuses, *([404] if one.parts or one.names else [])),
         },
     }
     if one.body is not None:
@@ -164,7 +166,7 @@ def _plain(part: dict[str, Any]) -> dict[str, Any]:
     return {**part, **(kinds[0] if kinds else {}), "title": part["title"]}
 
 
-def _events() -> dict[str, Any]:
+def _events(named: _Named) -> dict[str, Any]:
     return {
         "summary": "What happens, as it happens: server-sent events, each a line of a trace.",
         "security": [{"bearer": []}],
@@ -173,7 +175,8 @@ def _events() -> dict[str, Any]:
             {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}},
         ],
         "responses": {
-            "200": {"description": "It does not end.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+            "200": {"description": "It does not end.", "content": {"text/event-stream": {}}},
+            **_errors(named, 400, 401, 403, 429),
         },
     }
 
@@ -190,7 +193,7 @@ def _vendor(summary: str, body: dict[str, Any], named: _Named) -> dict[str, Any]
         "responses": {
             "200": {
                 "description": "The answer, whole or as server-sent events.",
-                "content": {_JSON: {"schema": {"type": "object"}}, "text/event-stream": {"schema": {"type": "string"}}},
+                "content": {_JSON: {"schema": {"type": "object"}}, "text/event-stream": {}},
             },
             **_errors(named, 400, 401, 403, 404, 408, 413, 429, 502, 503, 504),
         },
