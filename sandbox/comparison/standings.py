@@ -139,9 +139,7 @@ def outcome(run: Run) -> Outcome:
 
 
 def marked(standings: Sequence[Standing]) -> list[Standing]:
-    """With the cheapest and the fastest marked; of equals the first. One alone is compared with nobody."""
-    if len(standings) < 2:
-        return list(standings)
+    """With the cheapest and the fastest marked; of equals the first. One figure alone is compared with nothing."""
     cheapest = _least(standings, lambda one: None if one.cost is None else one.cost.middle)
     fastest = _least(standings, lambda one: None if one.latency_ms is None else one.latency_ms.middle)
     return [
@@ -150,12 +148,9 @@ def marked(standings: Sequence[Standing]) -> list[Standing]:
 
 
 def _least(standings: Sequence[Standing], figure: Callable[[Standing], N | None]) -> int | None:
-    found: tuple[N, int] | None = None
-    for number, one in enumerate(standings):
-        value = figure(one) if one.whole else None
-        if value is not None and (found is None or value < found[0]):
-            found = value, number
-    return None if found is None else found[1]
+    figures = [(figure(one) if one.whole else None, number) for number, one in enumerate(standings)]
+    known = [(value, number) for value, number in figures if value is not None]
+    return min(known)[1] if len(known) > 1 else None
 
 
 def _of(samples: Mapping[Cell, Sample], question: Question, prompt: int, contestant: int) -> tuple[Sample, ...]:

@@ -57,7 +57,7 @@ def model_ms(turns: list[Sample]) -> Fraction | None:
 
 def first_least(values: list[Fraction | None]) -> int | None:
     known = [value for value in values if value is not None]
-    return values.index(min(known)) if known else None
+    return values.index(min(known)) if len(known) > 1 else None
 
 
 @given(st.data())
@@ -118,8 +118,10 @@ def row(*samples: Sample | list[Sample]) -> list[list[Sample]]:
     [
         (row(sample("0.0000875", ms=9), sample("0.0000875", ms=9)), 0, 0),
         (row(sample("0.002", ms=100), sample("0.001", ms=900)), 1, 0),
-        (row(sample(None, ms=100), sample("5", ms=900)), 1, 0),
-        (row(problem(), sample("5", ms=900)), 1, 1),
+        (row(sample(None, ms=100), sample("5", ms=900)), None, 0),
+        (row(sample(None, ms=100), sample("5", ms=900), sample("6", ms=900)), 1, 0),
+        (row(problem(), sample("5", ms=900)), None, None),
+        (row(problem(), sample("5", ms=900), sample("5", ms=900)), 1, 1),
         (row(sample("0", ms=900), sample("0.001", ms=100)), 0, 1),
         (row(problem(), problem()), None, None),
         (row(sample()), None, None),
@@ -133,9 +135,9 @@ def test_marks(samples: list[list[Sample]], cheapest: int | None, fastest: int |
 
 def test_one_that_failed_the_dear_prompt_is_not_the_cheapest() -> None:
     overall, _ = standings(
-        [row(sample("0.001"), sample("0.002")), row(problem(), sample("5"))],
+        [row(sample("0.001"), sample("0.002"), sample("6")), row(problem(), sample("5"), sample("6"))],
     )
-    assert [one.cheapest for one in overall] == [False, True]
+    assert [one.cheapest for one in overall] == [False, True, False]
 
 
 def test_what_was_paid_for_nothing_is_told_beside_the_cost() -> None:
