@@ -34,11 +34,16 @@ IMPORTS = (
 """Old import lines and the new ones."""
 
 
-def snippets(number: str) -> list[str]:
-    """The Python examples of the document whose name begins with `number`, imports changed."""
+def document(number: str) -> str:
+    """The document whose name begins with `number`."""
     assert _FOLDER is not None
     [path] = _FOLDER.glob(f"{number}_*.txt")
-    blocks = re.findall(r"```python\n(.*?)```", path.read_text("utf-8", "replace"), re.DOTALL)
+    return path.read_text("utf-8", "replace")
+
+
+def snippets(number: str) -> list[str]:
+    """The Python examples of a document, imports changed."""
+    blocks = re.findall(r"```python\n(.*?)```", document(number), re.DOTALL)
     for old, new in IMPORTS:
         blocks = [re.sub(old, new, block) for block in blocks]
     return blocks
