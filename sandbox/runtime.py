@@ -25,7 +25,15 @@ from sandbox.provider_set import Gathered, ProviderSet
 from sandbox.settings import Settings
 from sandbox.settings.model import ProviderSettings
 from sandbox.settings.prices import listed_prices, with_machines
-from sandbox.sharing import declared_budgets, open_ledgers, shared_breakers, shared_link, shared_turns
+from sandbox.sharing import (
+    SharedHealth,
+    declared_budgets,
+    open_ledgers,
+    shared_breakers,
+    shared_health,
+    shared_link,
+    shared_turns,
+)
 from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at
 from sandbox.usage.base import UsageStore
 
@@ -143,6 +151,10 @@ class Runtime:
         from sandbox.backends import store_health
 
         return await store_health(self._stores)
+
+    async def shared_health(self) -> SharedHealth | None:
+        """How the server is through which processes share their state; None where each keeps its own."""
+        return None if self._link is None else await shared_health(self._link)
 
     async def check_backend(self, place: Place, *, part: Part | None = None) -> list[BackendCheck]:
         """Try out what a switch would put the cache and the usage records, or one of them, on."""

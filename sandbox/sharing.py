@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from providers.clock import Clock
 from providers.errors import InputError
+from providers.redaction import redact
 from sandbox.costs.base import Budget, BudgetStore
 from sandbox.costs.sheltered import ShelteredBudgetStore
 from sandbox.settings import Settings
@@ -36,6 +38,32 @@ def shared_link(settings: Settings) -> RedisLink | None:
     from sandbox.shared.link import ASK_S, REQUEST_S, RedisLink
 
     return RedisLink(RedisAddress.of(settings.cache, address), ask_s=settings.cache.timeout * ASK_S / REQUEST_S)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHealth:
+    """How the server is through which processes share their state."""
+
+    place: str
+    """Its address; never a credential."""
+    problem: str | None
+    """In a sentence; None: it answers."""
+    server: str = ""
+    user: str = ""
+    latency_ms: float | None = None
+    """Of one small question."""
+
+
+async def shared_health(link: RedisLink) -> SharedHealth:
+    """Ask it. What is shared goes on alone while it is away."""
+    from sandbox.shared.errors import RedisAway, RedisRefused
+
+    place = str(link.address)
+    try:
+        found = await link.check()
+    except (RedisAway, RedisRefused) as error:
+        return SharedHealth(place, redact(str(error)))
+    return SharedHealth(place, None, f"{found.server}, {found.mode}", found.user, round(found.seconds * 1000, 3))
 
 
 async def check_shared(settings: Settings) -> str | None:

@@ -52,6 +52,9 @@ class Scene(ScriptedRuntime):
     async def store_health(self) -> list[Any]:
         return []
 
+    async def shared_health(self) -> None:
+        return None
+
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Make]:
@@ -340,6 +343,18 @@ async def test_a_switch_is_left_before_it_began(make: Make, on_aws: dict[str, An
         await dialog(pilot, Chooser)
         assert app.engine._runtime is not None
         assert app.engine._runtime.backends["cache"] == "disk"
+
+
+async def test_what_is_shared_has_a_card_and_says_when_it_is_not(make: Make, redis_server: RedisServer) -> None:
+    app = make(chain=["openai"], shared={"state": "redis", "endpoint_url": redis_server.url}, cache={"timeout": 2})
+    async with app.run_test(size=WIDE) as pilot:
+        await entered(pilot)
+        await sees(pilot, "shared state redis", redis_server.address)
+        await pilot.press("G")
+        await sees(pilot, "the same for all processes of that server")
+        redis_server.stop()
+        await sees(pilot, "○ alone", "breakers and budgets of its own")
+        assert "canary" not in screen_text(app)
 
 
 # --- moving, filtering, reading -------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from sandbox.tui.story import breaker_state
 LABEL: Final = 9
 _FIGURE: Final = 10
 _SQUARES: Final = 10
-_STATE: Final = 17
+STATE: Final = 17
 _WORDS: Final = {
     "closed": "closed",
     "half_open": "half open",
@@ -223,7 +223,7 @@ class ProviderEntry:
             (f" {self.patient.status.breaker.failures}/{self.patient.status.breaker.threshold}", MUTED),
         ]
         fault: Line = [(" ", PLAIN), *self._fault()]
-        left: Line = [*fitted([(self.id, NAME), *fault], name + 1), *fitted(state, _STATE)]
+        left: Line = [*fitted([(self.id, NAME), *fault], name + 1), *fitted(state, STATE)]
         room = width - width_of(left) - width_of(right) - 1
         curve = success_curve(self.patient.curve, room, self.levels) if room >= 6 else []
         return ends([*left, *curve], right, width)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.backends import BackendCheck, StoreHealth, check_backends
 from sandbox.cache.base import CacheUnavailable
 from sandbox.core.offline import OFFLINE_MODES
+from sandbox.sharing import SharedHealth
 from sandbox.stores import BackendUnavailable, Part, Place, Switched, backends_at, write_place
 from sandbox.tui.questions import midnight_us
 from sandbox.tui.reports import Report, RoomReport
@@ -34,6 +35,8 @@ class Kept(RoomReport):
     """Bytes on this machine's disk; None: no limit of ours."""
     today: UsageTotals | None
     """Since local midnight; None: there are no records to be read."""
+    shared: SharedHealth | None
+    """None: this process shares its breakers, turns and budgets' ledgers with no other machine's."""
     figures: bool = True
     """Whether size and sums were looked at."""
 
@@ -98,6 +101,7 @@ async def look(figures: bool, runtime: Runtime, tell: Tell) -> None:
             size,
             runtime.settings.cache.size_limit if on_disk else None,
             today,
+            await runtime.shared_health(),
             figures,
         )
     )

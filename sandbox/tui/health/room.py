@@ -17,7 +17,7 @@ from sandbox.tui.health.detail import HealthDetail
 from sandbox.tui.health.entries import LABEL, Entry, ProviderEntry
 from sandbox.tui.health.head import HealthHead
 from sandbox.tui.health.places import Moved, Tried, Trying
-from sandbox.tui.health.stores import StoreEntry
+from sandbox.tui.health.stores import SharedEntry, StoreEntry
 from sandbox.tui.health.ward import Foreseen
 from sandbox.tui.pieces import SPINNER
 from sandbox.tui.rooms import Target
@@ -206,6 +206,7 @@ class HealthRoom(HealthCommands):
                 found.append(ProviderEntry(patient, now_us, seen.simulated, levels, fault, patient.id in waiting))
             if kept is not None:
                 found += [StoreEntry(store, kept, now_us) for store in kept.stores]
+                found += [SharedEntry(kept.shared)] if kept.shared is not None else []
         words = self.cards.box.value.lower().split()
         return [one for one in found if all(word in one.words for word in words)]
 
@@ -215,7 +216,7 @@ class HealthRoom(HealthCommands):
         self._painted_us, self._stirred = now_us, False
         self._draw_head(now_us)
         entries = self.entries()
-        stores = sum(isinstance(one, StoreEntry) for one in entries)
+        stores = sum(not isinstance(one, ProviderEntry) for one in entries)
         self.pane.show(entries, stores, self._empty())
         self._arrange()
         entry = self.pane.entry
@@ -232,6 +233,11 @@ class HealthRoom(HealthCommands):
         head.redraw()
 
     def _empty(self) -> str:
+        if self.ui.frame.attached:
+            return (
+                f"This room works where the gateway runs, at {self.ui.frame.attached}.\n"
+                "Its breakers are in the strip below; f in the Playground holds and resets them."
+            )
         if self.visits.problem:
             return f"✗ The gateway could not be opened.\n{self.visits.problem}\nL chooses another mode."
         if self.visits.seen is None:

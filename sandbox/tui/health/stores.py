@@ -1,19 +1,19 @@
-"""The cache and the usage records as the Health room draws them: as a card, as a row, and at length. Pure."""
+"""Cache, usage records and what is shared, as the Health room draws them: as a card, as a row, and at length. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sandbox.backends import StoreHealth
-from sandbox.core.figures import dollars, size
+from sandbox.core.figures import dollars, duration_ms, size
 from sandbox.costs.rates import cache_hit_rate
+from sandbox.sharing import SharedHealth
 from sandbox.tui.health.boxes import ends, fitted
-from sandbox.tui.health.entries import LABEL, fact, seconds
+from sandbox.tui.health.entries import LABEL, STATE, fact, seconds
 from sandbox.tui.health.places import Kept
 from sandbox.tui.pieces import BAD, DOT, GOOD, MUTED, NAME, PLAIN, SHAPES, WARN, Line
 
 NAMES = {"cache": "cache", "usage": "usage records"}
-_ROW_STATE = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class StoreEntry:
         told = (
             [self.trouble] if self.trouble else ["".join(text for text, _ in line[1:]) for line in self._facts()[-2:]]
         )
-        state = fitted([*self.state(), (f" {self.health.backend}", MUTED)], _ROW_STATE if width >= 60 else 14)
+        state = fitted([*self.state(), (f" {self.health.backend}", MUTED)], STATE + 5 if width >= 60 else STATE)
         left = [*fitted([(NAMES[self.id], NAME)], name + 1), *state]
         return fitted([*left, (DOT.join(filter(None, told)), BAD if self.trouble else MUTED)], width)
 
@@ -111,3 +111,46 @@ class StoreEntry:
         if spool is not None:
             lines.append(fact("", (f"on this disk: {spool.path}", MUTED)))
         return [*lines, [(f"{' ' * LABEL}b switches to the other place, after trying it out", MUTED)]]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedEntry:
+    """The Redis server through which processes share breakers, turns and budgets."""
+
+    health: SharedHealth
+    id: str = "shared"
+
+    @property
+    def words(self) -> str:
+        return f"store shared state redis {self.health.place} {self.health.problem or ''}".lower()
+
+    def title(self) -> Line:
+        return [("shared state", NAME), (" redis", MUTED)]
+
+    def state(self, *, full: bool = False) -> Line:
+        if self.health.problem is not None:
+            return [(f"{SHAPES['open']} ", BAD), ("alone", BAD)]
+        return [(f"{SHAPES['closed']} ", GOOD), ("works", PLAIN)]
+
+    def body(self, width: int) -> list[Line]:
+        health = self.health
+        lines: list[Line] = [ends([(health.place, MUTED)], [], width)]
+        if health.problem is not None:
+            return [*lines, [(health.problem, BAD)]]
+        took = "" if health.latency_ms is None else f"{DOT}{duration_ms(health.latency_ms)}"
+        return [*lines, fact("server", (f"{health.server}{took}", PLAIN)), fact("as", (health.user, PLAIN))]
+
+    def row(self, width: int, name: int) -> Line:
+        health = self.health
+        state = fitted(self.state(), STATE)
+        told = health.problem or health.place
+        return fitted(
+            [*fitted([("shared state", NAME)], name + 1), *state, (told, BAD if health.problem else MUTED)], width
+        )
+
+    def detail(self, width: int) -> list[Line]:
+        lines = [self.state(), *self.body(width)]
+        told = "breakers, whose turn it is, and what of each budget is used: the same for all processes of that server"
+        if self.health.problem is not None:
+            told = "This process goes on with breakers and budgets of its own until the server is back."
+        return [*lines, fact("shared", (told, MUTED))]

@@ -87,3 +87,26 @@ def test_a_clock_that_was_set_back_goes_on_in_the_newest_slice() -> None:
     history(failed(clock, "a"))
     clock.now = 100
     assert history.window("a", 10).traffic.calls == 2
+
+
+def test_columns_are_longer_slices_that_stay_where_they_are() -> None:
+    clock = FakeClock()
+    history = HealthHistory(clock)
+    seen: list[set[int]] = []
+    for number in range(40):
+        history(answered(clock, "a", 100.0 + number))
+        columns = history.columns("a", 300, 10)
+        assert len(columns) <= 10
+        assert {one.start_us % 30_000_000 for one in columns[1:]} == {0}, "three slices each"
+        seen.append({one.start_us for one in columns[1:]})
+        clock.now += 10
+    assert max(one.traffic.calls for one in columns) == 3
+    assert 28 <= sum(one.both.calls for one in columns) <= 30
+    assert all(len(after - before) <= 1 for before, after in pairwise(seen)), "a new one at a time, no other moves"
+
+
+@pytest.mark.parametrize("most", [1, 7, 30, 31, 1000])
+def test_where_there_is_room_each_slice_is_a_column(most: int) -> None:
+    clock = FakeClock()
+    history = HealthHistory(clock)
+    assert len(history.columns("nobody", 300, most)) == min(most, 30)
