@@ -28,7 +28,7 @@ from providers.errors import (
 )
 from providers.pricing import Catalogue, Price, count_tokens, seed_prices
 from providers.redaction import redact
-from providers.resuming import resumed
+from providers.resuming import within
 from providers.types import (
     Completion,
     GenerationRequest,
@@ -324,14 +324,7 @@ class OpenStream:
         try:
             while True:
                 try:
-                    step: Any = self._source.__anext__()
-                    try:
-                        waited = step.send(None)
-                    except StopIteration as there:
-                        event = there.value
-                    else:
-                        async with clock.timeout(silence):
-                            event = await resumed(step, waited)
+                    event = await within(clock, silence, self._source.__anext__())
                 except StopAsyncIteration:
                     raise StreamInterruptedError(
                         "the stream ended without a finish", partial_text="".join(pieces)

@@ -6,8 +6,12 @@ A timer for each piece of a stream would be an eighth of what a stream costs, an
 from __future__ import annotations
 
 import types
-from collections.abc import Generator
-from typing import Any, Protocol
+from collections.abc import Awaitable, Generator
+from typing import Any, Protocol, TypeVar
+
+from providers.clock import Clock
+
+T = TypeVar("T")
 
 
 class Step(Protocol):
@@ -34,3 +38,14 @@ def resumed(step: Step, waited: Any) -> Generator[Any, Any, Any]:
             waited = resume(value)
         except StopIteration as done:
             return done.value
+
+
+async def within(clock: Clock, seconds: float, awaited: Awaitable[T]) -> T:
+    """What is awaited. Raises TimeoutError where it has to be waited for longer than that."""
+    step: Any = awaited.__await__()
+    try:
+        waited = step.send(None)
+    except StopIteration as there:
+        return there.value  # type: ignore[no-any-return]
+    async with clock.timeout(seconds):
+        return await resumed(step, waited)  # type: ignore[no-any-return]

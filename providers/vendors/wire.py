@@ -13,6 +13,7 @@ from providers.dialects import api_of, dialect
 from providers.dialects.base import Dialect, Quirks
 from providers.errors import AuthenticationError, ConfigError, MalformedResponseError, ProviderError
 from providers.faults import FaultSource
+from providers.resuming import within
 from providers.transports.base import Transport, WireRequest, WireResponse
 from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent, StreamStarted, TokenUsage
 from providers.vendors.settings import Mode, checked_base_url, environment, mode_from_environment
@@ -355,11 +356,14 @@ class WireProvider(BaseLLMProvider):
         raise error
 
     async def _let_end(self, response: WireResponse) -> None:
+        pieces = response.chunks()
         try:
+            # Nearly always it is there already, and costs no timer.
+            await within(self.clock, END_GRACE, pieces.__anext__())
             async with self.clock.timeout(END_GRACE):
-                async for _ in response.chunks():
+                async for _ in pieces:
                     pass
-        except (TimeoutError, ProviderError):
+        except (StopAsyncIteration, TimeoutError, ProviderError):
             pass
 
     def _sign(self, error: ProviderError, model_id: str, headers: Mapping[str, str]) -> None:

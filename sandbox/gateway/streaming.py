@@ -93,13 +93,19 @@ class StreamRun:
                             f"{type(broken[1]).__name__}: {broken[1].message}",
                         )
                     self._publish_restart(answer.candidate, broken)
+                finished: StreamFinished | None = None
                 async for event in self._pass_on(stream, answer, again=broken is not None):
                     if isinstance(event, StreamFinished):
-                        ended = True
-                        walk.settle_success(answer, opened)
-                        yield self._finish(answer, event.completion)
-                        return
-                    yield event
+                        # The last one. Left here instead of read to their end, the generators would be closed by the
+                        # loop, each in a task of its own.
+                        finished = event
+                    else:
+                        yield event
+                if finished is not None:
+                    ended = True
+                    walk.settle_success(answer, opened)
+                    yield self._finish(answer, finished.completion)
+                    return
             except ProviderError as error:
                 ended = True
                 walk.settle_failure(answer, error)
