@@ -23,7 +23,7 @@ Item = dict[str, dict[str, Any]]
 """An item as DynamoDB's JSON has it: `{"name": {"S": "text"}}`."""
 
 LARGEST: Final = 380_000
-"""Characters of a story that an item keeps: 400 KB is the most it may have in all."""
+"""Bytes of the texts of an item with its story: 400 KB is the most it may have in all."""
 
 _NULL: Final = {"NULL": True}
 _SEED = frozenset(
@@ -47,6 +47,7 @@ _OPTIONAL = frozenset(("requested_model", "error_type", "story", "ttft_ms", "sav
 """Left out where they are None; any other None is written."""
 
 _AT = {column.removesuffix("_pico"): number for number, column in enumerate(COLUMNS)}
+_CUT: Final = tuple(_AT[name] for name in (names.TENANT, names.AGENT, *_TEXTS) if name != "story")
 
 
 def record_item(row: Sequence[Any], *, kept_s: float | None) -> Item:
@@ -84,12 +85,23 @@ def record_item(row: Sequence[Any], *, kept_s: float | None) -> Item:
                 item[name] = _NULL
         elif pico or name in _SEED or name in _OPTIONAL:
             item[name] = {"N": format(to_usd(pico), "f")}
-    if "story" in item and len(item["story"]["S"].encode()) > LARGEST:
+    if "story" in item and _size(item) > LARGEST:
         logger.warning("the story of usage record %s is too long for DynamoDB and left out", ascii(row[_AT["log_id"]]))
         del item["story"]
     if kept_s is not None:
         item[names.EXPIRY] = expiry(time_us, kept_s)
     return item
+
+
+def shortened(row: Sequence[Any]) -> Sequence[Any]:
+    """The row with every text as long as the table may have it."""
+    if all(row[place] is None or len(row[place]) <= names.LONGEST_TEXT // 4 for place in _CUT):
+        return row
+    cut = list(row)
+    for place in _CUT:
+        if row[place] is not None:
+            cut[place] = names.shortened(row[place])
+    return cut
 
 
 def record_of(item: Mapping[str, Mapping[str, Any]]) -> UsageRecord:
@@ -145,3 +157,8 @@ def expiry(time_us: int, kept_s: float) -> dict[str, Any]:
 
 def record_key(row: Sequence[Any]) -> str:
     return names.fitting(row[_AT["log_id"]], names.LONGEST_KEY)
+
+
+def _size(item: Item) -> int:
+    """Bytes of its texts, of which the story is nearly all."""
+    return sum(len(value["S"].encode()) for value in item.values() if "S" in value)

@@ -27,6 +27,9 @@ LONGEST_KEY: Final = 2048
 """Bytes of a hash key."""
 LONGEST_RANGE: Final = 1024
 """Bytes of a range key."""
+LONGEST_TEXT: Final = 2**14
+"""Bytes of any other text by which records are told apart: an item has 400 KB in all, and a name as long as that would
+hold up every record behind it."""
 NOBODY: Final = MARK
 """Stands for an empty text where an index needs one."""
 
@@ -40,6 +43,11 @@ def fitting(text: str, limit: int) -> str:
         return text
     digest = blake2b(raw, digest_size=_DIGEST).hexdigest()
     return raw[: limit - len(digest) - 1].decode(errors="ignore") + "~" + digest
+
+
+def shortened(text: str) -> str:
+    """The text as records and roll-ups have it."""
+    return text if len(text) <= LONGEST_TEXT // 4 else fitting(text, LONGEST_TEXT)
 
 
 def indexed(text: str) -> str:

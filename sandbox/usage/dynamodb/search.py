@@ -33,7 +33,7 @@ def find(table: Table, request_id: str) -> UsageRecord | None:
     """The record of a request id, or of its unique beginning. Raises InputError when several ids begin so."""
     if not request_id:
         raise InputError("the request id is empty; give one, or its beginning, as a report or an answer shows it")
-    exact = table.get(names.request_key(request_id))
+    exact = table.get(names.request_key(names.shortened(request_id)))
     if exact is None:
         ids: dict[str, Item] = {}
         shelf = names.request_shelf(request_id)

@@ -17,7 +17,7 @@ from sandbox.usage.base import UsageUnavailable
 from sandbox.usage.dynamodb import counters, names
 from sandbox.usage.dynamodb.access import TableError
 from sandbox.usage.dynamodb.client import Table
-from sandbox.usage.dynamodb.items import Item, record_item, request_item
+from sandbox.usage.dynamodb.items import Item, record_item, request_item, shortened
 from sandbox.usage.dynamodb.outbox import Batch, Outbox
 from sandbox.usage.dynamodb.table import differences
 
@@ -147,17 +147,24 @@ class Sender:
             self._there.clear()
         # By key, for a request that is refused for two items of one key would be refused for ever.
         items: dict[str, Item] = {}
-        for row in batch.rows:
+        rows = [shortened(row) for row in batch.rows]
+        for row in rows:
             for item in (record_item(row, kept_s=self._kept_s), request_item(row, kept_s=self._kept_s)):
                 if item is not None:
                     items[item[names.KEY]["S"]] = item
         self._put([item for key, item in items.items() if key not in self._there])
 
         def add(addition: counters.Addition) -> None:
-            self._table.update(counters.update(addition, batch.spool, batch.number))
+            try:
+                self._table.update(counters.update(addition, batch.spool, batch.number))
+            except TableError as error:
+                if error.code != "ValidationException":
+                    raise
+                # It took the records, so it is this item that no table would take.
+                logger.error("sums of usage records cannot be stored in DynamoDB: %s", error)
             self._there.add(addition.key)
 
-        self._table.each(add, [one for one in counters.additions(batch.rows) if one.key not in self._there])
+        self._table.each(add, [one for one in counters.additions(rows) if one.key not in self._there])
 
     def _put(self, items: Sequence[Item]) -> None:
         try:

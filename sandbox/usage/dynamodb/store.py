@@ -16,7 +16,7 @@ from providers.clock import Clock, Randomness, seeded
 from providers.vendors.aws_settings import region_of_environment
 from sandbox.settings.backends import SPOOL_BYTES
 from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
-from sandbox.usage.dynamodb import reports, search
+from sandbox.usage.dynamodb import names, reports, search
 from sandbox.usage.dynamodb.access import AwsAccess
 from sandbox.usage.dynamodb.client import Table
 from sandbox.usage.dynamodb.outbox import Outbox
@@ -145,19 +145,19 @@ class DynamoUsageStore:
         await asyncio.wrap_future(self._sender.flush())
 
     async def totals(self, where: UsageFilter) -> UsageTotals:
-        return await self._read(lambda: reports.totals(self._table, where, self._pruned_us()))
+        return await self._read(lambda: reports.totals(self._table, _fitted(where), self._pruned_us()))
 
     async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
-        return await self._read(lambda: reports.breakdown(self._table, where, by, self._pruned_us()))
+        return await self._read(lambda: reports.breakdown(self._table, _fitted(where), by, self._pruned_us()))
 
     async def get(self, request_id: str) -> UsageRecord | None:
         return await self._read(lambda: search.find(self._table, request_id))
 
     async def recent(self, where: UsageFilter, limit: int = 50) -> Sequence[UsageRecord]:
-        return await self._read(lambda: search.recent(self._table, where, limit))
+        return await self._read(lambda: search.recent(self._table, _fitted(where), limit))
 
     async def scan(self, where: UsageFilter) -> AsyncIterator[UsageRecord]:
-        pages = search.scan(self._table, where)
+        pages = search.scan(self._table, _fitted(where))
         while True:
             page = await self._read(lambda: next(pages, None))
             if page is None:
@@ -196,6 +196,21 @@ class DynamoUsageStore:
         if self._outbox.stored.depth and self._sender.trouble is None:
             await asyncio.wrap_future(self._sender.flush())
         return await asyncio.to_thread(query)
+
+
+def _fitted(where: UsageFilter) -> UsageFilter:
+    """With every name as the table has it."""
+
+    def fitted(name: str | None) -> str | None:
+        return None if name is None else names.shortened(name)
+
+    return replace(
+        where,
+        tenant_id=fitted(where.tenant_id),
+        agent_id=fitted(where.agent_id),
+        provider=fitted(where.provider),
+        model=fitted(where.model),
+    )
 
 
 def spool_path(folder: Path, table: str, access: AwsAccess) -> Path:

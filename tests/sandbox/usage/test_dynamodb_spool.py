@@ -120,6 +120,43 @@ def test_what_an_item_cannot_hold_is_cut_and_stays_apart(caplog: pytest.LogCaptu
     assert "too long for DynamoDB" in caplog.text
 
 
+async def test_a_name_as_long_as_an_item_holds_nothing_up(tmp_path: Path) -> None:
+    """A caller names tenant and model; what no table would take must not keep the records behind it from it."""
+    endless = dict.fromkeys(
+        ("tenant_id", "agent_id", "provider", "model", "requested_model", "request_id"), "x" * 10**6
+    )
+    store = opened(servers.moto(), tmp_path)
+    try:
+        store.record(a_record(1, **endless, story={"answer": "y" * 300_000}))
+        store.record(a_record(2))
+        await store.flush()
+        assert (await store.totals(UsageFilter())).requests == 2
+        [long] = await store.recent(UsageFilter(tenant_id="x" * 10**6, model="x" * 10**6))
+        assert (long.story, len(long.model)) == ({"answer": "y" * 300_000}, 2**14)
+        by_model = dict(await store.breakdown(UsageFilter(tenant_id="x" * 10**6), "model"))
+        assert list(by_model) == [long.model]
+        found = await store.get("x" * 10**6)
+        assert found == long
+    finally:
+        await store.close()
+
+
+async def test_sums_that_no_table_would_take_hold_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(names, "LONGEST_TEXT", 10**6)
+    store = opened(servers.moto(), tmp_path)
+    try:
+        store.record(a_record(1, model="x" * 500_000))
+        store.record(a_record(2))
+        await store.flush()
+        assert (await store.spool_state()).depth == 0
+        assert [one.request_id for one in await store.recent(UsageFilter())] == ["req-000002"]
+        assert "sums of usage records cannot be stored in DynamoDB" in caplog.text
+    finally:
+        await store.close()
+
+
 def test_names_that_look_alike_have_roll_ups_of_their_own() -> None:
     rows = [
         to_row(0, a_record(1, tenant_id="a#b", agent_id="c")),
