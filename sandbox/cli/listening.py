@@ -20,10 +20,10 @@ _GARBAGE_EVERY = 20_000
 """Objects made and not freed before the youngest are looked through."""
 
 
-def check_port(port: int) -> None:
+def check_port(port: int, option: str = "--port") -> None:
     """Raises InputError."""
     if not 0 <= port <= 65535:
-        raise InputError(f"--port is {port}; a port is between 0 and 65535")
+        raise InputError(f"{option} is {port}; a port is between 0 and 65535")
 
 
 def schedule_of(scenario: str | None) -> Schedule | None:
@@ -43,10 +43,10 @@ def work_for_long() -> None:
     gc.set_threshold(_GARBAGE_EVERY, 20, 50)
 
 
-def unavailable(host: str, port: int, error: OSError) -> CommandFailed:
+def unavailable(host: str, port: int, error: OSError, instead: str = "--port 0") -> CommandFailed:
     """The address cannot be had."""
     why = (error.strerror or str(error)).lower()
-    return CommandFailed("AddressUnavailable", f"cannot listen on {host}:{port}: {why}; try --port 0")
+    return CommandFailed("AddressUnavailable", f"cannot listen on {host}:{port}: {why}; try {instead}")
 
 
 @contextmanager

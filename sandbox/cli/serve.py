@@ -16,7 +16,7 @@ from sandbox.cli.session import Session
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
     from sandbox.scenarios.faults import Schedule
-    from sandbox.serving import ServerControl
+    from sandbox.serving import ServerControl, WebControl
 
 
 async def serve(
@@ -25,6 +25,8 @@ async def serve(
     host: str = "127.0.0.1",
     scenario: str | None = None,
     fail: list[str] | None = None,
+    web: bool = False,
+    web_port: int = 8000,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> Exit:
     """Serve the gateway on this machine, to OpenAI's and Anthropic's clients; Ctrl-C ends it.
@@ -39,8 +41,13 @@ async def serve(
         Break providers from the start on, as a built-in scenario (`sandbox scenarios list`) or a file says.
     fail
         PROVIDER=KIND[:ARG]: make every attempt on a provider fail, such as openai=503 or bedrock=rate_limit:2.
+    web
+        Also show the terminal UI in a browser, attached to this gateway; it asks for the admin token.
+    web_port
+        Where the browser finds it; 0 takes a free one.
     """
     check_port(port)
+    check_port(web_port, "--web-port")
     schedule = schedule_of(scenario)
     async with session.runtime() as runtime:
         server = session.server(runtime, host=host, port=port)
@@ -49,15 +56,20 @@ async def serve(
             await server.start()
         except OSError as error:
             raise unavailable(host, port, error) from None
+        browser: WebControl | None = None
         with told_to_end(signal.SIGTERM) as ended:
             try:
                 if schedule is not None:
                     schedule.start()
                 _tell(session, runtime, server)
+                if web:
+                    browser = await _in_browser(session, server, host, web_port)
                 work_for_long()
                 await ended.wait()
             finally:
                 ended.clear()
+                if browser is not None:
+                    await browser.stop()
                 await _stop(session, server, ended)
     return Exit.DONE
 
@@ -90,6 +102,19 @@ def _tell(session: Session, runtime: Runtime, server: ServerControl) -> None:
         output.note(f"  admin: Authorization: Bearer {server.admin_token}")
         output.note("  that token is for this start alone; `sandbox admin key create NAME` makes lasting keys", "dim")
     output.err.flush()
+
+
+async def _in_browser(session: Session, server: ServerControl, host: str, port: int) -> WebControl:
+    """Serve the UI to browsers. Raises ConfigError, or CommandFailed where the port cannot be had."""
+    browser = session.web(server, host=host, port=port)
+    try:
+        await browser.start()
+    except OSError as error:
+        raise unavailable(host, port, error, "--web-port 0") from None
+    way_in = "/" if server.admin_token is None else f"/?token={server.admin_token}"
+    session.output.note(f"  in a browser: {browser.url}{way_in}")
+    session.output.err.flush()
+    return browser
 
 
 async def _stop(session: Session, server: ServerControl, asked_again: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox.cli.wiretap import OpenWiretap
     from sandbox.costs.budgets import Budgets
     from sandbox.runtime import Runtime
-    from sandbox.serving import OpenServer, OpenWeb, ServerControl
+    from sandbox.serving import OpenServer, OpenWeb, ServerControl, WebControl
     from sandbox.settings import Loaded, Settings
     from sandbox.usage.base import UsageStore
 
@@ -86,6 +86,12 @@ class Session:
         if self.open_server is None:
             raise RuntimeError("this process was given no server")
         return self.open_server(runtime, host=host, port=port)
+
+    def web(self, server: ServerControl, *, host: str, port: int) -> WebControl:
+        """The UI in a browser, not listening yet. Raises ConfigError where it is not installed."""
+        if self.open_web is None:
+            raise RuntimeError("this process was given no UI for browsers")
+        return self.open_web(server, host=host, port=port)
 
     @asynccontextmanager
     async def budgets(self) -> AsyncIterator[Budgets]:

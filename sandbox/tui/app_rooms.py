@@ -50,11 +50,21 @@ class AppRooms(AppCommands):
 
     def enter(self, name: str) -> None:
         """Show a room; it is as it was left."""
+        if not self._offered(name):
+            return
         self._wanted = name
         if name in self._rooms:
             self._show(name)
         else:
             self.run_worker(self.made(name))
+
+    def _offered(self, name: str) -> bool:
+        """Whether the room can show this gateway; if not, that is said."""
+        if any(name == offered for offered, _, _ in self.frame.rooms):
+            return True
+        title = next(room.title for room in ROOMS if room.name == name)
+        self.flash(f"{title} works only where the gateway runs, not from an attached screen", "warning")
+        return False
 
     async def made(self, name: str) -> Room:
         """A room, behind the one that is shown unless it is asked for."""
@@ -78,6 +88,8 @@ class AppRooms(AppCommands):
 
     async def perform_there(self, action: Action) -> None:
         """Do an action of another room, there."""
+        if not self._offered(action.place):
+            return
         self._wanted = action.place
         await self.made(action.place)
         self._show(action.place)

@@ -106,7 +106,7 @@ class SandboxApp(AppRooms):
             self._notes.append(notice)
         self.guide = Guide(self.state.hints_seen)
         self.frame = FrameFacts(
-            rooms=[(room.name, room.key, room.title) for room in ROOMS],
+            rooms=[(room.name, room.key, room.title) for room in ROOMS if attached is None or room.anywhere],
             mode=settings.mode,
             keys=keys_found(settings) if attached is None else (),
             attached=attached.url.partition("://")[2] if attached is not None else "",
@@ -117,7 +117,7 @@ class SandboxApp(AppRooms):
             from sandbox.tui.plain import PlainCharacters
 
             self._plain = PlainCharacters()
-        names = {room.name for room in ROOMS}
+        names = {name for name, _, _ in self.frame.rooms}
         self.frame.room = self.state.room if self.state.room in names else ROOMS[0].name
         theme = settings.ui.theme or self.state.theme
         if theme in self.available_themes:
