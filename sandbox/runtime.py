@@ -21,6 +21,7 @@ from sandbox.costs.budgets import Budgets
 from sandbox.gateway.configured import configured_policy
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
+from sandbox.gateway.quotas import Quotas
 from sandbox.provider_set import Gathered, ProviderSet
 from sandbox.settings import Settings
 from sandbox.settings.model import ProviderSettings
@@ -76,6 +77,7 @@ class Runtime:
         self._draws = draws
         self._ids = ids
         self._similar: SemanticIndex | None = None
+        self._quotas = Quotas(clock)
         self.prices = with_machines(prices, settings)
         self._providers = ProviderSet(
             settings, prices=self.prices, clock=clock, draws=draws, saved=self._recorded, failed=self._failed
@@ -127,6 +129,7 @@ class Runtime:
         """`of`, from inside the event loop that the runtime is to belong to."""
         runtime = cls.of(settings, clock=clock, answers=answers)
         await runtime._stores.connect(runtime._link)
+        await runtime._quotas.recall(runtime.usage, settings.booked)
         return runtime
 
     def use_preset(self, name: str) -> Gateway:
@@ -219,7 +222,7 @@ class Runtime:
         if id in self.gateway.registry:
             self.gateway.registry.replace(id, provider)
         else:
-            _register(self.gateway, id, configured, provider, len(self.gateway.registry) + 1)
+            self._register(self.gateway, id, configured, provider, len(self.gateway.registry) + 1)
 
     def forget_fixtures(self) -> None:
         """Files of recordings have changed: the next request finds them as they are now."""
@@ -302,8 +305,22 @@ class Runtime:
             costs=None if self.usage is None else GatewayCosts(self.usage, self.budgets, clock=self.clock),
         )
         for position, (id, configured, provider) in enumerate(self._chain(policy), 1):
-            _register(gateway, id, configured, provider, position)
+            self._register(gateway, id, configured, provider, position)
         return gateway
+
+    def _register(
+        self, gateway: Gateway, id: str, configured: ProviderSettings, provider: BaseLLMProvider, position: int
+    ) -> None:
+        """Add a provider as its settings say, by default in that position of the chain."""
+        gateway.register(
+            id,
+            provider,
+            priority=position if configured.priority is None else configured.priority,
+            weight=1.0 if configured.weight is None else configured.weight,
+            requests_per_minute=configured.requests_per_minute,
+            tokens_per_minute=configured.tokens_per_minute,
+            quota=self._quotas.of(id, configured.requests_per_day),
+        )
 
     def _shared(self, policy: Policy) -> dict[str, Any]:
         """Breakers and turns that all processes of the same mode and preset share; none where each has its own."""
@@ -329,17 +346,3 @@ class Runtime:
                     return None
             self._similar = index_of(cache, provider, clock=self.clock)
         return self._similar
-
-
-def _register(
-    gateway: Gateway, id: str, configured: ProviderSettings, provider: BaseLLMProvider, position: int
-) -> None:
-    """Add a provider as its settings say, by default in that position of the chain."""
-    gateway.register(
-        id,
-        provider,
-        priority=position if configured.priority is None else configured.priority,
-        weight=1.0 if configured.weight is None else configured.weight,
-        requests_per_minute=configured.requests_per_minute,
-        tokens_per_minute=configured.tokens_per_minute,
-    )

@@ -41,6 +41,7 @@ from sandbox.gateway.keeping import Keeping
 from sandbox.gateway.ledger import Ledger, Recorder
 from sandbox.gateway.limits import RateLimits
 from sandbox.gateway.policies import Policy
+from sandbox.gateway.quotas import DayQuota
 from sandbox.gateway.router import Candidate, Plan, Router
 from sandbox.gateway.spending import allowance
 from sandbox.gateway.streaming import StreamRun, replayed
@@ -118,6 +119,7 @@ class Gateway:
         weight: float = 1.0,
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
+        quota: DayQuota | None = None,
         breaker: Breaker | None = None,
     ) -> Deployment:
         """Add a provider under a unique id. Raises InputError when the id is taken.
@@ -135,8 +137,8 @@ class Gateway:
             else:
                 breaker = self.policy.new_breaker(id, self.clock, changed, self.registry.__len__)
         limits = (
-            RateLimits(requests_per_minute, tokens_per_minute, self.clock)
-            if requests_per_minute or tokens_per_minute
+            RateLimits(requests_per_minute, tokens_per_minute, self.clock, quota)
+            if requests_per_minute or tokens_per_minute or quota
             else None
         )
         return self.registry.add(Deployment(id, provider, breaker, self.clock, priority, weight=weight, limits=limits))

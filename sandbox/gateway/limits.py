@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from providers.clock import Clock
+
+if TYPE_CHECKING:
+    from sandbox.gateway.quotas import DayQuota
 
 
 class TokenBucket:
@@ -31,18 +36,27 @@ class TokenBucket:
 
 
 class RateLimits:
-    """Both limits of one provider; either may be absent."""
+    """The limits and the quota of one provider; each may be absent."""
 
-    __slots__ = ("_requests", "_tokens")
+    __slots__ = ("_quota", "_requests", "_tokens")
 
-    def __init__(self, requests_per_minute: int | None, tokens_per_minute: int | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        requests_per_minute: int | None,
+        tokens_per_minute: int | None,
+        clock: Clock,
+        quota: DayQuota | None = None,
+    ) -> None:
         self._requests = TokenBucket(requests_per_minute, clock) if requests_per_minute else None
         self._tokens = TokenBucket(tokens_per_minute, clock) if tokens_per_minute else None
+        self._quota = quota
 
     def wait(self, tokens: int) -> float:
         """Seconds until a request of about `tokens` may go; 0: now."""
         return max(
-            self._requests.wait(1) if self._requests else 0.0, self._tokens.wait(tokens) if self._tokens else 0.0
+            self._requests.wait(1) if self._requests else 0.0,
+            self._tokens.wait(tokens) if self._tokens else 0.0,
+            self._quota.wait() if self._quota else 0.0,
         )
 
     def take(self, tokens: int) -> None:
@@ -51,6 +65,8 @@ class RateLimits:
             self._requests.take(1)
         if self._tokens:
             self._tokens.take(tokens)
+        if self._quota:
+            self._quota.take()
 
     def settle(self, foreseen: int, used: int) -> None:
         """Correct the foreseen tokens by what was really used."""

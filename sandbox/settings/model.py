@@ -82,6 +82,10 @@ class ProviderSettings(Section):
     tokens_per_minute: Count | None = Field(
         default=None, description="Own limit: beyond it the provider is passed over; unset: none."
     )
+    requests_per_day: Count | None = Field(
+        default=None,
+        description="Own quota: after so many attempts in a day (UTC) the provider is passed over; unset: none.",
+    )
     priority: Whole | None = Field(default=None, description="Lower is asked earlier; unset: the order of the chain.")
     weight: Annotated[float, BeforeValidator(units.number), Field(ge=0, allow_inf_nan=False)] | None = Field(
         default=None, description="Share of the traffic under the strategy `weighted`; unset: 1."
