@@ -13,6 +13,9 @@ from sandbox.settings.backends import CacheSettings
 class ProviderEmbedder:
     """Asks a live provider for each question that is not in the cache; that takes as long as it takes, and costs."""
 
+    longest = 4000
+    """Within what every vendor's model takes (Titan and OpenAI: about 8,000 tokens)."""
+
     def __init__(self, provider: WireProvider, *, model: str | None = None) -> None:
         self._provider = provider
         self._model = model or MODELS[provider.kind]

@@ -42,6 +42,11 @@ class Embedder(Protocol):
         """What made the vectors: those of different makers are never compared."""
         ...
 
+    @property
+    def longest(self) -> int:
+        """Characters up to which it tells texts apart: two questions about one document are nearly all document."""
+        ...
+
     async def embed(self, text: str) -> Embedding:
         """Raises ProviderError where it cannot."""
         ...
@@ -52,6 +57,9 @@ class HashingEmbedder:
 
     It knows no meaning: questions are alike when they are worded alike. For that, tests and mock mode have it.
     """
+
+    longest = 250
+    """With 375 characters of the same text before them, any two questions have a cosine above 0.95."""
 
     def __init__(self, dimensions: int = 256) -> None:
         self.dimensions = dimensions
@@ -118,7 +126,9 @@ class SemanticIndex:
         return len(self._kept)
 
     async def question(self, space: str, text: str) -> Question | None:
-        """The text as it is compared; None for one that says nothing. Raises what the embedder raises."""
+        """The text as it is compared; None for one that says nothing or too much. Raises what the embedder raises."""
+        if len(text) > self.embedder.longest:
+            return None
         embedding = await self.embedder.embed(text)
         raw = embedding.vector
         length = math.sqrt(sum(map(mul, raw, raw)))

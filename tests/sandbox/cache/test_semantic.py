@@ -42,6 +42,19 @@ async def test_what_is_worded_alike_is_alike(other: str, alike: bool) -> None:
     assert (await similarity(ASKED, other) >= 0.88) is alike
 
 
+async def test_two_questions_about_one_document_are_not_one_question() -> None:
+    document = "Employees hand in their reports within a month, and managers pass them on to finance. " * 2
+    there = index(threshold=0.95)
+    for length in range(len(document)):
+        first, second = document[:length] + "Who approves the hotel?", document[:length] + "How long is it kept?"
+        known, asked = await there.question("s", first), await there.question("s", second)
+        assert known is not None
+        assert asked is not None
+        there.keep(known, "key", ttl=60)
+        assert there.nearest(asked) is None
+    assert await there.question("s", document * 2 + "Who approves the hotel?") is None, "too much to be told apart"
+
+
 async def test_order_matters() -> None:
     there, back = "How do I get from Paris to London?", "How do I get from London to Paris?"
     assert await similarity(there, back) < 0.95
@@ -126,7 +139,7 @@ async def test_any_text_is_most_like_itself(text: str) -> None:
 
 async def test_a_vector_that_says_nothing_is_no_question() -> None:
     class Odd:
-        name = "odd"
+        name, longest = "odd", 100
 
         def __init__(self, *values: float) -> None:
             self.values = values

@@ -102,7 +102,7 @@ async def test_what_the_cache_has_no_more_is_no_answer() -> None:
 class Paid:
     """A vendor's embedder."""
 
-    name = "openai/text-embedding-3-small"
+    name, longest = "openai/text-embedding-3-small", 4000
 
     def __init__(self, error: Exception | None = None, seconds: float = 0.0, clock: Any = None) -> None:
         self.error, self.seconds, self.clock = error, seconds, clock
