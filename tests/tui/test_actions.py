@@ -14,6 +14,8 @@ from sandbox.tui.costs.listing import CostRows
 from sandbox.tui.costs.room import CostsRoom
 from sandbox.tui.fixtures.listing import FixtureRows
 from sandbox.tui.fixtures.room import Fixtures
+from sandbox.tui.health.cards import CardPane
+from sandbox.tui.health.room import HealthRoom
 from sandbox.tui.history import Rows
 from sandbox.tui.lab.listing import EventRows
 from sandbox.tui.lab.picker import ScenarioRows
@@ -27,6 +29,7 @@ OWNERS = {
     actions.COMPARE: CompareRoom,
     actions.LAB: LabRoom,
     actions.COSTS: CostsRoom,
+    actions.HEALTH: HealthRoom,
     actions.FIXTURES: Fixtures,
     actions.LIST: Rows,
 }
@@ -39,7 +42,7 @@ def test_every_action_can_be_done_by_its_owner(action: actions.Action) -> None:
     assert action.help.endswith(".")
 
 
-@pytest.mark.parametrize("widget", [Rows, FixtureRows, EventRows, ScenarioRows, CostRows])
+@pytest.mark.parametrize("widget", [Rows, FixtureRows, EventRows, ScenarioRows, CostRows, CardPane])
 def test_every_list_has_the_keys_of_lists(widget: type) -> None:
     for action in actions.of(actions.LIST):
         assert callable(getattr(widget, f"action_{action.name}"))

@@ -34,6 +34,10 @@ LABEL: Final = 9
 _FIGURE: Final = 10
 _SQUARES: Final = 10
 STATE: Final = 17
+"""Columns of a state in a row."""
+SHORT_STATE: Final = 14
+_TIGHT: Final = 58
+"""Columns of a row below which its state has the fewer."""
 _WORDS: Final = {
     "closed": "closed",
     "half_open": "half open",
@@ -223,7 +227,9 @@ class ProviderEntry:
             (f" {self.patient.status.breaker.failures}/{self.patient.status.breaker.threshold}", MUTED),
         ]
         fault: Line = [(" ", PLAIN), *self._fault()]
-        left: Line = [*fitted([(self.id, NAME), *fault], name + 1), *fitted(state, STATE)]
+        wide = STATE if width >= _TIGHT else SHORT_STATE
+        name = min(name, width - wide - width_of(right) - 2)
+        left: Line = [*fitted([(self.id, NAME), *fault], name + 1), *fitted(state, wide)]
         room = width - width_of(left) - width_of(right) - 1
         curve = success_curve(self.patient.curve, room, self.levels) if room >= 6 else []
         return ends([*left, *curve], right, width)
