@@ -133,11 +133,11 @@ class DiskCacheStore:
             if cache is None:
                 return _NOTHING
         try:
-            value, expires_us = cache.get(key, tag=True)
+            found = cache.found(key)
         except (sqlite3.Error, OSError) as error:
             self._recover(cache, error)
             return _NOTHING
-        return (value, expires_us) if type(expires_us) is int else _NOTHING
+        return found if found is not None and type(found[1]) is int else _NOTHING
 
     def _recover(self, cache: PlainCache, failure: BaseException) -> None:
         """After a failed operation: a lock passes, a damaged database is replaced, all else is CacheUnavailable."""

@@ -18,20 +18,22 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, MODE_RAW
 
+from sandbox.core.bulk import BulkInsert
+
 BUSY_S = 0.05
 """How long a statement waits for another process's lock: a hit is not worth more of the event loop's time."""
 _STEP_S = 0.001
 _OPENING_TRIES = 25
 """Half of BUSY_S for all statements of an opening together; the other half is for the settings before it."""
 
-_SET = """
-INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)
-VALUES (?, 1, ?, ?, ?, 0, ?, 0, 1, NULL, ?)
-ON CONFLICT (key, raw) DO UPDATE SET
-    store_time = excluded.store_time, expire_time = excluded.expire_time, access_time = excluded.access_time,
-    tag = excluded.tag, size = 0, mode = 1, filename = NULL, value = excluded.value
-"""
-
+_IS_OURS = f"raw = 1 AND mode = {MODE_RAW} AND typeof(value) = 'blob'"
+_GET = f"SELECT value, tag FROM Cache WHERE key = ? AND {_IS_OURS}"  # noqa: S608 - constants
+_REPLACED = ("store_time", "expire_time", "access_time", "tag", "size", "mode", "filename", "value")
+_SET = BulkInsert(
+    "Cache",
+    ("key", "raw", "access_count", *_REPLACED),
+    f"ON CONFLICT (key, raw) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _REPLACED)}",
+)
 
 FAILURES = (sqlite3.Error, OSError, diskcache.Timeout)
 """What a method of the cache may raise."""
@@ -92,12 +94,18 @@ class PlainCache(diskcache.Cache):  # type: ignore[misc]
                 sqlite_mmap_size=2**24,
             )
 
+    def found(self, key: str) -> tuple[bytes, Any] | None:
+        """Value and tag of a key, whenever it expires, as `get` finds them, at two thirds of its cost."""
+        row: tuple[bytes, Any] | None = self._con.execute(_GET, (key,)).fetchone()
+        return row
+
     def set_many(self, items: Iterable[tuple[str, bytes, float, int]], *, now: float) -> None:
         """Store (key, value, expire_time, tag) rows as `set` would one by one, at half the cost.
 
         To be called within `transact`; times are seconds since 1970.
         """
-        self._con.executemany(_SET, ((key, now, expires, now, tag, value) for key, value, expires, tag in items))
+        rows = [(key, 1, 0, now, expires, now, tag, 0, MODE_RAW, None, value) for key, value, expires, tag in items]
+        _SET.run(self._con, rows)
 
     @property
     def _sql_retry(self) -> Callable[..., sqlite3.Cursor]:

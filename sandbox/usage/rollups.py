@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sandbox.usage.bulk import BulkInsert
+from sandbox.core.bulk import BulkInsert
 from sandbox.usage.periods import GRAINS, SIZES_US, Grain, floor
 from sandbox.usage.records import COLUMNS, LARGEST_COUNT, PICO
 

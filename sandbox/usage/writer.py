@@ -18,9 +18,9 @@ from typing import Any
 
 from providers.clock import Clock
 from sandbox.core.background import BatchWorker
+from sandbox.core.bulk import BulkInsert
 from sandbox.usage import database, rollups
 from sandbox.usage.base import UsageRecord, UsageUnavailable
-from sandbox.usage.bulk import BulkInsert
 from sandbox.usage.periods import DAY_US
 from sandbox.usage.records import COLUMNS, mended, to_row
 from sandbox.usage.reports import PRUNED
