@@ -62,7 +62,8 @@ class CacheSettings(Section):
     )
     semantic_embedder: Text = Field(
         default="hashing",
-        description="Who embeds questions: `hashing` (words, offline), or the id of an OpenAI or Bedrock provider.",
+        description="Who embeds questions: `hashing` (the words of short ones, offline), or the id of an OpenAI or "
+        "Bedrock provider.",
     )
     semantic_model: Text | None = Field(
         default=None, description="The embedding model of that provider; unset: the usual one of its vendor."

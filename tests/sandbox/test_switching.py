@@ -57,6 +57,14 @@ async def records(settings: Settings, backend: str) -> list[str]:
         await store.close()
 
 
+async def test_the_spool_is_as_large_as_the_settings_say(settings: Settings) -> None:
+    usage = settings.usage.model_copy(update={"backend": "dynamodb", "spool_limit": 2**21})
+    async with Runtime.of(settings.model_copy(update={"usage": usage})) as runtime:
+        _, kept = await runtime.store_health()
+        assert kept.spool is not None
+        assert kept.spool.limit_bytes == 2**21
+
+
 async def test_a_switch_in_flight_loses_no_record_and_doubles_none(runtime: Runtime, settings: Settings) -> None:
     asked: list[str] = []
     over = asyncio.Event()

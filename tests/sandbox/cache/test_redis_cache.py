@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -246,6 +247,12 @@ async def test_tls_is_spoken_and_checked(start_redis: Start, opened: Open) -> No
         await opened(replace(known, ca_file=None)).check()
 
 
+async def test_certificates_that_cannot_be_read_are_told_by_their_file(opened: Open, tmp_path: Path) -> None:
+    address = replace(RedisAddress.parse("rediss://127.0.0.1:1"), ca_file=tmp_path / "missing.pem")
+    with pytest.raises(CacheUnavailable, match=r"tls_ca_file .*missing\.pem cannot be read: No such file"):
+        await opened(address).check()
+
+
 async def test_who_speaks_tls_to_a_plain_port_or_the_other_way_is_told_so(
     start_redis: Start, redis_server: RedisServer, opened: Open
 ) -> None:
@@ -373,6 +380,21 @@ async def test_answers_that_cannot_be_written_do_not_pile_up(start_redis: Start,
     with pytest.raises(CacheUnavailable, match="cannot keep up: 7 answers wait"):
         for number in range(9):
             await cache.set(f"k{number}", value, ttl=60)
+    server.resume()
+
+
+async def test_what_is_done_by_hand_waits_for_no_silent_server(
+    start_redis: Start, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_redis()
+    cache = opened(server.url, ASK_S)
+    await cache.check()
+    monkeypatch.setattr("sandbox.shared.link.PATIENT_S", 0.05)
+    server.pause()
+    for work in (cache.clear, cache.size_bytes):
+        with pytest.raises(CacheUnavailable, match=r"did not answer|too slow|is being asked"):
+            async with asyncio.timeout(PATIENCE_S):
+                await work()
     server.resume()
 
 

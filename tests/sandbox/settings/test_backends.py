@@ -31,6 +31,12 @@ def test_a_backend_implies_those_of_its_parts(given: dict[str, Any], cache: str,
     assert (settings.cache.backend, settings.usage.backend) == (cache, usage)
 
 
+def test_the_spool_has_a_limit_that_holds_something() -> None:
+    assert Settings(usage={"spool_limit": "2 MiB"}).usage.spool_limit == 2**21
+    with pytest.raises(ValueError, match="greater than or equal to 1048576"):
+        Settings(usage={"spool_limit": 50_000})
+
+
 def test_what_was_implied_says_by_what(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('backend = "aws"\ncache = "disk"\n')
