@@ -324,7 +324,7 @@ class OpenStream:
         try:
             while True:
                 try:
-                    event = await within(clock, silence, self._source.__anext__())
+                    event = await within(clock.timeout, silence, self._source.__anext__())
                 except StopAsyncIteration:
                     raise StreamInterruptedError(
                         "the stream ended without a finish", partial_text="".join(pieces)

@@ -5,11 +5,10 @@ A timer for each piece of a stream would be an eighth of what a stream costs, an
 
 from __future__ import annotations
 
+import asyncio
 import types
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol, TypeVar
-
-from providers.clock import Clock
 
 T = TypeVar("T")
 
@@ -40,12 +39,12 @@ def resumed(step: Step, waited: Any) -> Generator[Any, Any, Any]:
             return done.value
 
 
-async def within(clock: Clock, seconds: float, awaited: Awaitable[T]) -> T:
-    """What is awaited. Raises TimeoutError where it has to be waited for longer than that."""
+async def within(timeout: Callable[[float], asyncio.Timeout], seconds: float, awaited: Awaitable[T]) -> T:
+    """What is awaited. Raises TimeoutError where it has to be waited for longer than that; `timeout`: a clock's."""
     step: Any = awaited.__await__()
     try:
         waited = step.send(None)
     except StopIteration as there:
         return there.value  # type: ignore[no-any-return]
-    async with clock.timeout(seconds):
+    async with timeout(seconds):
         return await resumed(step, waited)  # type: ignore[no-any-return]

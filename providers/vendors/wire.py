@@ -359,7 +359,7 @@ class WireProvider(BaseLLMProvider):
         pieces = response.chunks()
         try:
             # Nearly always it is there already, and costs no timer.
-            await within(self.clock, END_GRACE, pieces.__anext__())
+            await within(self.clock.timeout, END_GRACE, pieces.__anext__())
             async with self.clock.timeout(END_GRACE):
                 async for _ in pieces:
                     pass

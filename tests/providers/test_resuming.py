@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from providers.resuming import resumed
+from providers.resuming import within
 
 
 async def taken(source: AsyncGenerator[Any], seconds: float = 5.0) -> tuple[Any, bool]:
-    """The next value, and whether it had to be waited for."""
-    step: Any = source.__anext__()
-    try:
-        waited = step.send(None)
-    except StopIteration as there:
-        return there.value, False
-    async with asyncio.timeout(seconds):
-        return await resumed(step, waited), True
+    """The next value, and whether it had to be waited for, which sets a timer."""
+    limits: list[float] = []
+
+    def timeout(limit: float) -> asyncio.Timeout:
+        limits.append(limit)
+        return asyncio.timeout(limit)
+
+    return await within(timeout, seconds, source.__anext__()), limits == [seconds]
 
 
 async def test_what_is_there_is_not_waited_for_and_the_rest_is() -> None:
