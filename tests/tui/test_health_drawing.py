@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ def text(line: Line) -> str:
     return "".join(part for part, _ in line)
 
 
-def slices(*calls: tuple[int, int, float]) -> list[Slice]:
+def tallies(*calls: tuple[int, int, float]) -> list[Tally]:
     """Successes, failures and the latency of each column."""
-    return [Slice(at, Tally(ok, bad, latency * ok, latency)) for at, (ok, bad, latency) in enumerate(calls)]
+    return [Tally(ok, bad, latency * ok, latency) for ok, bad, latency in calls]
 
 
 # --- lines ----------------------------------------------------------------------------------------------------------
@@ -68,13 +69,13 @@ def test_a_box_is_a_rectangle(words: str, width: int, chosen: bool) -> None:
     ],
 )
 def test_curves_say_how_slow_and_how_sure(calls: Any, latency: str, success: str) -> None:
-    curve = slices(*calls)
+    curve = tallies(*calls)
     assert text(latency_curve(curve, len(curve), LEVELS)) == latency
     assert text(success_curve(curve, len(curve), LEVELS)) == success
 
 
 def test_a_curve_fills_its_room_with_now_at_the_right() -> None:
-    curve = slices((0, 1, 0.0), (1, 0, 9.0))
+    curve = tallies((0, 1, 0.0), (1, 0, 9.0))
     assert text(success_curve(curve, 7, LEVELS)) == " ✗✗✗███"
     assert text(success_curve(curve, 1, LEVELS)) == "█"
     assert text(success_curve([], 3, LEVELS)) == "   "
@@ -117,7 +118,7 @@ def entry(
         "openai", "openai", "gpt-4", Snapshot(state, 2, 5, None), disabled, 8, 0.75, 412.0, "it broke", "0.0123"
     )
     light = Light("openai", state, until, disabled=disabled)
-    curve = slices((1, 0, 400.0), (1, 1, 424.0))
+    curve = tallies((1, 0, 400.0), (1, 1, 424.0))
     window = Slice(0, Tally(2, 1, 824.0, 424.0))
     patient = Patient(status, light, None, BreakerPolicy(), tuple(curve), window, None, None, ())
     return ProviderEntry(patient, NOW, True, LEVELS, **more)
@@ -218,10 +219,7 @@ def told(made: StoreEntry) -> str:
 
 
 def test_the_cache_says_what_it_saved() -> None:
-    today = UsageTotals(requests=50, cached=17, saved_usd=0.5)  # type: ignore[arg-type]
-    from decimal import Decimal
-
-    today.saved_usd = Decimal("0.5")
+    today = UsageTotals(requests=50, cached=17, saved_usd=Decimal("0.5"))
     shown = told(kept(StoreHealth("cache", "redis", "host:6379", None), today=today))
     for part in ("● works", "host:6379", "34.0 % · 17 of 50 today", "~$0.50 today", "2.0 KiB"):
         assert part in shown

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from sandbox.core.tables import text_width
-from sandbox.health.history import Slice
+from sandbox.health.history import Tally
 from sandbox.tui.pieces import MUTED, NAME, PLAIN, Line, Piece, clip
 
 NOTHING: Final = "·"
@@ -70,9 +70,9 @@ def _merged(glyphs: Sequence[Piece]) -> Line:
     return [("".join(text for text, _ in run), style) for style, run in groupby(glyphs, lambda piece: piece[1])]
 
 
-def latency_curve(curve: Sequence[Slice], room: int, levels: str) -> Line:
+def latency_curve(curve: Sequence[Tally], room: int, levels: str) -> Line:
     """As high as it was slow, against the slowest column."""
-    shown = [one.both for one in curve[-room:]]
+    shown = curve[-room:]
     values = [one.average_latency_ms for one in shown]
     top = max((value for value in values if value), default=0.0)
     glyphs: list[Piece] = []
@@ -84,11 +84,11 @@ def latency_curve(curve: Sequence[Slice], room: int, levels: str) -> Line:
     return _spread(glyphs, room)
 
 
-def success_curve(curve: Sequence[Slice], room: int, levels: str) -> Line:
+def success_curve(curve: Sequence[Tally], room: int, levels: str) -> Line:
     """As high as many succeeded."""
     glyphs: list[Piece] = []
     for one in curve[-room:]:
-        rate = one.both.success_rate
+        rate = one.success_rate
         if rate is None:
             glyphs.append((NOTHING, MUTED))
         elif not rate:

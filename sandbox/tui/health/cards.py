@@ -61,7 +61,7 @@ class Grid:
         parts = (range(first), range(first, len(entries)))
         rows = [tuple(part[at : at + each]) for part in parts for at in range(0, len(part), each)]
         card = min(MOST, width // each)
-        heights = [2 + max(len(entries[number].body(card - _FRAME)) for number in row) for row in rows]
+        heights = [2 + max(entries[number].height for number in row) for row in rows]
         return cls(tuple(rows), tuple(accumulate(heights, initial=0)), card)
 
     @staticmethod

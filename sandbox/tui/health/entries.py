@@ -31,6 +31,7 @@ from sandbox.tui.pieces import (
 from sandbox.tui.story import breaker_state
 
 LABEL: Final = 9
+_HEIGHT: Final = 7
 _FIGURE: Final = 10
 _SQUARES: Final = 10
 STATE: Final = 17
@@ -69,6 +70,11 @@ class Entry(Protocol):
 
     def state(self, *, full: bool = False) -> Line:
         """A shape and a word or two; in full a few more."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """How many lines a card has, without its border."""
         ...
 
     def body(self, width: int) -> list[Line]:
@@ -140,6 +146,10 @@ class ProviderEntry:
         return [(f"{SHAPES[shape]} ", SHAPE_STYLES[shape]), (words, style)]
 
     # --- as a card ------------------------------------------------------------------------------------------------
+
+    @property
+    def height(self) -> int:
+        return _HEIGHT
 
     def body(self, width: int) -> list[Line]:
         room = max(1, width - LABEL - _FIGURE - 1)

@@ -85,6 +85,10 @@ class StoreEntry:
         lines.append(fact("", (filled, MUTED), *([(f"{DOT}{spool.lost:,} lost", BAD)] if spool.lost else [])))
         return lines
 
+    @property
+    def height(self) -> int:
+        return len(self.body(LABEL))
+
     def body(self, width: int) -> list[Line]:
         lines = [ends([(self.health.place, MUTED)], [], width), *self._facts()]
         return [*lines, [(self.trouble, BAD)]] if self.trouble else lines
@@ -131,6 +135,10 @@ class SharedEntry:
         if self.health.problem is not None:
             return [(f"{SHAPES['open']} ", BAD), ("alone", BAD)]
         return [(f"{SHAPES['closed']} ", GOOD), ("works", PLAIN)]
+
+    @property
+    def height(self) -> int:
+        return len(self.body(LABEL))
 
     def body(self, width: int) -> list[Line]:
         health = self.health

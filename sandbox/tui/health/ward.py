@@ -16,7 +16,7 @@ from sandbox.core.offline import OFFLINE_MODES
 from sandbox.gateway.breaker import BreakerPolicy
 from sandbox.gateway.checks import CHECK_INTERVAL
 from sandbox.gateway.deployments import Deployment, ProviderStatus
-from sandbox.health.history import Slice
+from sandbox.health.history import Slice, Tally
 from sandbox.tui.board import Light, light_of
 from sandbox.tui.reports import Report, RoomReport
 from sandbox.tui.watchman import Change, Watchman
@@ -41,10 +41,10 @@ class Patient:
     """When it is asked again, for one that is out of rotation."""
     policy: BreakerPolicy | None
     """None: its breaker goes by rules of its own."""
-    curve: tuple[Slice, ...]
-    """Of the time looked at, oldest first."""
+    curve: tuple[Tally, ...]
+    """All that it was asked in the time looked at, oldest first."""
     window: Slice
-    """The whole of it."""
+    """The sums of it."""
     check: HealthChecked | None
     failure: AttemptFailed | None
     """The last ones."""
@@ -118,7 +118,7 @@ def _patient(
         light_of(deployment, now_us),
         _retest(deployment, now_us),
         None if policy.breaker_model is not None else policy.breaker_for(id),
-        tuple(watchman.history.columns(id, span, columns)),
+        tuple(one.both for one in watchman.history.columns(id, span, columns)),
         watchman.history.window(id, span),
         watchman.checks.get(id),
         watchman.failures.get(id),
