@@ -15,7 +15,6 @@ from providers.clock import SYSTEM_CLOCK, Clock, Randomness, seeded
 from providers.errors import (
     AuthenticationError,
     ConnectionFailedError,
-    InputError,
     InvalidRequestError,
     MalformedResponseError,
     ModelNotFoundError,
@@ -24,11 +23,10 @@ from providers.errors import (
     ProviderTimeoutError,
     QuotaExhaustedError,
     RateLimitError,
-    StreamInterruptedError,
 )
+from providers.open_stream import OpenStream
 from providers.pricing import Catalogue, Price, count_tokens, seed_prices
 from providers.redaction import redact
-from providers.resuming import within
 from providers.types import (
     Completion,
     GenerationRequest,
@@ -282,93 +280,6 @@ class BaseLLMProvider:
         await self.close()
 
 
-class OpenStream:
-    """A stream whose first text has arrived, so that opening it can be retried like a plain call."""
-
-    __slots__ = ("_head", "_source", "text")
-
-    def __init__(self, source: AsyncGenerator[StreamEvent], head: list[StreamEvent]) -> None:
-        self._source = source
-        self._head = head
-        self.text = ""
-
-    @classmethod
-    async def open(cls, source: AsyncGenerator[StreamEvent]) -> OpenStream:
-        """Read up to and including the first event that shows something of the answer."""
-        head: list[StreamEvent] = []
-        try:
-            async for event in source:
-                head.append(event)
-                if not isinstance(event, StreamStarted) and _shows(event):
-                    return cls(source, head)
-            raise StreamInterruptedError("the stream ended before it began")
-        except BaseException:
-            await source.aclose()
-            raise
-
-    @property
-    def already_whole(self) -> Completion | None:
-        """The whole answer, where it ended before it showed anything."""
-        last = self._head[-1]
-        return last.completion if isinstance(last, StreamFinished) else None
-
-    async def events(self, clock: Clock, silence: float) -> AsyncIterator[StreamEvent]:
-        """Everything from the beginning. Raises StreamInterruptedError, with what had arrived, when it breaks."""
-        for event in self._head:
-            if isinstance(event, TextDelta):
-                self.text += event.text
-            yield event
-            if isinstance(event, StreamFinished):
-                return
-        pieces = [self.text]
-        try:
-            while True:
-                try:
-                    event = await within(clock.timeout, silence, self._source.__anext__())
-                except StopAsyncIteration:
-                    raise StreamInterruptedError(
-                        "the stream ended without a finish", partial_text="".join(pieces)
-                    ) from None
-                if isinstance(event, TextDelta):
-                    pieces.append(event.text)
-                yield event
-                if isinstance(event, StreamFinished):
-                    return
-        except StreamInterruptedError as error:
-            error.partial_text = "".join(pieces)
-            raise
-        except ProviderError as error:
-            interrupted = StreamInterruptedError(
-                error.message,
-                partial_text="".join(pieces),
-                provider=error.provider,
-                model=error.model,
-                status=error.status,
-                code=error.code,
-                error_type=error.error_type,
-            )
-            interrupted.billed = error.billed
-            raise interrupted from error
-        except TimeoutError:
-            raise StreamInterruptedError(
-                f"the stream was silent for {silence:g} s", partial_text="".join(pieces)
-            ) from None
-        except InputError:
-            raise
-        except Exception as error:
-            message = f"the provider raised {type(error).__name__}: {error}"
-            raise StreamInterruptedError(message, partial_text="".join(pieces)) from error
-        finally:
-            self.text = "".join(pieces)
-
-    async def close(self) -> None:
-        """Close the source; what its cleaning up raises changes nothing about the answer."""
-        try:
-            await self._source.aclose()
-        except Exception:
-            logger.debug("closing a stream failed", exc_info=True)
-
-
 def _refused(error: ProviderError, latency_ms: float) -> HealthReport:
     """What an error says of the provider: one that answers is there, and one that minds the request knows the key."""
     reachable = not isinstance(error, (ConnectionFailedError, ProviderTimeoutError))
@@ -385,13 +296,6 @@ def _refused(error: ProviderError, latency_ms: float) -> HealthReport:
         authenticated,
         latency_ms <= SLOW_CHECK * 1000 if reachable else None,
         error,
-    )
-
-
-def _shows(event: StreamEvent) -> bool:
-    """Whether an event holds something of the answer itself, or its end."""
-    return isinstance(event, StreamFinished) or bool(
-        getattr(event, "text", "") or getattr(event, "arguments", "") or getattr(event, "name", "")
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import get_args
 
-from providers.base import OpenStream
 from providers.errors import (
     InputError,
     InvalidRequestError,
@@ -15,6 +14,7 @@ from providers.errors import (
     ProviderTimeoutError,
     StreamInterruptedError,
 )
+from providers.open_stream import OpenStream
 from providers.types import (
     Completion,
     GenerationRequest,
