@@ -5,7 +5,6 @@ A custom provider subclasses BaseLLMProvider and writes `_make_request` alone; v
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -37,8 +36,6 @@ from providers.types import (
     TextDelta,
     TokenUsage,
 )
-
-logger = logging.getLogger(__name__)
 
 FIRST_TEXT_LIMIT = 10.0
 """Seconds a stream may take to its first text."""
