@@ -14,7 +14,7 @@ from providers.pricing import Catalogue
 from sandbox.cache.base import CacheStore
 from sandbox.core.bus import Bus
 from sandbox.core.events import BackendSwitched, ComponentFailed, ExchangeRecorded
-from sandbox.core.offline import OFFLINE_MODES
+from sandbox.core.offline import OFFLINE_MODES, is_local
 from sandbox.costs.base import Budget, BudgetStore
 from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from sandbox.backends import BackendCheck, StoreHealth
     from sandbox.cache.semantic import SemanticIndex
     from sandbox.shared.link import RedisLink
+    from sandbox.telemetry.export import Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Runtime:
         self._ids = ids
         self._similar: SemanticIndex | None = None
         self._quotas = Quotas(clock)
+        self._telemetry: Telemetry | None = None
         self.prices = with_machines(prices, settings)
         self._providers = ProviderSet(
             settings, prices=self.prices, clock=clock, draws=draws, saved=self._recorded, failed=self._failed
@@ -122,6 +124,8 @@ class Runtime:
             runtime._open_stores()
         runtime.budgets = runtime.budgets_of(settings.booked, shared=stores)
         runtime.gateway = runtime._build(policy)
+        if answers and settings.telemetry.endpoint is not None:
+            runtime._open_telemetry(settings.telemetry.endpoint)
         return runtime
 
     @classmethod
@@ -259,6 +263,19 @@ class Runtime:
             if self.bus.active:
                 self.bus.publish(BackendSwitched(self.clock.time_us(), "", change.part, change.before, change.after))
 
+    def _open_telemetry(self, endpoint: str) -> None:
+        from urllib.parse import urlsplit
+
+        if self.mode in OFFLINE_MODES and not is_local(urlsplit(endpoint).hostname):
+            self._note(f"{self.mode} mode stays on this machine: nothing is sent to telemetry.endpoint")
+            return
+        try:
+            from sandbox.telemetry.export import Telemetry
+        except ModuleNotFoundError as error:
+            self._note(f"telemetry.endpoint needs the extra `otel` ({error}): pip install llm-failover-sandbox[otel]")
+            return
+        self._telemetry = Telemetry.to(endpoint, self.bus)
+
     def _recorded(self, saved: Saved) -> None:
         self.forget_fixtures()
         if self.bus.active:
@@ -277,6 +294,9 @@ class Runtime:
         logger.warning("%s", sentence)
 
     async def _close_stores(self) -> None:
+        telemetry, self._telemetry = self._telemetry, None
+        if telemetry is not None:
+            await asyncio.to_thread(telemetry.close)
         await asyncio.gather(*self._leaving, *(close() for close in self._sharing))
         await self.budgets.close()
         await self._stores.close()

@@ -224,7 +224,10 @@ class RequestCompleted(Event):
     ttft_ms: float | None
     failovers: int
     cached: bool
-
+    cached_input_tokens: int = 0
+    """Of the input tokens, those that the vendor had in its own cache."""
+    reasoning_tokens: int = 0
+    """Of the output tokens, those that nobody sees."""
 
 @dataclass(frozen=True, slots=True)
 class RequestFailed(Event):

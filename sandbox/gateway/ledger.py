@@ -199,6 +199,8 @@ class Ledger:
                     response.ttft_ms,
                     response.failovers,
                     response.cached,
+                    usage.cached_input_tokens,
+                    usage.reasoning_tokens,
                 )
             )
 

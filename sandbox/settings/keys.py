@@ -44,6 +44,7 @@ FOREIGN_VARIABLES = {
     "AWS_SESSION_TOKEN": "aws.session_token",
     "BUDGET_LIMIT": "budget_limit",
     "LOG_LEVEL": "log_level",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "telemetry.endpoint",
 }
 """Variables that other programs use too; the program's own name for a key wins over them."""
 

@@ -39,7 +39,7 @@ from sandbox.settings.fields import (
     Whole,
 )
 from sandbox.settings.folders import default_data_dir
-from sandbox.settings.serving import ServerSettings
+from sandbox.settings.serving import ServerSettings, TelemetrySettings
 
 PROVIDER_IDS = ("azure_openai", "openai", "anthropic", "bedrock", "deepseek", "gemini", "vllm", "ollama")
 """The providers that exist without being declared, in the order of the default chain."""
@@ -237,6 +237,7 @@ class Settings(Section):
         default_factory=dict, description="Chains that may be asked for by name, in place of a model."
     )
     server: ServerSettings = Field(default_factory=ServerSettings, description="The gateway as a server.")
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="OpenTelemetry.")
     cache: CacheSettings = Field(default_factory=CacheSettings, description="The response cache.")
     usage: UsageSettings = Field(default_factory=UsageSettings, description="The usage records.")
     shared: SharedSettings = Field(default_factory=SharedSettings, description="What processes have in common.")

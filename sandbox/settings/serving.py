@@ -1,4 +1,4 @@
-"""The gateway as a server: by which names it is reached, who may use it, and how much."""
+"""The gateway as a server: by which names it is reached, who may use it, how much, and whom it tells of that."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from sandbox.settings.fields import Count, Names, Secret, Section, Text
+from sandbox.settings.fields import Count, Endpoint, Names, Secret, Section, Text
 
 SCOPES: Final = ("admin", "chat", "metrics")
 """What a caller may be allowed: the admin API, the vendors' endpoints, the figures of `/metrics`."""
@@ -102,4 +102,12 @@ class ServerSettings(Section):
     )
     cors_origins: Annotated[Names, AfterValidator(_origins)] = Field(
         default=[], description="Origins of pages that may ask and read the answers, such as https://app.example.com."
+    )
+
+
+class TelemetrySettings(Section):
+    """Traces and metrics for OpenTelemetry (extra `otel`). No prompt and no answer is ever among them."""
+
+    endpoint: Endpoint | None = Field(
+        default=None, description="Address of a collector that takes OTLP over HTTP; unset: nothing is sent."
     )

@@ -1,0 +1,1 @@
+"""Traces and metrics for OpenTelemetry, made of the bus's events and sent to a collector (extra `otel`)."""

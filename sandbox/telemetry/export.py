@@ -1,0 +1,67 @@
+"""From a bus to a collector: OTLP over HTTP, in the background, so that no request ever waits for it.
+
+`OTEL_…` variables that the SDK knows (headers, certificates, compression, sampling, resource) hold as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from sandbox import __version__
+from sandbox.telemetry.instruments import Instruments
+from sandbox.telemetry.spans import RequestIds, Spans
+
+if TYPE_CHECKING:
+    from sandbox.core.bus import Bus
+
+SERVICE: Final = "llm-failover-sandbox"
+TIMEOUT_S: Final = 3.0
+"""How long a batch is tried to be delivered, and so what the end of the program waits for a collector that is away."""
+
+
+class Telemetry:
+    """Subscribed from the start on, until `close`."""
+
+    def __init__(self, bus: Bus, processor: SpanProcessor, readers: Sequence[MetricReader]) -> None:
+        ids = RequestIds()
+        resource = Resource.create({"service.version": __version__})
+        if str(resource.attributes["service.name"]).startswith("unknown_service"):  # OTEL_SERVICE_NAME says otherwise
+            resource = resource.merge(Resource({"service.name": SERVICE}))
+        self._traces = TracerProvider(resource=resource, id_generator=ids, shutdown_on_exit=False)
+        self._traces.add_span_processor(processor)
+        self._metrics = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
+        spans = Spans(self._traces.get_tracer(SERVICE, __version__), ids)
+        instruments = Instruments(self._metrics.get_meter(SERVICE, __version__))
+        self._leave = [bus.subscribe(spans), bus.subscribe(instruments)]
+
+    @classmethod
+    def to(cls, endpoint: str, bus: Bus) -> Telemetry:
+        """To the collector at this address, without `/v1/traces` and its like."""
+        base = endpoint.rstrip("/")
+        return cls(
+            bus,
+            BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=TIMEOUT_S)),
+            [PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=TIMEOUT_S))],
+        )
+
+    def close(self) -> None:
+        """Send what waits, for no longer than a few seconds, and stop; safe to call twice. Blocks."""
+        leave, self._leave = self._leave, []
+        if not leave:
+            return
+        for unsubscribe in leave:
+            unsubscribe()
+        traces = Thread(target=self._traces.shutdown, daemon=True)
+        traces.start()
+        self._metrics.shutdown(TIMEOUT_S * 1000)
+        traces.join()
