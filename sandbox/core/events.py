@@ -229,6 +229,7 @@ class RequestCompleted(Event):
     reasoning_tokens: int = 0
     """Of the output tokens, those that nobody sees."""
 
+
 @dataclass(frozen=True, slots=True)
 class RequestFailed(Event):
     error_type: str
