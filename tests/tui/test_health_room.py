@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from sandbox.settings.loading import Loaded
 from sandbox.settings.model import Settings
 from sandbox.tui.application import SandboxApp
 from sandbox.tui.dialogs import Chooser, Confirm, Reader
+from sandbox.tui.health import places
 from sandbox.tui.health.dialog import SwitchDialog
 from sandbox.tui.health.room import HealthRoom
 from sandbox.tui.plain import TABLE
@@ -343,6 +346,32 @@ async def test_a_switch_is_left_before_it_began(make: Make, on_aws: dict[str, An
         await dialog(pilot, Chooser)
         assert app.engine._runtime is not None
         assert app.engine._runtime.backends["cache"] == "disk"
+
+
+async def test_a_switch_that_is_left_under_way_goes_on_and_tells_its_end(
+    make: Make, on_aws: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go, move = threading.Event(), places.move
+
+    async def slowly(*arguments: Any) -> None:
+        await asyncio.to_thread(may_go.wait, 10)
+        await move(*arguments)
+
+    monkeypatch.setattr(places, "move", slowly)
+    app = make(**on_aws)
+    async with app.run_test(size=NARROW) as pilot:
+        room = await entered(pilot)
+        found = await chosen_switch(pilot, "aws cache")
+        await until(pilot, lambda: found.switching.stage == "ready", "the trial")
+        await pilot.press("enter")
+        await sees(pilot, "moving", "Esc goes on behind")
+        await pilot.press("escape", "b")
+        assert "a switch is under way" in notice(app)
+        may_go.set()
+        await until(pilot, lambda: "cache on redis, until this program ends" in notice(app), "the end")
+        assert room._switching is None
+        assert app.engine._runtime is not None
+        assert app.engine._runtime.backends == {"cache": "redis", "usage": "sqlite"}
 
 
 async def test_what_is_shared_has_a_card_and_says_when_it_is_not(make: Make, redis_server: RedisServer) -> None:
