@@ -175,6 +175,8 @@ async def test_tokens_of_failures_and_of_kept_answers_are_not_what_providers_ans
     assert totals.answered_cached_tokens == 60
     assert totals.answered_write_tokens == 40, "the rest of the prompt, not more"
     assert totals.answered_reasoning_tokens == 50
+    cut = await store.totals(UsageFilter(since_us=START_US, until_us=START_US + 4))
+    assert cut == totals, "of the records themselves, where a range cuts every period"
 
 
 async def test_a_cut_range_sums_times_as_a_whole_one_does(store: UsageStore) -> None:

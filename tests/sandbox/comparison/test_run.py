@@ -50,6 +50,18 @@ async def test_nobody_answers_in_anothers_place() -> None:
     assert {event.provider for event in made.events if hasattr(event, "provider")} == {"openai"}
 
 
+async def test_an_answer_that_the_cache_has_is_asked_for_again(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as gateway:
+        question = Question(("hi",))
+        for _ in range(2):
+            kept = await gateway.generate(question.request(0, "gpt-4o"))
+        assert kept.cached
+        run = Run(gateway, question, choose(gateway, ["gpt-4o"]))
+        await run.go()
+        assert run.samples[Cell(0, 0, 0)].cost_usd
+        assert run.samples[Cell(0, 0, 0)].attempts == 1
+
+
 @virtual
 async def test_no_more_than_allowed_are_under_way() -> None:
     made = bench(("openai", [(1.0, "a")]), ("anthropic", [(1.0, "b")]))
