@@ -297,9 +297,13 @@ class Runtime:
         telemetry, self._telemetry = self._telemetry, None
         if telemetry is not None:
             await asyncio.to_thread(telemetry.close)
-        await asyncio.gather(*self._leaving, *(close() for close in self._sharing))
-        await self.budgets.close()
-        await self._stores.close()
+        try:
+            await asyncio.gather(*self._leaving, *(close() for close in self._sharing))
+        finally:
+            try:
+                await self.budgets.close()
+            finally:
+                await self._stores.close()
 
     def _chain(self, policy: Policy) -> list[Gathered]:
         """Raises ConfigError when nobody of the chain can be asked."""
