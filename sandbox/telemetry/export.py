@@ -42,7 +42,7 @@ class Telemetry:
         self._metrics = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
         spans = Spans(self._traces.get_tracer(SERVICE, __version__), ids)
         instruments = Instruments(self._metrics.get_meter(SERVICE, __version__))
-        self._leave = [bus.subscribe(spans), bus.subscribe(instruments)]
+        self._leave = [bus.subscribe(spans, texts=False), bus.subscribe(instruments, texts=False)]
 
     @classmethod
     def to(cls, endpoint: str, bus: Bus) -> Telemetry:

@@ -45,25 +45,28 @@ class Listening:
             self._access.required(request.headers, SCOPE)
             asked = query_of(EventsQuery, request)
             assert isinstance(asked, EventsQuery)  # noqa: S101
-            listener = self._feed.listen(texts=asked.texts, last=request.headers.get("Last-Event-ID"))
+            listener = self._feed.listen(last=request.headers.get("Last-Event-ID"))
             if listener is None:
                 raise RateLimitError("too many listen already", status=429, retry_after=AGAIN)
         except Exception as error:
             await refuse(request, reply, ident, error)
             return reply
+        unread = self._runtime.bus.subscribe(listener.read) if asked.texts else None
         try:
             headers = {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
             reply.open(200, {**headers, **identity(ident)})
             with suppress(ConnectionError):
                 await self._told(reply, listener)
         finally:
+            if unread is not None:
+                unread()
             self._feed.leave(listener)
             reply.finish()
         return reply
 
     async def _told(self, reply: Reply, listener: Listener) -> None:
         clock, feed = self._service.clock, self._feed
-        pieces = [self._hello()]
+        pieces = [self._hello(), *self._missed(listener)]
         while True:
             try:
                 async with clock.timeout(STUCK):
@@ -79,9 +82,15 @@ class Listening:
             with suppress(TimeoutError):
                 async with clock.timeout(SILENCE):
                     await listener.wait()
-                missed, listener.missed = listener.missed, 0
-                pieces = [note("missed", events=missed)] if missed else []
+                pieces = self._missed(listener)
                 pieces += [feed.written(number, event) for number, event in listener.take()]
+
+    @staticmethod
+    def _missed(listener: Listener) -> list[bytes]:
+        """A note where there are events that it does not get; null: nobody knows how many."""
+        missed, lost = listener.missed, listener.lost
+        listener.missed, listener.lost = 0, False
+        return [note("missed", events=None if lost else missed)] if missed or lost else []
 
     def _hello(self) -> bytes:
         """What a listener needs to know before the first event: who is here, and how they are."""

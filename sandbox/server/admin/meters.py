@@ -78,7 +78,7 @@ class Meters:
         """Of requests, by outcome."""
         self.attempt_duration: dict[str, Durations] = {}
         """Of attempts that succeeded, by provider; of streams, to the first text."""
-        self._known: dict[str, set[str]] = {}
+        self._known: dict[str, set[str]] = {kind: set() for kind in ("provider", "model", "error")}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             RequestCompleted: self._completed,
             RequestFailed: self._failed,
@@ -144,7 +144,7 @@ class Meters:
         self.saved_usd += event.saved_usd or 0
 
     def _label(self, kind: str, value: str) -> str:
-        known = self._known.setdefault(kind, set())
+        known = self._known[kind]
         if value in known:
             return value
         if len(known) >= MAX_LABELS:

@@ -82,7 +82,7 @@ class AdminServer(GatewayServer):
                 runtime.settings.data_dir / FILE, clock=runtime.clock, secrets=tuple(secrets_of(runtime.settings))
             ),
         )
-        service, feed = app[SERVICE], Feed()
+        service, feed = app[SERVICE], Feed(runtime.bus)
         service.steer = Steering(runtime, desk.manager)
         pages = Pages(Exposition(self._meters, runtime, service), self._access, asks=self._exposed)
         api.add(app, desk, self._access, service)
@@ -91,13 +91,12 @@ class AdminServer(GatewayServer):
         app.router.add_get(DOCUMENT, pages.document)
 
         async def life(_: web.Application) -> AsyncIterator[None]:
-            leave = [runtime.bus.subscribe(one) for one in (self._meters, feed)]
+            unsubscribe = runtime.bus.subscribe(self._meters, texts=False)
             try:
                 await desk.manager.start()
                 yield
             finally:
-                for unsubscribe in leave:
-                    unsubscribe()
+                unsubscribe()
                 await desk.manager.close()
                 desk.audit.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from sandbox.core.bus import Bus
 from sandbox.core.events import UsageRecorded
 from sandbox.server.admin import feed as feed_module
 from sandbox.server.admin import listening
@@ -98,20 +99,35 @@ async def test_who_comes_back_gets_what_happened_meanwhile(tmp_path):
 async def test_what_is_kept_no_more_is_told_as_missed(tmp_path, monkeypatch):
     monkeypatch.setattr(feed_module, "KEPT", 3)
     async with administered(tmp_path, **CALLERS) as rig:
-        await rig.ask(CHAT, chat())
+        async with listen(rig) as ear:
+            await rig.ask(CHAT, chat())
+            told = await ear.until("RequestCompleted")
+        async with listen(rig, **{"Last-Event-ID": told[0]["id"]}) as ear:
+            first = await ear.next()
+            assert first["event"] == "missed"
+            assert first["data"] == {"events": int(told[-1]["id"].partition("-")[2]) - 3 - 1}
+            assert await ear.until("RequestCompleted") == told[-3:]
         for last in ("other-5", "nonsense", "9999999999999999999"):
             async with listen(rig, **{"Last-Event-ID": last}) as ear:
                 first = await ear.next()
-                assert (first["event"], first["data"]["events"] > 1) == ("missed", True)
-                assert len(await ear.until("RequestCompleted")) <= 3
+                assert (first["event"], first["data"]) == ("missed", {"events": None})
+
+
+async def test_while_nobody_has_listened_nothing_is_kept(tmp_path):
+    async with administered(tmp_path, **CALLERS) as rig:
+        await rig.ask(CHAT, chat())
+        async with listen(rig) as ear:
+            await rig.ask(CHAT, chat("Something else?"))
+            assert (await ear.until("RequestCompleted"))[0]["id"].endswith("-1")
 
 
 def test_a_listener_who_does_not_read_loses_the_oldest_and_is_told_how_many():
-    feed = Feed()
-    slow = feed.listen(texts=False, last=None)
+    bus = Bus()
+    feed = Feed(bus)
+    slow = feed.listen(last=None)
     assert slow is not None
     for number in range(feed_module.WAITING + 7):
-        feed(UsageRecorded(number, "r", "log"))
+        bus.publish(UsageRecorded(number, "r", "log"))
     assert slow.missed == 7
     taken = slow.take()
     assert (len(taken), taken[0][0]) == (feed_module.WAITING, 8)
