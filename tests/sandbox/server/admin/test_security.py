@@ -202,6 +202,21 @@ async def test_each_user_has_a_limit_of_his_own(tmp_path):
         assert [(await rig.ask(CHAT, chat())).status for _ in range(2)] == [200, 429]
 
 
+async def test_a_quota_of_a_backend_moves_requests_on_and_then_refuses_them(tmp_path):
+    clock = StillClock()
+    clock.now = 43_200.0
+    quotas = {"providers": {"openai": {"requests_per_day": 1}, "anthropic": {"requests_per_day": 1}}}
+    async with administered(tmp_path, clock=clock, chain=["openai", "anthropic"], **quotas) as rig:
+        served = [(await rig.ask(CHAT, chat())).headers["x-sandbox-provider"] for _ in range(2)]
+        assert served == ["openai", "anthropic"]
+        for path in (CHAT, MESSAGES):
+            refused = await rig.ask(path, BODIES[path])
+            assert (refused.status, refused.headers["retry-after"]) == (429, "43200")
+            assert (refused.json.get("type") == "error") is (path == MESSAGES)
+        clock.now += 43_200
+        assert (await rig.ask(CHAT, chat())).status == 200
+
+
 def test_the_users_that_are_remembered_have_a_bound():
     limits = UserLimits(1, FakeClock())
     for number in range(MAX_USERS + 10):
