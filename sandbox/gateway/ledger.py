@@ -145,7 +145,7 @@ class Ledger:
                     response.metadata.get("similarity"),
                 )
             )
-            if call.stream and response.text:
+            if call.stream and response.text and self._bus.read:
                 self._bus.publish(ChunkReceived(self._clock.time_us(), call.id, response.provider, response.text))
         self._book(call, response, None)
         self._completed(call, response)

@@ -162,7 +162,7 @@ class StreamRun:
                     if call.shown[-1:].isspace():
                         event.text = event.text.lstrip()
                 call.pieces.append(event.text)
-                if bus.active:
+                if bus.read:
                     bus.publish(ChunkReceived(clock.time_us(), call.id, provider, event.text))
             elif isinstance(event, StreamStarted):
                 if again:
@@ -238,7 +238,7 @@ class StreamRun:
             for event in held:
                 if isinstance(event, TextDelta):
                     call.pieces.append(event.text)
-                    if bus.active:
+                    if bus.read:
                         bus.publish(ChunkReceived(clock.time_us(), call.id, provider, event.text))
                 elif isinstance(event, StreamStarted):
                     event.provider = provider

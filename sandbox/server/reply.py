@@ -81,7 +81,7 @@ class Reply(web.StreamResponse):
         self._over = True
         self._write(self._opening(status, headers, length) + (b"" if bare else body))
         self.sent = 0 if bare else len(body)
-        await self._drained()
+        await self.drained()
 
     async def relay(
         self,
@@ -129,9 +129,19 @@ class Reply(web.StreamResponse):
         Raises ConnectionError where there is no client any more.
         """
         self.push(piece)
+        if self.crowded:
+            await self.drained()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether what was handed over is so much that it has to be `drained` before more is."""
+        return self._size >= HIGH_WATER or self._request.protocol.writing_paused
+
+    async def drained(self) -> None:
+        """Wait until a slow client has read enough. Raises ConnectionError where there is no client any more."""
         if self._size >= HIGH_WATER:
             self._flush()
-        await self._drained()
+        await self._request.writer.drain()
 
     def push(self, piece: bytes) -> None:
         """Another piece of the body, at the loop's next turn."""
@@ -149,7 +159,7 @@ class Reply(web.StreamResponse):
     async def end(self) -> None:
         """The body is complete."""
         self._flush(end=True)
-        await self._drained()
+        await self.drained()
 
     def finish(self) -> None:
         """Nothing more is written, whatever still waits."""
@@ -204,10 +214,6 @@ class Reply(web.StreamResponse):
         if transport is not None and not transport.is_closing():
             self.moved = True
             transport.write(data)
-
-    async def _drained(self) -> None:
-        """Wait until a slow client has read enough. Raises ConnectionError where there is no client any more."""
-        await self._request.writer.drain()
 
     def _opening(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
         if self.origin is not None:

@@ -177,6 +177,11 @@ class ChatDecoder(EventDecoder[SseEvent]):
         super()._finish()
 
 
+# A chunk of text as `_chunk` writes it: nearly all are, and this is twice as fast.
+_TEXT = b'{"index":0,"delta":{"content":'
+_TEXT_END = b'},"logprobs":null,"finish_reason":null}'
+
+
 class ChatEncoder:
     """Writes a stream as OpenAI does; the usage chunk only when it was asked for."""
 
@@ -202,7 +207,7 @@ class ChatEncoder:
             if not event.text and self._text_sent:
                 return b""
             self._text_sent = True
-            return self._chunk({"content": event.text})
+            return b"".join((self._head, _TEXT, orjson.dumps(event.text), _TEXT_END, self._tail))
         if isinstance(event, ReasoningDelta):
             return self._chunk({"reasoning_content": event.text})
         if isinstance(event, ToolCallDelta):

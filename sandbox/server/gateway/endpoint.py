@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from providers.dialects import API_DIALECTS, ID_PREFIXES, dialect
-from providers.types import StreamFinished, StreamInterrupted, StreamRestarted, StreamStarted
+from providers.types import StreamFinished, StreamInterrupted, StreamRestarted, StreamStarted, TextDelta
 from sandbox.core.events import ClientAnswered, ClientAsked
 from sandbox.gateway.answers import completion_of
 from sandbox.server.bodies import body_of
@@ -67,7 +67,7 @@ class Endpoint:
         )
         if service.steer is not None:
             asked = service.steer(asked)
-        if runtime.bus.active:
+        if runtime.bus.read:
             prompt = asked.request.last_user_text()[:SHOWN_CHARS]
             tag = request.headers.get("x-sandbox-tag", "")[:MAX_TAG]
             runtime.bus.publish(ClientAsked(service.clock.time_us(), exchange.ident, self._api, prompt, tag))
@@ -75,7 +75,7 @@ class Endpoint:
             await _Streaming(self, exchange, asked, began).run()
             return
         response = await runtime.gateway.generate(asked.request, asked.options)
-        if runtime.bus.active:
+        if runtime.bus.read:
             text = response.text[:SHOWN_CHARS]
             runtime.bus.publish(ClientAnswered(service.clock.time_us(), exchange.ident, text))
         written = dialect.encode_completion(
@@ -145,7 +145,12 @@ class _Streaming:
         gateway, reply = self._endpoint._service.runtime.gateway, self._exchange.reply
         async with aclosing(gateway.stream(self._asked.request, self._asked.options)) as events:
             async for event in events:
-                if isinstance(event, StreamStarted):
+                if isinstance(event, TextDelta) and self._encoder is not None:
+                    # Nearly all of them.
+                    reply.push(self._encoder.event(event))
+                    if reply.crowded:
+                        await reply.drained()
+                elif isinstance(event, StreamStarted):
                     self._open(event)
                     await reply.put(self._encoding(event.model).start())
                 elif isinstance(event, StreamFinished):
