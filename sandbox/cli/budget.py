@@ -60,9 +60,7 @@ async def show(*, json: bool = False, session: Annotated[Session, Parameter(pars
     async with session.budgets() as budgets:
         stand = await budgets.statuses()
         if budgets.blind:
-            raise CommandFailed(
-                "BudgetUnavailable", "nobody knows what was spent: ledger and records cannot be read"
-            )
+            raise CommandFailed("BudgetUnavailable", "nobody knows what was spent: ledger and records cannot be read")
     mode, output = session.settings.booked, session.output
     period = month_of(SYSTEM_CLOCK.time_us())
     resets = iso(month_after(period))
