@@ -2,7 +2,7 @@
 
     python -m tests.faults.program FOLDER TABLE URL REQUESTS PER_SECOND
 
-For each answer it prints the request's id. Then it says `done`, with the seconds that the slowest answer took, and
+For each answer it prints the request's id. Then it says `done`, with the seconds that the slowest answer took but for the first, and
 waits for a line on its standard input before it closes the store. With FILE_LIMIT in the environment none of its files
 grows beyond so many bytes, until a line comes that says `room`. With REDIS_URL it is wired as the settings do it: the
 cache, the breakers, the turns and a budget's ledger are there.
@@ -47,7 +47,9 @@ async def main(folder: str, table: str, url: str, requests: str, per_second: str
                     f"question {number % QUESTIONS}", tenant_id=TENANTS[number % 3], agent_id=AGENTS[number % 2]
                 )
             )
-            slowest = max(slowest, SYSTEM_CLOCK.monotonic() - asked)
+            if number:
+                # The first one waits for what was spent this month, whatever Redis does.
+                slowest = max(slowest, SYSTEM_CLOCK.monotonic() - asked)
             print(answer.request_id, flush=True)
             ahead = began + (number + 1) / float(per_second) - SYSTEM_CLOCK.monotonic()
             await asyncio.sleep(max(0.0, ahead))
