@@ -2,10 +2,10 @@
 
     python -m tests.faults.program FOLDER TABLE URL REQUESTS PER_SECOND
 
-For each answer it prints the request's id. Then it says `done`, with the seconds that the slowest answer took but for the first, and
-waits for a line on its standard input before it closes the store. With FILE_LIMIT in the environment none of its files
-grows beyond so many bytes, until a line comes that says `room`. With REDIS_URL it is wired as the settings do it: the
-cache, the breakers, the turns and a budget's ledger are there.
+For each answer it prints the request's id. Then it says `done`, with the seconds that the slowest answer took but for
+the first, and waits for a line on its standard input before it closes the store. With FILE_LIMIT in the environment
+none of its files grows beyond so many bytes, until a line comes that says `room`. With REDIS_URL it is wired as the
+settings do it: the cache, the breakers, the turns and a budget's ledger are there.
 """
 
 from __future__ import annotations
