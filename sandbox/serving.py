@@ -35,6 +35,11 @@ class ServerControl(Protocol):
         """By which whoever started it may administer it, until it ends; None where the settings say who may."""
         ...
 
+    @property
+    def asks_callers(self) -> bool:
+        """Whether the vendors' endpoints answer those alone who show a key or token with scope `chat`."""
+        ...
+
     async def start(self) -> None:
         """Listen. Raises OSError where the address cannot be had."""
         ...

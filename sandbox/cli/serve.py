@@ -95,7 +95,10 @@ def _tell(session: Session, runtime: Runtime, server: ServerControl) -> None:
     )
     for name, address in server.clients:
         output.note(f"  export {name}={address}")
-    output.note("  keys: any will do, such as OPENAI_API_KEY=x; most clients want one to be set")
+    if server.asks_callers:
+        output.note("  keys: those with scope chat; `sandbox admin key create NAME` makes one")
+    else:
+        output.note("  keys: any will do, such as OPENAI_API_KEY=x; most clients want one to be set")
     for route in gateway.policy.routes:
         output.note(f"  route {route}: ask for it as a model")
     if server.admin_token is not None:

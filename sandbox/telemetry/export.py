@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry.exporter.otlp.proto.http import metric_exporter, trace_exporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -27,6 +29,25 @@ if TYPE_CHECKING:
 SERVICE: Final = "llm-failover-sandbox"
 TIMEOUT_S: Final = 3.0
 """How long a batch is tried to be delivered, and so what the end of the program waits for a collector that is away."""
+
+
+class _Once(logging.Filter):
+    """One sentence for all that the exporters say of each batch and each retry while a collector is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        first, self._told = not self._told, True
+        record.msg, record.args = "the collector of telemetry.endpoint takes nothing: what is told now may be lost", ()
+        record.exc_info = None
+        return first
+
+
+_once: Final = _Once()
 
 
 class Telemetry:
@@ -48,6 +69,8 @@ class Telemetry:
     def to(cls, endpoint: str, bus: Bus) -> Telemetry:
         """To the collector at this address, without `/v1/traces` and its like."""
         base = endpoint.rstrip("/")
+        for module in (metric_exporter, trace_exporter):
+            logging.getLogger(module.__name__).addFilter(_once)
         return cls(
             bus,
             BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=TIMEOUT_S)),

@@ -59,7 +59,7 @@ class AdminServer(GatewayServer):
         self._access = Access(settings, clock=runtime.clock, extra=extra)
         self._exposed = host in WILDCARDS or not is_local(host)
         self._meters = Meters()
-        asks = self._exposed or settings.require_key
+        self.asks_callers = asks = self._exposed or settings.require_key
         per_minute = settings.requests_per_minute
         limits = None if per_minute is None else UserLimits(per_minute, runtime.clock)
         super().__init__(

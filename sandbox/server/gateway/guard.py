@@ -31,7 +31,7 @@ def check_binding(host: str, *, guarded: bool) -> None:
         return
     raise ConfigError(
         f"host is {host!r}, which other machines can reach, and nothing asks callers who they are: anybody could spend "
-        "with your keys; use 127.0.0.1 or ::1, or configure authentication first"
+        "with your keys; use 127.0.0.1 or ::1, or make them known: `sandbox admin key create NAME`"
     )
 
 

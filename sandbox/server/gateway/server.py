@@ -36,6 +36,7 @@ class GatewayServer:
 
     admin_token: str | None = None
     """Of a gateway without an admin API: there is none."""
+    asks_callers: bool = False
 
     def __init__(
         self,

@@ -153,7 +153,7 @@ async def test_where_a_key_is_required_its_scope_counts(tmp_path):
 
 async def test_beyond_this_machine_callers_are_asked_and_without_callers_it_is_not_served(tmp_path):
     async with Runtime.of(settings(tmp_path)) as runtime:
-        with pytest.raises(ConfigError, match="configure authentication first"):
+        with pytest.raises(ConfigError, match="sandbox admin key create"):
             AdminServer(runtime, host="0.0.0.0", port=0)
     async with Runtime.of(settings(tmp_path, **CALLERS)) as runtime:
         import aiohttp
@@ -170,6 +170,7 @@ async def test_beyond_this_machine_callers_are_asked_and_without_callers_it_is_n
                 async with session.request("GET" if body is None else "POST", url, json=body, headers=headers) as one:
                     return one.status
 
+            assert server.asks_callers
             assert await status(CHAT, {}) == 401
             assert await status(CHAT, bearer(CHAT_KEY)) == 200
             assert await status("/metrics", {}) == 401
