@@ -29,6 +29,8 @@ COOKIE: Final = "sandbox_session"
 MAX_BODY: Final = 1 << 14
 ENDING_S: Final = 5.0
 """Within which tabs end when the server does."""
+GOODBYE_S: Final = 1.0
+"""For which a browser that does not say goodbye is waited for."""
 _OPEN: Final = frozenset({"/", "/login"})
 """What is answered without a session."""
 _SIZES: Final = (20, 500)
@@ -99,7 +101,12 @@ class WebServer:
         self._terminal = jinja2.Environment(autoescape=True).from_string(
             page.terminal_template(Path(library.templates_path))
         )
-        app = web.Application(middlewares=[web.middleware(self._guard)], client_max_size=MAX_BODY)
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guarded(request, handler)
+
+        app = web.Application(middlewares=[guard], client_max_size=MAX_BODY)
         app.add_routes(
             [
                 web.get("/", self._index),
@@ -113,7 +120,7 @@ class WebServer:
 
     # --- the door ---------------------------------------------------------------------------------------------------
 
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = self._door.refusal(request.headers)
         if refused is not None:
             return web.Response(status=403, text=f"{refused}\n", headers=page.HEADERS)
@@ -170,7 +177,7 @@ class WebServer:
             return web.Response(status=403, text="only this server's own page may open a tab\n")
         if len(self._tabs) >= MAX_TABS:
             return web.Response(status=503, text=f"{MAX_TABS} tabs are open already: close one\n")
-        socket = web.WebSocketResponse(heartbeat=15)
+        socket = web.WebSocketResponse(heartbeat=15, timeout=GOODBYE_S)
         await socket.prepare(request)
         tab = Tab(command(self._gateway), token, socket, downloads=self._library.download_manager, clock=self._clock)
         self._tabs[tab] = socket

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ from sandbox.core.events import (
     RequestFailed,
 )
 from sandbox.core.trace import decode
-from sandbox.tui.attached.client import GatewayClient, LinkError
+from sandbox.tui.attached.client import TOO_LONG_S, GatewayClient, LinkError
 from sandbox.tui.attached.state import asked_body, estimates, lights, opened
 from sandbox.tui.engine import Engine
 from sandbox.tui.questions import midnight_us
@@ -129,6 +130,7 @@ class AttachedEngine(Engine):
                 raise
             return
         self._state = state
+        self._ready.set()
         if before is None or lights(before) != lights(state) or before["preset"] != state["preset"]:
             self.outbox.append(opened(state, self._client.url, self.clock.time_us()))
             self.outbox.append(Armed(0))
@@ -175,7 +177,7 @@ class AttachedEngine(Engine):
     async def _ask(self, request_id: str, ask: Ask) -> None:
         own = self._own[request_id] = _Own()
         try:
-            body, headers = asked_body(ask, self._known())
+            body, headers = asked_body(ask, await self._known())
             async with self._client.completion(body, {**headers, "x-sandbox-tag": request_id}) as response:
                 answer = await response.read()
             if not ask.stream:
@@ -209,10 +211,13 @@ class AttachedEngine(Engine):
 
     async def _estimate(self, ask: Ask) -> None:
         """What it costs is known where it is asked: every candidate is told as unpriced."""
-        self.outbox.append(Estimated(ask, estimates(self._known())))
+        self.outbox.append(Estimated(ask, estimates(await self._known())))
 
-    def _known(self) -> dict[str, Any]:
-        """Raises InputError while the gateway has not been reached."""
+    async def _known(self) -> dict[str, Any]:
+        """Raises InputError where the gateway cannot be reached."""
+        with suppress(TimeoutError):
+            async with self.clock.timeout(TOO_LONG_S):
+                await self._ready.wait()
         if self._state is None:
             raise InputError(f"{self._client.url} has not been reached yet")
         return self._state
