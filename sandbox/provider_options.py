@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sandbox.settings import Settings
 from sandbox.settings.fields import plain
 from sandbox.settings.model import ProviderSettings
+
+MAX_CONNECTIONS: Final = 1000
+"""Of one provider. What waits for a connection runs into its time to the first text, and the provider is blamed: so
+many streams at a time as a server holds must not wait. How many requests a provider takes is for its limits to say."""
 
 
 def provider_options(settings: Settings, id: str, configured: ProviderSettings) -> dict[str, Any]:
@@ -22,6 +26,7 @@ def provider_options(settings: Settings, id: str, configured: ProviderSettings) 
         "api": configured.api,
         "region": configured.region,
         "transport_kind": configured.transport,
+        "max_connections": MAX_CONNECTIONS,
     }
     if (configured.kind or id) == "bedrock":
         aws = settings.aws

@@ -58,7 +58,7 @@ def _measure(group: str, full: bool) -> list[Row]:
     if group == "serve":
         from tests.benchmarks import serve
 
-        return asyncio.run(serve.measure())
+        return asyncio.run(serve.measure()) + (asyncio.run(serve.measure_long()) if full else [])
     if group == "lab":
         from tests.benchmarks import lab
 

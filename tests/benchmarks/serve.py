@@ -24,8 +24,9 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
-from tests.benchmarks.report import Row, ratio_row
-from tests.benchmarks.upstream import pin, upstream
+from tests.benchmarks.memory import own_mb
+from tests.benchmarks.report import Row, bound_row, ratio_row
+from tests.benchmarks.upstream import HELD_S, pin, upstream
 
 PATH = "/v1/chat/completions"
 PROMPT = "Explain circuit breakers to a cook, in two sentences, without using the word fuse."
@@ -92,9 +93,10 @@ class _Caller(asyncio.Protocol):
 class Contender:
     """Where one is asked, and what it wants beside the usual."""
 
-    def __init__(self, url: str, headers: str = "Authorization: Bearer x\r\n") -> None:
+    def __init__(self, url: str, headers: str = "Authorization: Bearer x\r\n", process: int = 0) -> None:
         self.port = int(url.rpartition(":")[2])
         self.headers = headers
+        self.process = process
 
 
 async def _load(one: Contender, connections: int, each: int, *, stream: bool) -> tuple[float, list[float]]:
@@ -144,7 +146,7 @@ def _ours(base: str, folder: Path) -> Iterator[Contender]:
     with _process(command, stderr=subprocess.PIPE, env={**os.environ, "HOME": str(folder)}) as process:
         for line in process.stderr or ():
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield Contender(found[0])
+                yield Contender(found[0], process=process.pid)
                 return
         raise RuntimeError("sandbox serve did not start")
 
@@ -265,6 +267,43 @@ async def _measured(contenders: dict[str, Contender], rounds: int) -> list[Row]:
             )
         )
     return rows
+
+
+# --- for long ---------------------------------------------------------------------------------------------------------
+
+HELD = 500
+"""Streams at a time."""
+MANY = 100_000
+
+
+async def measure_long() -> list[Row]:
+    """Streams that are held for a minute, and the memory of a process that has served a hundred thousand requests."""
+    pin(1)
+    try:
+        with ExitStack() as stack:
+            base = stack.enter_context(upstream())
+            slow, quick = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
+            lost = await _held(stack.enter_context(_ours(f"{base}/slow", slow)))
+            return [
+                bound_row(f"serve, lost of {HELD} streams held for {HELD_S:.0f} s", lost, 0, "streams"),
+                await _grown(stack.enter_context(_ours(base, quick))),
+            ]
+    finally:
+        pin(0)
+
+
+async def _held(one: Contender) -> int:
+    """How many of the streams did not come whole."""
+    ended = await asyncio.gather(*(_load(one, 1, 1, stream=True) for _ in range(HELD)), return_exceptions=True)
+    return sum(isinstance(result, BaseException) or result[1][0] < HELD_S * 0.9 for result in ended)
+
+
+async def _grown(one: Contender) -> Row:
+    await _load(one, CONNECTIONS, MANY // 10 // CONNECTIONS, stream=False)
+    early = own_mb(one.process)
+    await _load(one, CONNECTIONS, MANY * 9 // 10 // CONNECTIONS, stream=False)
+    grown = max(0.0, own_mb(one.process) - early)
+    return bound_row(f"serve, memory growth from {MANY // 10:,} to {MANY:,} requests", grown, 10.0, "MB")
 
 
 # --- the floor --------------------------------------------------------------------------------------------------------

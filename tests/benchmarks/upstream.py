@@ -43,6 +43,8 @@ STREAM = b"".join(
         b"data: [DONE]\n\n",
     ]
 )
+HELD_S = 60.0
+"""How long a slow stream takes."""
 FAILURE = b'{"error":{"message":"down","type":"server_error","param":null,"code":null}}'
 
 
@@ -59,6 +61,18 @@ def _serve() -> None:
             return response
         return web.Response(body=ANSWER, content_type="application/json")
 
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        *pieces, last = STREAM.split(b"\n\n", 18)
+        for piece in pieces:
+            await response.write(piece + b"\n\n")
+            await asyncio.sleep(HELD_S / len(pieces))
+        await response.write(last)
+        await response.write_eof()
+        return response
+
     async def fail(request: web.Request) -> web.Response:
         await request.read()
         return web.Response(body=FAILURE, status=500, content_type="application/json")
@@ -67,6 +81,7 @@ def _serve() -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", chat)
         app.router.add_post("/fail/v1/chat/completions", fail)
+        app.router.add_post("/slow/v1/chat/completions", slow)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

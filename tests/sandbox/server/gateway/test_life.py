@@ -9,11 +9,12 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from sandbox.runtime import Runtime
 from sandbox.server.gateway import GatewayServer
 from sandbox.serving import ServerControl
-from tests.sandbox.server.gateway.support import CHAT, MESSAGES, QUICK, chat, served, settings, texts
+from tests.sandbox.server.gateway.support import CHAT, MESSAGES, QUICK, chat, over_wiretap, served, settings, texts
 from tests.sandbox.server.gateway.test_streams import ends_badly, until
 
 
@@ -34,6 +35,24 @@ async def test_it_starts_and_stops_as_often_as_anybody_likes(tmp_path):
             assert not control.running
             with pytest.raises(aiohttp.ClientError):
                 await session.get(f"{url}/healthz")
+
+
+async def test_no_request_waits_for_a_connection_while_others_hold_theirs(tmp_path):
+    together = asyncio.Barrier(150)
+    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}
+
+    async def upstream(request: web.BaseRequest) -> web.Response:
+        await request.read()
+        async with asyncio.timeout(20):
+            await together.wait()
+        return web.json_response(answer)
+
+    async with (
+        RawTestServer(upstream) as behind,
+        served(tmp_path, **over_wiretap(str(behind.make_url("")).rstrip("/")), **QUICK) as rig,
+    ):
+        answers = await asyncio.gather(*(rig.ask(CHAT, chat(str(number))) for number in range(together.parties)))
+    assert {one.status for one in answers} == {200}
 
 
 async def test_an_address_in_use_is_said(tmp_path):
