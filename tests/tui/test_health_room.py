@@ -24,7 +24,7 @@ from sandbox.tui.health.room import HealthRoom
 from sandbox.tui.plain import TABLE
 from tests.dynamo import servers
 from tests.dynamo.stores import made as made_table
-from tests.redis_server import RedisServer
+from tests.redis_server import PASSWORD, RedisServer
 from tests.tui.support import (
     NARROW,
     WIDE,
@@ -374,16 +374,20 @@ async def test_a_switch_that_is_left_under_way_goes_on_and_tells_its_end(
         assert app.engine._runtime.backends == {"cache": "redis", "usage": "sqlite"}
 
 
-async def test_what_is_shared_has_a_card_and_says_when_it_is_not(make: Make, redis_server: RedisServer) -> None:
-    app = make(chain=["openai"], shared={"state": "redis", "endpoint_url": redis_server.url}, cache={"timeout": 2})
+async def test_what_is_shared_has_a_card_and_says_when_it_is_not(
+    make: Make, start_redis: Callable[..., RedisServer]
+) -> None:
+    server = start_redis(user="app")
+    cache = {"timeout": 2, "username": "app", "password": PASSWORD, "endpoint_url": server.address}
+    app = make(chain=["openai"], shared={"state": "redis"}, cache=cache)
     async with app.run_test(size=WIDE) as pilot:
         await entered(pilot)
-        await sees(pilot, "shared state redis", redis_server.address)
+        await sees(pilot, "shared state redis", server.address)
         await pilot.press("G")
         await sees(pilot, "the same for all processes of that server")
-        redis_server.stop()
+        server.stop()
         await sees(pilot, "○ alone", "breakers and budgets of its own")
-        assert "canary" not in screen_text(app)
+        assert PASSWORD not in screen_text(app)
 
 
 # --- moving, filtering, reading -------------------------------------------------------------------------------------
