@@ -8,7 +8,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from providers.mock.simulated import Simulation
     from sandbox.cli.session import Session
@@ -105,11 +105,13 @@ def _open_attached(
     return code
 
 
-def _open_web(server: ServerControl, *, host: str, port: int) -> WebControl:
+def _open_web(server: ServerControl, *, host: str, port: int, hosts: Collection[str] = ()) -> WebControl:
     """The terminal UI in a browser, likewise."""
     from importlib import import_module
 
-    web: WebControl = import_module("sandbox.server.web").WebServer(server.url, host=host, port=port)
+    web: WebControl = import_module("sandbox.server.web").WebServer(
+        lambda: server.url, host=host, port=port, hosts=hosts
+    )
     return web
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -70,9 +70,12 @@ class WebControl(Protocol):
 
 
 class OpenWeb(Protocol):
-    """Makes one that does not listen yet. Raises ConfigError where it cannot be had."""
+    """Makes one that does not listen yet, on a server that may not listen yet either.
 
-    def __call__(self, server: ServerControl, *, host: str, port: int) -> WebControl: ...
+    `hosts`: further names by which it is reached. Raises ConfigError where it cannot be had.
+    """
+
+    def __call__(self, server: ServerControl, *, host: str, port: int, hosts: Collection[str] = ()) -> WebControl: ...
 
 
 class OpenServer(Protocol):

@@ -48,7 +48,7 @@ def attach(
     token
         A key or token with scope admin. Other users of this machine can read a command line: rather use the others.
     token_file
-        A file with it; - reads it from standard input.
+        A file with it and nothing else.
     """
     if session.open_attached is None:
         raise RuntimeError("this process was given no terminal UI")
@@ -71,7 +71,7 @@ def _read(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+        text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
         raise InputError(f"cannot read the token from {file}: {why.lower()}") from None

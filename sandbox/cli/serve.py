@@ -51,19 +51,19 @@ async def serve(
     schedule = schedule_of(scenario)
     async with session.runtime() as runtime:
         server = session.server(runtime, host=host, port=port)
+        browser = session.web(server, host=host, port=web_port) if web else None
         arrange(session, runtime, schedule, fail or [])
         try:
             await server.start()
         except OSError as error:
             raise unavailable(host, port, error) from None
-        browser: WebControl | None = None
         with told_to_end(signal.SIGTERM) as ended:
             try:
                 if schedule is not None:
                     schedule.start()
                 _tell(session, runtime, server)
-                if web:
-                    browser = await _in_browser(session, server, host, web_port)
+                if browser is not None:
+                    await _show(session, server, browser, host, web_port)
                 work_for_long()
                 await ended.wait()
             finally:
@@ -107,9 +107,8 @@ def _tell(session: Session, runtime: Runtime, server: ServerControl) -> None:
     output.err.flush()
 
 
-async def _in_browser(session: Session, server: ServerControl, host: str, port: int) -> WebControl:
-    """Serve the UI to browsers. Raises ConfigError, or CommandFailed where the port cannot be had."""
-    browser = session.web(server, host=host, port=port)
+async def _show(session: Session, server: ServerControl, browser: WebControl, host: str, port: int) -> None:
+    """Let browsers in. Raises CommandFailed where the port cannot be had."""
     try:
         await browser.start()
     except OSError as error:
@@ -117,7 +116,6 @@ async def _in_browser(session: Session, server: ServerControl, host: str, port: 
     way_in = "/" if server.admin_token is None else f"/?token={server.admin_token}"
     session.output.note(f"  in a browser: {browser.url}{way_in}")
     session.output.err.flush()
-    return browser
 
 
 async def _stop(session: Session, server: ServerControl, asked_again: asyncio.Event) -> None:

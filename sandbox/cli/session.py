@@ -91,7 +91,7 @@ class Session:
         """The UI in a browser, not listening yet. Raises ConfigError where it is not installed."""
         if self.open_web is None:
             raise RuntimeError("this process was given no UI for browsers")
-        return self.open_web(server, host=host, port=port)
+        return self.open_web(server, host=host, port=port, hosts=self.settings.server.hosts)
 
     @asynccontextmanager
     async def budgets(self) -> AsyncIterator[Budgets]:

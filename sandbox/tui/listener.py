@@ -73,7 +73,7 @@ class Listener:
             return
         self._server = server
         self._port = urlsplit(server.url).port
-        self._tell(Served(server.url, self._port or 0, tuple(server.clients)))
+        self._tell(Served(server.url, self._port or 0, tuple(server.clients), server.asks_callers))
 
     async def _stop(self) -> None:
         server, self._server = self._server, None

@@ -136,6 +136,8 @@ class Served:
     port: int = 0
     clients: tuple[tuple[str, str], ...] = ()
     """The variables that point each client there."""
+    asks_callers: bool = False
+    """Whether callers need a key; otherwise any will do."""
     problem: str = ""
     """Why it does not listen although it was asked to, in one sentence."""
 

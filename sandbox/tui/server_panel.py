@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sandbox.tui.visitors import Counts
 
 REFRESH_S = 0.25
+ANY_KEY = "Any key will do, such as OPENAI_API_KEY=x. Only programs of this machine reach it."
+NEEDS_KEY = "Callers need a key with scope chat: `sandbox admin key create NAME` makes one."
 
 
 class ServerPanel(ModalScreen[None]):
@@ -131,6 +133,6 @@ def server_lines(served: Served, counts: Counts, *, waiting: bool) -> list[Line]
         [],
         *([(f"{name:<{wide}}  ", MUTED), (address, PLAIN)] for name, address in served.clients),
         [],
-        [("Any key will do, such as OPENAI_API_KEY=x. Only programs of this machine reach it.", MUTED)],
+        [(NEEDS_KEY if served.asks_callers else ANY_KEY, MUTED)],
         *([[("finishing what is under way …", WARN)]] if waiting else []),
     ]

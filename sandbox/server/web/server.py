@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,18 +39,29 @@ _SIZES: Final = (20, 500)
 
 
 class WebServer:
-    """A WebControl. `gateway`: the base address that tabs attach to."""
+    """A WebControl."""
 
-    def __init__(self, gateway: str, *, host: str = "127.0.0.1", port: int = PORT, clock: Clock = SYSTEM_CLOCK) -> None:
-        """`port` 0 takes a free one. Raises ConfigError where the extra is not installed."""
+    def __init__(
+        self,
+        gateway: Callable[[], str],
+        *,
+        host: str = "127.0.0.1",
+        port: int = PORT,
+        hosts: Collection[str] = (),
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`gateway` gives the base address that tabs attach to, when this starts. `port` 0 takes a free one.
+
+        `hosts`: further names by which it is reached. Raises ConfigError where the extra is not installed.
+        """
         if find_spec("textual_serve") is None:
             raise ConfigError("the UI in a browser needs the extra: pip install 'llm-failover-sandbox[web]'")
-        # An address that stands for all is none to ask.
-        self._gateway = gateway.replace("://0.0.0.0", "://127.0.0.1").replace("://[::]", "://[::1]")
+        self._where = gateway
+        self._gateway = ""
         self._host = host
         self._port = port
         self._clock = clock
-        self._door = Door(host)
+        self._door = Door(host, hosts)
         self._sessions = Sessions()
         self._tabs: dict[Tab, web.WebSocketResponse] = {}
         self._runner: web.AppRunner | None = None
@@ -70,6 +82,8 @@ class WebServer:
     async def start(self) -> None:
         if self._runner is not None:
             return
+        # An address that stands for all is none to ask.
+        self._gateway = self._where().replace("://0.0.0.0", "://127.0.0.1").replace("://[::]", "://[::1]")
         runner = web.AppRunner(self._app(), access_log=None, logger=_http_logger, shutdown_timeout=ENDING_S)
         await runner.setup()
         try:

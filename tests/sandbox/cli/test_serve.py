@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -20,7 +21,8 @@ from typing import Any
 import orjson
 import pytest
 
-from sandbox.cli.run import environment
+from providers.errors import ConfigError
+from sandbox.cli.run import _run, environment
 from sandbox.core.events import RequestCancelled, RequestCompleted, RequestFailed
 from sandbox.core.tally import Tally
 from sandbox.server.gateway import GatewayServer
@@ -130,6 +132,8 @@ def test_what_is_under_way_is_waited_for_until_somebody_asks_again(home):
         (["--scenario", "nonsense"], 2, "nonsense"),
         (["--fail", "nobody=503"], 2, "unknown provider 'nobody'"),
         (["--fail", "openai"], 2, "PROVIDER=KIND"),
+        (["--web", "--web-port", "-1"], 2, "--web-port is -1"),
+        (["--web"], 2, "needs the extra"),
     ],
 )
 def test_wrong_use_is_one_sentence(home, arguments, code, words, monkeypatch):
@@ -143,7 +147,16 @@ def test_wrong_use_is_one_sentence(home, arguments, code, words, monkeypatch):
     def open_server(runtime: Any, *, host: str, port: int) -> GatewayServer:
         return GatewayServer(runtime, host=host, port=port)
 
-    got = run(["serve", *arguments], open_ui=lambda session: 0, open_server=open_server, output=Output(out, err))
+    def open_web(server: Any, **_: Any) -> Any:
+        raise ConfigError("the UI in a browser needs the extra")
+
+    got = run(
+        ["serve", *arguments],
+        open_ui=lambda session: 0,
+        open_server=open_server,
+        open_web=open_web,
+        output=Output(out, err),
+    )
     assert (got, words in err.getvalue()) == (code, True), err.getvalue()
     assert err.getvalue().count("\n") == 1
 
@@ -156,6 +169,17 @@ def test_an_address_in_use_is_one_sentence(home):
         )
     assert done.returncode == 1
     assert done.stderr.strip().endswith("try --port 0")
+
+
+def test_a_web_port_in_use_ends_the_gateway_too(home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            command("serve", "--port", "0", "--web", "--web-port", port),
+            env=surroundings(), cwd=home, capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("try --web-port 0")
 
 
 # --- run --------------------------------------------------------------------------------------------------------------
@@ -218,6 +242,21 @@ def test_a_signal_is_the_programs(home):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_signal_that_comes_while_the_program_is_started_is_its_too():
+    async def run() -> int:
+        start = asyncio.create_subprocess_exec
+
+        async def interrupted(*argv: Any, **more: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return await start(*argv, **more)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(asyncio, "create_subprocess_exec", interrupted)
+            return await _run(["sleep", "20"], os.environ)
+
+    assert asyncio.run(run()) == 128 + signal.SIGTERM
 
 
 def test_the_programs_own_keys_are_kept_and_no_proxy_stands_between():

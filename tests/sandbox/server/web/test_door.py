@@ -38,7 +38,7 @@ sys.stdin.buffer.read(1)
 @asynccontextmanager
 async def browsed(folder: Path) -> AsyncIterator[tuple[WebServer, aiohttp.ClientSession]]:
     async with administered(folder, **CALLERS) as rig:
-        web = WebServer(rig.server.url, port=0)
+        web = WebServer(lambda: rig.server.url, port=0)
         await web.start()
         try:
             async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
@@ -157,7 +157,7 @@ def test_the_librarys_page_is_left_without_what_is_elsewhere(tmp_path):
 def test_a_process_without_the_extra_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(server, "find_spec", lambda name: None)
     with pytest.raises(Exception, match=r"pip install 'llm-failover-sandbox\[web\]'"):
-        WebServer("http://127.0.0.1:4000")
+        WebServer(lambda: "http://127.0.0.1:4000")
 
 
 # --- tabs -------------------------------------------------------------------------------------------------------------
