@@ -21,6 +21,7 @@ _CONTEXTS = r"""
     | (?<=Bearer\s)[A-Za-z0-9._~+/=\-]{6,}
     | (?<=Signature=)[0-9a-fA-F]{16,}                        # SigV4
     | (?<=Credential=)[^,\s&]{8,}
+    | (?<=://)[^\s/@:]*:[^\s/@]+(?=@)                         # user and password of an address
     | (?i:(?<=api-key:\s)|(?<=api_key=)|(?<=apikey=)|(?<=[?&]key=))[A-Za-z0-9._\-]{6,}
 """
 _KEYS = re.compile(_KEY_SHAPES, re.VERBOSE)

@@ -56,7 +56,8 @@ async def system_lookup(host: str) -> list[str]:
 def _literal(host: str) -> Address | None:
     """The address that a host spells; None for a name. Resolvers read 2130706433, 0x7f.1 and 127.1 as addresses too."""
     try:
-        return ipaddress.ip_address(host.partition("%")[0])
+        # What follows a % is the zone of an IPv6 address; anything else with one is a name, whatever it begins with.
+        return ipaddress.ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
         pass
     try:
@@ -84,5 +85,5 @@ def _refusal(address: Address, allow_private: bool) -> str | None:
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
-"""Metadata services outside of the link-local range: AWS by IPv6, Alibaba."""
+_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
+"""Metadata services outside of the link-local range: AWS by IPv6, Alibaba, Azure's wire server, Oracle's old one."""

@@ -77,42 +77,50 @@ def environment(given: Mapping[str, str], clients: Sequence[tuple[str, str]]) ->
 
 async def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """The exit code; of a program that a signal ended, what a shell makes of that. Raises InputError."""
-    try:
-        process = await asyncio.create_subprocess_exec(*command, env=dict(environ))
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise InputError(f"cannot run {command[0]!r}: {why}") from None
-    except ValueError as error:
-        raise InputError(f"cannot run {command[0]!r}: {error}") from None
-    try:
-        with _forwarding(process):
+    # Listened to before there is a program: a signal that comes while it is started would else leave it behind.
+    with _heard() as signals:
+        try:
+            process = await asyncio.create_subprocess_exec(*command, env=dict(environ))
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise InputError(f"cannot run {command[0]!r}: {why}") from None
+        except ValueError as error:
+            raise InputError(f"cannot run {command[0]!r}: {error}") from None
+        passing_on = asyncio.get_running_loop().create_task(_pass_on(signals, process))
+        try:
             code = await process.wait()
-    except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        raise
+        except asyncio.CancelledError:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+            raise
+        finally:
+            passing_on.cancel()
     return code if code >= 0 else 128 - code
 
 
-@contextmanager
-def _forwarding(process: asyncio.subprocess.Process) -> Iterator[None]:
+async def _pass_on(signals: asyncio.Queue[signal.Signals], process: asyncio.subprocess.Process) -> None:
     """Signals to this process are meant for the program, which decides when to end."""
-    loop = asyncio.get_running_loop()
-    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
     # At a terminal Ctrl-C and Ctrl-\ reach the program by themselves.
-    heard = {signal.SIGINT, getattr(signal, "SIGQUIT", None)} if sys.stdin is not None and sys.stdin.isatty() else set()
-
-    def forward(one: signal.Signals) -> None:
-        if one not in heard:
+    known = {signal.SIGINT, getattr(signal, "SIGQUIT", None)} if sys.stdin is not None and sys.stdin.isatty() else set()
+    while True:
+        one = await signals.get()
+        if one not in known:
             with suppress(ProcessLookupError):
                 process.send_signal(one)
 
+
+@contextmanager
+def _heard() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """What would else end this process, in order."""
+    loop = asyncio.get_running_loop()
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
     try:
         with suppress(NotImplementedError):
             for one in wanted:
-                loop.add_signal_handler(one, forward, one)
-        yield
+                loop.add_signal_handler(one, signals.put_nowait, one)
+        yield signals
     finally:
         with suppress(NotImplementedError):
             for one in wanted:

@@ -107,7 +107,8 @@ class LiteLLMConfig:
         for backend in LLMBackend:
             provider = settings.providers[backend]
             if provider.base_url is not None:
-                config.update(backend, endpoint=provider.base_url)
+                # Whether it may be called is judged where it is: a mode that asks nobody takes any.
+                config.backends[backend] = replace(config.backends[backend], endpoint=provider.base_url)
         served = settings.providers[LLMBackend.VLLM].model
         if served is not None:
             config.update(LLMBackend.VLLM, models={QWEN.default_tier: served})

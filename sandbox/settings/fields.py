@@ -26,6 +26,9 @@ def _endpoint(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("an address begins with https:// or http:// and names a host")
+    if "@" in parts.netloc:
+        # Addresses are shown: by `config show`, by the admin API, in messages.
+        raise ValueError("an address holds no user name and no password")
     return value.rstrip("/")
 
 

@@ -73,6 +73,8 @@ async def test_what_is_no_address_of_a_server(url: str) -> None:
         "http://[fe80::1%25eth0]:8000",
         "http://[fd00:ec2::254]",
         "http://100.100.100.200",
+        "http://168.63.129.16",
+        "http://192.0.0.192/opc/v2",
         "http://0.0.0.0:8000",
         "http://[::]:8000",
         "http://224.0.0.1",
@@ -102,6 +104,11 @@ async def test_a_name_is_judged_by_all_its_addresses() -> None:
         await check("http://llm.example.com", private=True, at=["169.254.169.254"])
     with pytest.raises(ConfigError, match=r"the host nowhere\.example cannot be found"):
         await check("http://nowhere.example", private=True)
+
+
+async def test_a_name_that_begins_as_an_address_is_a_name() -> None:
+    with pytest.raises(ConfigError, match=r"is at 169\.254\.169\.254, and that is"):
+        await check("http://8.8.8.8%.example.com", at=["169.254.169.254"])
 
 
 async def test_without_a_network_names_are_judged_by_their_look() -> None:

@@ -288,6 +288,13 @@ def test_a_wrong_credential_is_not_repeated(place: Place) -> None:
     assert "providers.openai.api_key" in message
 
 
+def test_a_credential_in_an_address_is_refused_and_not_repeated(place: Place) -> None:
+    message = place.error({"VLLM_ENDPOINT": "http://me:letmein@10.0.0.5:8000"})
+    assert "VLLM_ENDPOINT: providers.vllm.base_url is" in message
+    assert "no user name and no password" in message
+    assert "letmein" not in message
+
+
 @pytest.mark.parametrize(
     ("environ", "says"),
     [

@@ -290,3 +290,10 @@ async def test_changes_are_made_one_after_the_other(tmp_path):
         entries = list(reversed(await log(rig)))
         for earlier, later in pairwise(entries):
             assert later["before"] == earlier["after"]
+
+
+async def test_where_nobody_is_asked_any_address_of_a_vendor_will_do(tmp_path):
+    elsewhere = {"providers": {"anthropic": {"base_url": "http://proxy.example:4000"}}}
+    async with administered(tmp_path, **CALLERS, **elsewhere) as rig:
+        assert (await rig.ask(CHAT, chat())).status == 200
+        assert (await rig.ask("/api/admin/costs", headers=BOSS)).status == 200
