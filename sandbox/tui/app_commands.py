@@ -22,12 +22,17 @@ def keys_found(settings: Settings) -> tuple[str, ...]:
     return tuple(id for id in settings.providers if settings.credential(id) is not None)
 
 
+RECOUNT_US = 1_000_000
+"""How often today's spending is read while requests come in from outside."""
+
+
 class AppCommands(App[None]):
     clock: Clock
     settings: Settings
     state: UIState
     frame: FrameFacts
     served: Served | None
+    _counted = _recount_us = 0
     """What of the gateway can be reached from outside this program."""
 
     if TYPE_CHECKING:
@@ -117,6 +122,17 @@ class AppCommands(App[None]):
         self.state.server_port = port or self.state.server_port
         self.visitors.forget()
         self.engine.listen(port)
+
+    def _count_visits(self, now_us: int) -> None:
+        """How many requests came in from outside; and what they cost, now and then."""
+        requests, served = self.visitors.counts.requests, self.served
+        if self.frame.attached:
+            self.frame.visits = requests
+        elif served is not None:
+            self.frame.serving = (served.port, requests) if served.url else None
+            if requests != self._counted and now_us >= self._recount_us:
+                self._counted, self._recount_us = requests, now_us + RECOUNT_US
+                self.engine.recount()
 
     def action_screenshot_svg(self) -> None:
         from sandbox.tui.engine import sentence

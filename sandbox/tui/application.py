@@ -278,10 +278,7 @@ class SandboxApp(AppRooms):
         shown = self.settings.ui.hints and self.state.hints and self.room.HINTED
         self._notice.hint(self.guide.due() if shown else "")
         self.frame.now_us = now_us
-        if self._attached is not None:
-            self.frame.visits = self.visitors.counts.requests
-        elif self.served is not None:
-            self.frame.serving = (self.served.port, self.visitors.counts.requests) if self.served.url else None
+        self._count_visits(now_us)
         self._top.redraw()
         self._strip.redraw()
         keys = self._keys

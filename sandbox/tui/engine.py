@@ -130,6 +130,10 @@ class Engine(EngineThread):
         """Answered by a Served report, when what was under way has ended."""
         self._chore(self._listener.stop())
 
+    def recount(self) -> None:
+        """Tell what was spent today; answered by a Spent report."""
+        self._chore(self._tell_spent())
+
     # --- the thread -----------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:

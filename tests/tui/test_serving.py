@@ -61,6 +61,7 @@ async def test_outside_traffic_appears_in_story_history_and_bar(
         await sees(pilot, "from outside, chat.completions")
         await pilot.press("alt+t")
         await sees(pilot, "» What does a retry cost?")
+        await until(pilot, lambda: app.frame.spent, "what it cost")
         entry = app.state.history[-1]
         assert (entry.outside, entry.status, entry.mode) == (True, "done", "mock")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -138,7 +139,8 @@ class GatewayClient:
                     raise LinkError(await self._said(response), response.status)
                 yield response
         except aiohttp.ClientConnectorError as error:
-            why = (error.os_error.strerror or str(error.os_error)).lower()
+            number = error.os_error.errno
+            why = os.strerror(number).lower() if number is not None and number > 0 else "its name is not known"
             raise LinkError(f"nothing answers at {self.url}: {why}") from None
         except (aiohttp.ClientError, ConnectionError) as error:
             raise LinkError(f"the connection to {self.url} broke: {type(error).__name__}") from None
