@@ -91,7 +91,7 @@ def start(terminal: Terminal, folder: Path) -> None:
 
 def test_the_fixtures_room(terminal: Terminal, tmp_path: Path) -> None:
     start(terminal, tmp_path)
-    terminal.sees("MOCK · no keys needed", "● openai")
+    terminal.sees("MOCK · nothing leaves this machine", "● openai")
     terminal.keys("F6")
     terminal.sees("─ Fixtures ", "Request", "/ filter", "Enter replay")
     terminal.keys("/")
@@ -115,7 +115,7 @@ def test_the_fixtures_room(terminal: Terminal, tmp_path: Path) -> None:
 
 def test_the_lab(terminal: Terminal, tmp_path: Path) -> None:
     start(terminal, tmp_path)
-    terminal.sees("MOCK · no keys needed", "● openai")
+    terminal.sees("MOCK · nothing leaves this machine", "● openai")
     terminal.keys("F3")
     terminal.sees("bedrock-brownout", "Space plays: Bedrock answers 503", "503 on bedrock", "0 of 23")
     terminal.keys("s", "Space")
@@ -144,7 +144,7 @@ def test_the_lab(terminal: Terminal, tmp_path: Path) -> None:
 def test_a_whole_session(terminal: Terminal, tmp_path: Path) -> None:
     before = terminal.tmux("display", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")
     start(terminal, tmp_path)
-    terminal.sees("MOCK · no keys needed · nothing leaves this machine", "Explain circuit breakers to a cook.")
+    terminal.sees("MOCK · nothing leaves this machine", "Explain circuit breakers to a cook.")
 
     terminal.sees("● azure_openai", "Nothing asked yet")
     terminal.types("What is a fuse?")
