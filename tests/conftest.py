@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.redis_server import one_redis, redis_server, start_cluster, start_redis  # noqa: F401  fixtures for all tests
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("untimed", hypothesis.settings.get_profile("default"), deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _HIDDEN = (
     "ALL_PROXY", "ANTHROPIC_", "AWS_", "AZURE_", "BUDGET_", "DEEPSEEK_", "FORCE_COLOR", "GEMINI_", "GOOGLE_",
