@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from providers.attempts import Deadline
 from providers.clock import Clock
+from providers.redaction import redact
 from providers.types import AttemptRecord, GenerationRequest
 from sandbox.gateway.policies import StreamPolicy
 from sandbox.gateway.strategies import RoutingStrategy
@@ -42,6 +44,12 @@ class CallOptions:
 
 
 DEFAULT_OPTIONS = CallOptions()
+
+
+@lru_cache(maxsize=256)
+def kept_name(model: str | None) -> str | None:
+    """A model's name as events and records keep it: a key that somebody put in its place is in none of them."""
+    return None if model is None else redact(model)
 
 
 @dataclass(slots=True, eq=False)

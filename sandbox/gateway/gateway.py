@@ -34,7 +34,7 @@ from sandbox.costs.bound import GatewayCosts
 from sandbox.costs.budgets import Budgets
 from sandbox.gateway.answers import pack, unpack
 from sandbox.gateway.breaker import Breaker, BreakerPolicy, OnChange, Transition
-from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions
+from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions, kept_name
 from sandbox.gateway.deployments import Deployment, ProviderStatus, Registry
 from sandbox.gateway.flights import Flights
 from sandbox.gateway.keeping import Keeping
@@ -275,7 +275,7 @@ class Gateway:
                     call.id,
                     request.tenant_id,
                     request.agent_id,
-                    request.model,
+                    kept_name(request.model),
                     self.mode,
                     stream,
                     seconds,

@@ -23,7 +23,7 @@ from sandbox.core.events import (
     RequestFailed,
     UsageRecorded,
 )
-from sandbox.gateway.call import Call
+from sandbox.gateway.call import Call, kept_name
 from sandbox.gateway.router import foreseen_tokens
 from sandbox.gateway.walk import Answer
 from sandbox.usage.base import UsageRecord
@@ -233,7 +233,7 @@ class Ledger:
         if self._record is None:
             return
         request = call.request
-        tenant, agent = request.tenant_id, request.agent_id
+        tenant, agent, named = request.tenant_id, request.agent_id, kept_name(request.model)
         log_id = f"{tenant}#{agent}#{iso(call.arrived_us)}-{call.id[-12:]}"
         record = UsageRecord(
             log_id=log_id,
@@ -242,8 +242,8 @@ class Ledger:
             agent_id=agent,
             timestamp_us=call.arrived_us,
             mode=self._mode,
-            model=request.model or "",
-            requested_model=request.model,
+            model=named or "",
+            requested_model=named,
             provider="",
             waste_cost=call.waste,
             catalogue_version=self._prices.version,

@@ -11,6 +11,7 @@ import pytest
 
 from providers.errors import ConfigError
 from sandbox.access import keys
+from sandbox.core.trace import encode
 from sandbox.runtime import Runtime
 from sandbox.server.admin import AdminServer
 from sandbox.server.admin.limits import MAX_USERS, UserLimits
@@ -289,6 +290,21 @@ async def test_no_secret_comes_out(tmp_path, caplog):
         assert secret not in lines.getvalue()
         for file in tmp_path.rglob("*"):
             assert not file.is_file() or secret.encode() not in file.read_bytes(), file
+
+
+async def test_a_key_in_the_place_of_a_model_is_kept_nowhere(tmp_path):
+    key = "sk-proj-canary4f1d9a7e2c8b6a5d3e1f"
+    async with administered(tmp_path, **CALLERS) as rig:
+        seen = []
+        rig.runtime.bus.subscribe(lambda event: seen.append(encode(event)))
+        answer = await rig.ask("/v1/chat/completions", chat(model=key))
+        assert (answer.status, len(seen) > 1) == (404, True)
+        told = b"".join(seen) + answer.body + (await rig.ask("/metrics", headers=BOSS)).body
+        assert key.encode() not in told
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert any(b"[redacted]" in file.read_bytes() for file in files)
+    for file in files:
+        assert key.encode() not in file.read_bytes(), file
 
 
 async def test_a_weak_secret_is_no_setting(tmp_path):
