@@ -29,8 +29,9 @@ def leave(methods: Sequence[str], headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def host_name(address: str) -> str:
-    """The host of `host`, `host:port` or an origin."""
+    """The host of `host`, `host:port` or an origin; empty for what is none of them."""
     place = address.rpartition("://")[2]
     if place.startswith("["):
-        return place[1:].partition("]")[0]
+        host, _, rest = place[1:].partition("]")
+        return host if not rest or rest.startswith(":") else ""
     return place.partition(":")[0]

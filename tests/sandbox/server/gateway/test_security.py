@@ -47,6 +47,7 @@ def test_this_machine_needs_no_authentication(host):
         ({"Host": "evil.example:4000"}, False),
         ({"Host": "127.0.0.1.evil.example"}, False),
         ({"Host": "localhost.evil.example"}, False),
+        ({"Host": "[::1].evil.example"}, False),
         ({"Host": ""}, False),
         ({"Host": "127.0.0.1", "Origin": "http://localhost:3000"}, True),
         ({"Host": "127.0.0.1", "Origin": "https://evil.example"}, False),
