@@ -183,9 +183,9 @@ def _check_provider_id(name: str, place: str) -> None:
 
 # --- the environment and .env --------------------------------------------------------------------------------------
 
-# Other programs' names that share the prefix: what `folders` reads itself, and where the tests find their material.
-ADMIN_TOKEN_VARIABLE = "SANDBOX_ADMIN_TOKEN"
+ADMIN_TOKEN_VARIABLE = "SANDBOX_ADMIN_TOKEN"  # noqa: S105 - its name
 """By which a screen is let in at a gateway elsewhere; no setting, so that no file keeps it."""
+# No settings of these names: what lets a screen in, what `folders` reads, and where the tests find their material.
 _RESERVED = frozenset({ADMIN_TOKEN_VARIABLE, CONFIG_DIR_VARIABLE, "SANDBOX_TEST_MATERIAL"})
 
 
