@@ -168,7 +168,8 @@ def _litellm(base: str, folder: Path) -> Iterator[Contender | None]:
     params = f"{{model: openai/{MODEL}, api_base: {base}/v1, api_key: x}}"
     config.write_text(f"model_list:\n- model_name: {MODEL}\n  litellm_params: {params}\n")
     port = _free_port()
-    environment = {**os.environ, "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"}
+    keyless = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
+    environment = {**os.environ, "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", **keyless}
     started = [command, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
     with _process(started, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         _wait_for(f"http://127.0.0.1:{port}/health/liveliness")
