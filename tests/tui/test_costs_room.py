@@ -269,6 +269,8 @@ async def test_the_filter_narrows_and_escape_ends_it(make: Make, filled: Path) -
         await pilot.press("escape")
         assert listed(room) == ["acme", "globex"]
         assert room.breakdown.rows.has_focus
+        await pilot.press("slash", *"glo", "enter", "escape")
+        assert listed(room) == ["acme", "globex"]
         await pilot.press("slash", *"glo", "enter", "enter")
         await shows(pilot, room)
         assert room.lookout.asked.path == (("tenant", "globex"),)

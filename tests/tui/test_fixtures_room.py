@@ -127,6 +127,9 @@ async def test_the_filter_finds_by_provider_api_and_text(make: Make, few: Shelve
         await pilot.press("escape")
         await until(pilot, lambda: len(room.rows.rows) == 4)
         assert app.focused is room.rows
+        await pilot.press("slash", *"melts", "enter", "escape")
+        await until(pilot, lambda: len(room.rows.rows) == 4)
+        assert not room.pane.box.display
 
 
 async def test_an_empty_library_says_what_to_press(make: Make, shelves: Shelves) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from textual import events, on
-from textual.app import ComposeResult
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -19,6 +17,7 @@ from sandbox.costs.rates import spent_usd
 from sandbox.tui.costs import drawing
 from sandbox.tui.costs.books import REQUEST
 from sandbox.tui.cursor import CursorPane
+from sandbox.tui.filtering import FilteredList
 from sandbox.tui.pieces import FAILED, MUTED, NAME, OK, PLAIN, Line, clip
 from sandbox.tui.tables import BAR, bar, cell
 
@@ -206,58 +205,14 @@ def _marked(line: Line) -> Line:
     return pieces
 
 
-class Breakdown(Vertical):
+class Breakdown(FilteredList):
     """The rows with their head and the filter above them."""
 
     TOPIC = CostRows.TOPIC
     HELP = HELP
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave_filter", "Leave the filter", show=False)]
-
-    @dataclass
-    class Filtered(Message):
-        """Only rows with these words are wanted."""
 
     def __init__(self) -> None:
-        super().__init__(id="costs-breakdown", classes="costs-pane")
-        self.box = Input(id="costs-filter", placeholder="words to look for", compact=True)
-        self._head = Static(id="costs-rows-head", markup=False)
-        self.rows = CostRows(self._head)
-
-    def compose(self) -> ComposeResult:
-        yield self.box
-        yield self._head
-        yield self.rows
-
-    def on_mount(self) -> None:
-        self.box.display = bool(self.box.value)
-
-    @property
-    def words(self) -> str:
-        return self.box.value.strip()
-
-    def start_filter(self) -> None:
-        """Open the filter and put the cursor there."""
-        self.box.display = True
-        # At once, so that what is typed next is not taken for keys of the list.
-        self.screen.set_focus(self.box)
-
-    def end_filter(self) -> None:
-        """Show every row."""
-        self.box.value = ""
-        self.box.display = False
-
-    def action_leave_filter(self) -> None:
-        self.end_filter()
-        self.rows.focus()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "leave_filter" or bool(self.box.display)
-
-    @on(Input.Changed, "#costs-filter")
-    def _filtered(self) -> None:
-        self.post_message(self.Filtered())
-
-    @on(Input.Submitted, "#costs-filter")
-    def _to_rows(self) -> None:
-        self.box.display = bool(self.box.value)
-        self.screen.set_focus(self.rows)
+        head = Static(id="costs-rows-head", markup=False)
+        self.rows = CostRows(head)
+        box = Input(id="costs-filter", placeholder="words to look for", compact=True)
+        super().__init__(head, listed=self.rows, box=box, id="costs-breakdown", classes="costs-pane")

@@ -377,8 +377,9 @@ class CostsRoom(CostsCommands):
         self.ui.perform("costs_open")
 
     def on_key(self, event: events.Key) -> None:
-        """Escape goes to the breakdown, where nothing else is to be left."""
-        if event.key == "escape" and not self.ui.is_typing and "costs_inside" not in self.facts():
+        """Escape goes to the breakdown, where nothing else is to be left; there it takes the filter away."""
+        elsewhere = not (self.ui.is_typing or self.breakdown.rows.has_focus or "costs_inside" in self.facts())
+        if event.key == "escape" and elsewhere:
             event.stop()
             self.action_costs_rows()
 

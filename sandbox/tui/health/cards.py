@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar, Final
 
-from textual import events, on
-from textual.app import ComposeResult
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input
 
+from sandbox.tui.filtering import FilteredList
 from sandbox.tui.health.boxes import beside, box, fitted, width_of
 from sandbox.tui.health.entries import Entry
 from sandbox.tui.lines import LinesPane, wrapped
@@ -237,48 +236,10 @@ class CardPane(LinesPane):
             self.choose(self.grid.rows[row][column])
 
 
-class HealthCards(Vertical):
+class HealthCards(FilteredList):
     """The cards with the filter above them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave_filter", "Leave the filter", show=False)]
-
-    @dataclass
-    class Filtered(Message):
-        """Only what holds these words is wanted."""
-
-        words: str
-
     def __init__(self) -> None:
-        super().__init__(id="health-list")
-        self.box = Input(id="health-filter", placeholder="provider, model, open, disabled, store …", compact=True)
         self.pane = CardPane()
-
-    def compose(self) -> ComposeResult:
-        yield self.box
-        yield self.pane
-
-    def on_mount(self) -> None:
-        self.box.display = bool(self.box.value)
-
-    def start_filter(self) -> None:
-        """Open the filter and put the cursor there."""
-        self.box.display = True
-        # At once, so that what is typed next is not taken for keys of the cards.
-        self.screen.set_focus(self.box)
-
-    def action_leave_filter(self) -> None:
-        self.box.value = ""
-        self.box.display = False
-        self.pane.focus()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "leave_filter" or bool(self.box.display)
-
-    @on(Input.Changed, "#health-filter")
-    def _filtered(self, event: Input.Changed) -> None:
-        self.post_message(self.Filtered(event.value))
-
-    @on(Input.Submitted, "#health-filter")
-    def _to_cards(self) -> None:
-        self.box.display = bool(self.box.value)
-        self.screen.set_focus(self.pane)
+        box = Input(id="health-filter", placeholder="provider, model, open, disabled, store …", compact=True)
+        super().__init__(listed=self.pane, box=box, id="health-list")

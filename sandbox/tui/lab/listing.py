@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
 from sandbox.scenarios.recorder import Take
 from sandbox.scenarios.recording import Level
 from sandbox.tui.cursor import CursorPane
+from sandbox.tui.filtering import FilteredList
 from sandbox.tui.lab.events import row_line
 from sandbox.tui.pieces import Line
 
@@ -83,32 +81,14 @@ class EventRows(CursorPane):
         self.post_message(self.Moved(self.cursor))
 
 
-class EventList(Vertical):
+class EventList(FilteredList):
     TOPIC = EventRows.TOPIC
     HELP = HELP
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave_filter", "Leave the filter", show=False)]
-
-    @dataclass
-    class Filtered(Message):
-        """Only rows with these words are wanted."""
-
-        words: str
 
     def __init__(self) -> None:
-        super().__init__(id="lab-events")
-        self.box = Input(id="lab-filter", placeholder="provider, breaker, 503, request 12 …", compact=True)
         self.rows = EventRows()
-
-    def compose(self) -> ComposeResult:
-        yield self.box
-        yield self.rows
-
-    def on_mount(self) -> None:
-        self.box.display = bool(self.box.value)
-
-    @property
-    def words(self) -> str:
-        return self.box.value.strip().lower()
+        box = Input(id="lab-filter", placeholder="provider, breaker, 503, request 12 …", compact=True)
+        super().__init__(listed=self.rows, box=box, id="lab-events")
 
     def name_level(self, level: Level) -> None:
         """Say in the title what is listed."""
@@ -118,25 +98,3 @@ class EventList(Vertical):
             else f"[not bold @click=app.in_room('list_level',{key!r})]{title}[/]"
             for key, title in TABS.items()
         )
-
-    def start_filter(self) -> None:
-        """Open the filter and put the cursor there."""
-        self.box.display = True
-        self.box.focus()
-
-    def action_leave_filter(self) -> None:
-        self.box.value = ""
-        self.box.display = False
-        self.rows.focus()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "leave_filter" or bool(self.box.display)
-
-    @on(Input.Changed, "#lab-filter")
-    def _filtered(self, event: Input.Changed) -> None:
-        self.post_message(self.Filtered(event.value))
-
-    @on(Input.Submitted, "#lab-filter")
-    def _to_rows(self) -> None:
-        self.box.display = bool(self.box.value)
-        self.rows.focus()

@@ -230,7 +230,7 @@ class LabReplaying(Room):
         if take is None:
             return
         every = take.recording.rows(self.level)
-        words = self.pane.words.split()
+        words = self.pane.words.lower().split()
         self.workers.cancel_group(self, "filter")
         if words:
             start(self, "filter", self._filter, take, every, words)
