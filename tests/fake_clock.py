@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from providers.clock import SystemClock
+
 
 class FakeClock:
     def __init__(self) -> None:
@@ -24,3 +26,18 @@ class FakeClock:
     def timeout(self, seconds: float | None) -> asyncio.Timeout:
         # Real time limits real input and output, generously: a hang fails the test instead of stopping it.
         return asyncio.timeout(None if seconds is None else max(seconds, 5.0))
+
+
+class MovedClock(SystemClock):
+    """Real time, that a test can push forward."""
+
+    __slots__ = ("ahead",)
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:  # type: ignore[override]
+        return SystemClock.monotonic() + self.ahead
+
+    def time_us(self) -> int:
+        return super().time_us() + round(self.ahead * 1e6)

@@ -9,7 +9,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from providers.clock import SystemClock, random_id, seeded
+from providers.clock import random_id, seeded
 from providers.faults import FaultBoard
 from sandbox.core.bus import Bus
 from sandbox.gateway.gateway import Gateway
@@ -17,24 +17,10 @@ from sandbox.gateway.policies import Policy, preset
 from sandbox.settings.model import Settings
 from sandbox.tui.application import SandboxApp
 from sandbox.tui.frame import NoticeLine
+from tests.fake_clock import MovedClock as MovedClock
 from tests.sandbox.gateway.support import Scripted, Step
 
 NARROW, WIDE = (80, 24), (160, 48)
-
-
-class MovedClock(SystemClock):
-    """Real time, that a test can push forward."""
-
-    __slots__ = ("ahead",)
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def monotonic(self) -> float:  # type: ignore[override]
-        return SystemClock.monotonic() + self.ahead
-
-    def time_us(self) -> int:
-        return super().time_us() + round(self.ahead * 1e6)
 
 
 def settings(folder: Path, **changes: Any) -> Settings:

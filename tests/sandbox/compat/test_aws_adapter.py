@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from decimal import Decimal
@@ -14,6 +13,7 @@ import pytest
 from providers.errors import InputError, ProviderError, StreamInterruptedError
 from providers.types import Completion, GenerationRequest
 from sandbox import AWSLLMAdapter
+from tests.fake_clock import MovedClock
 from tests.redis_server import PASSWORD, RedisServer
 from tests.sandbox.compat.conftest import AWS_SECRET, TABLE
 from tests.sandbox.server.support import Rig
@@ -64,13 +64,14 @@ async def test_thresholds_can_be_set(side: str, vendors: Rig) -> None:
 
 
 async def test_tenants_share_no_answer_and_a_time_to_live_is_kept(side: str) -> None:
-    async with AWSLLMAdapter("us-east-1", "cache.example", TABLE) as service:
-        first = await ask(service, tenant_id="acme", cache_ttl=0.2)
+    clock = MovedClock()
+    async with AWSLLMAdapter("us-east-1", "cache.example", TABLE, clock=clock) as service:
+        first = await ask(service, tenant_id="acme", cache_ttl=60)
         other = await ask(service, tenant_id="zen")
         again = await ask(service, tenant_id="acme")
         assert [one["cached"] for one in (first, other, again)] == [False, False, True]
         assert (again["content"], again["estimated_cost"]) == (first["content"], 0)
-        await asyncio.sleep(0.25)
+        clock.ahead += 61
         assert not (await ask(service, tenant_id="acme"))["cached"]
         assert not (await ask(service, tenant_id="acme", use_cache=False))["cached"]
         health = service.get_health_status()["cache"]

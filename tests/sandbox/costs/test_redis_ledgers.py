@@ -185,7 +185,7 @@ async def test_a_silent_server_holds_up_nobody(start_redis: Callable[..., RedisS
     server.pause()
     began = SYSTEM_CLOCK.monotonic()
     grants = await asyncio.gather(*(store.reserve(MONTH, {ACME: 1000}, [1], expires_us=later()) for _ in range(200)))
-    assert SYSTEM_CLOCK.monotonic() - began < 1.0
+    assert SYSTEM_CLOCK.monotonic() - began < 3.0  # One after the other they would wait for five.
     assert all(grant.hold is not None for grant in grants)
     assert len(told) == 1
     server.resume()

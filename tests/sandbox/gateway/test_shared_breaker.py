@@ -394,7 +394,8 @@ async def test_a_silent_server_slows_no_call(start_redis: Callable[..., RedisSer
         permit = one.breaker.admit()
         assert permit is not None
         one.breaker.success(permit)
-    assert SYSTEM_CLOCK.monotonic() - began < 0.5
+    # Asking the server each time would take 2,000 times as long as it may be silent.
+    assert SYSTEM_CLOCK.monotonic() - began < 5.0
     server.resume()
     await one.breaker.settled()
     assert one.breaker.state == "closed"

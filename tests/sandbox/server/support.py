@@ -68,6 +68,14 @@ class Rig:
         items: list[dict[str, Any]] = (await self.ask("/__wiretap/journal")).json["items"]
         return items
 
+    async def ended(self) -> dict[str, Any]:
+        """The journal's only entry, as soon as the exchange is over."""
+        async with asyncio.timeout(20):
+            while not (items := await self.journal()):
+                await asyncio.sleep(0.01)
+        (entry,) = items
+        return entry
+
     async def raw(self, data: bytes, *, seconds: float = 5.0) -> tuple[bytes, bool]:
         """What comes back to these bytes until the connection ends, and whether it ended with a reset."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.tap.port)

@@ -78,7 +78,7 @@ async def test_a_client_that_leaves_is_noticed(tap: Wiretap) -> None:
     async with httpx2.AsyncClient(http1=False, http2=True, base_url=tap.url) as client:
         with pytest.raises(httpx2.ReadTimeout):
             await client.post(CHAT, json=ASKED, headers={"x-wiretap-fault": "timeout"}, timeout=0.2)
-    for _ in range(100):
+    for _ in range(1000):
         if entries := list(tap.journal.entries()):
             break
         await asyncio.sleep(0.02)
@@ -102,7 +102,7 @@ async def test_other_first_bytes_are_answered_or_hung_up_on(tap: Wiretap, pieces
         await asyncio.sleep(0.01)
     if pieces[0] != b"P":
         writer.write_eof()
-    assert await asyncio.wait_for(reader.read(1 << 16), 5)
+    assert await asyncio.wait_for(reader.read(1 << 16), 20)
     writer.close()
     async with httpx2.AsyncClient(base_url=tap.url) as client:
         assert (await client.post(CHAT, json=ASKED)).status_code == 200
@@ -195,7 +195,7 @@ async def test_its_end_is_that_of_every_connection(tap: Wiretap) -> None:
     speaker.ask("/openai/v1/chat/completions", "POST", b'{"messages": []}', x_wiretap_fault="hang")
     await asyncio.sleep(0.05)
     await tap.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         assert await silent.read() == b""
         while await speaker.hear():
             pass
