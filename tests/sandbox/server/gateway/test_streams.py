@@ -117,7 +117,7 @@ async def test_before_the_first_text_a_stall_is_a_failover(tmp_path):
 # --- readers ----------------------------------------------------------------------------------------------------------
 
 
-async def until(what: Any, seconds: float = 5.0) -> None:
+async def until(what: Any, seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not what():
             await asyncio.sleep(0.005)
