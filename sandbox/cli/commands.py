@@ -10,7 +10,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("budget set", "sandbox.cli.budget:set_", "LIMIT", "Set what may be spent in a month, by a tenant or by all."),
     ("budget show", "sandbox.cli.budget:show", "", "How the budgets stand this month."),
     ("replay", "sandbox.cli.replay:replay", "SCENARIO", "Run an outage in virtual time, and add up what it did."),
-    ("scenarios list", "sandbox.cli.scenarios:list_", "", "The outages that come with the program."),
+    ("scenarios list", "sandbox.cli.scenarios:list_", "", "The outages that come with the program, and your own."),
     ("scenarios show", "sandbox.cli.scenarios:show", "NAME", "The text of one, to copy and to change."),
     ("scenarios validate", "sandbox.cli.scenarios:validate", "[FILE…]", "Check scenario files."),
     ("scenarios schema", "sandbox.cli.scenarios:schema", "", "The JSON Schema of scenario files."),

@@ -14,6 +14,7 @@ from providers.errors import InputError
 from sandbox.cli.exits import CommandFailed
 
 if TYPE_CHECKING:
+    from sandbox.cli.session import Session
     from sandbox.scenarios.faults import Schedule
 
 _GARBAGE_EVERY = 20_000
@@ -26,14 +27,14 @@ def check_port(port: int, option: str = "--port") -> None:
         raise InputError(f"{option} is {port}; a port is between 0 and 65535")
 
 
-def schedule_of(scenario: str | None) -> Schedule | None:
-    """The faults of a built-in scenario or a file, on real time. Raises ScenarioError, or InputError for a name."""
+def schedule_of(scenario: str | None, session: Session) -> Schedule | None:
+    """The faults of a scenario by its name, or of a file, on real time. Raises ScenarioError."""
     if scenario is None:
         return None
-    from sandbox.scenarios.builtin import find
+    from sandbox.cli.shelf import place_of
     from sandbox.scenarios.loader import load_schedule
 
-    return load_schedule(find(scenario), SYSTEM_CLOCK)
+    return load_schedule(place_of(scenario, session), SYSTEM_CLOCK)
 
 
 def work_for_long() -> None:

@@ -43,7 +43,7 @@ def replay(
     Parameters
     ----------
     scenario
-        A built-in scenario's name (`sandbox scenarios list`), or a YAML or JSON file.
+        A scenario's name (`sandbox scenarios list`), built-in or your own, or a YAML or JSON file.
     seed
         Draw with this seed in place of the scenario's own.
     speed
@@ -66,7 +66,7 @@ def replay(
         Print the result as JSON; for several presets {"scenario", "runs": […]}.
     """
     from sandbox.cli import outcome
-    from sandbox.scenarios.builtin import find
+    from sandbox.cli.shelf import place_of
     from sandbox.scenarios.loader import load
     from sandbox.scenarios.report import FORMS, as_json, write
     from sandbox.scenarios.runner import run
@@ -78,7 +78,7 @@ def replay(
         raise InputError(f"--trace {trace} takes the events of one run; name one --preset")
     if watch and check:
         raise InputError("--watch ends with Ctrl-C alone, so that --check would have nothing to say")
-    path = find(scenario)
+    path = place_of(scenario, session)
     # Only settings that were asked for: a scenario's result is to be the same on every machine.
     settings = None if session.options.config is None else _settings(session)
 

@@ -51,7 +51,7 @@ async def run(
     """
     if not command:
         raise InputError("there is no command to run: `sandbox run -- python app.py`")
-    schedule = schedule_of(scenario)
+    schedule = schedule_of(scenario, session)
     async with session.runtime() as runtime:
         arrange(session, runtime, schedule, fail or [])
         tally = Tally()

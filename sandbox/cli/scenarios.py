@@ -1,4 +1,4 @@
-"""`sandbox scenarios`: the outages that come with the program, and what a file of one's own must look like."""
+"""`sandbox scenarios`: the outages that come with the program and one's own, and what a file must look like."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ from sandbox.core.figures import duration_ms
 
 
 def list_(*, json: bool = False, session: Annotated[Session, Parameter(parse=False)]) -> None:
-    """The built-in scenarios.
+    """The built-in scenarios, and your own: those that the Lab kept in the data folder.
 
     Parameters
     ----------
     json
         Print {"items": […]}.
     """
-    from sandbox.scenarios.builtin import names, scenario
+    from sandbox.cli.shelf import shelf_of
 
+    shelf = shelf_of(session)
     items: list[dict[str, Any]] = []
-    for name in names():
-        one = scenario(name)
+    for shelved in shelf.all():
+        one = shelved.scenario
+        if one is None:
+            session.output.note(f"left out: {shelved.problem}")
+            continue
         items.append(
             {
-                "name": name,
+                "name": shelved.key,
+                "own": shelved.own,
+                "file": str(shelved.path),
                 "description": one.document.description,
                 "duration_s": one.document.duration,
                 "preset": one.document.preset,
@@ -44,6 +50,11 @@ def list_(*, json: bool = False, session: Annotated[Session, Parameter(parse=Fal
         ("name", "lasts", "preset", "what happens"),
         right=(1,),
     )
+    session.output.note(
+        f"your own begin with own/ and are in {shelf.folder}"
+        if any(one["own"] for one in items)
+        else f"scenarios of your own, kept by the Lab or by hand, go into {shelf.folder}"
+    )
 
 
 def show(name: str, *, session: Annotated[Session, Parameter(parse=False)]) -> None:
@@ -52,12 +63,12 @@ def show(name: str, *, session: Annotated[Session, Parameter(parse=False)]) -> N
     Parameters
     ----------
     name
-        A built-in scenario, or a file.
+        A scenario's name, built-in or your own, or a file.
     """
-    from sandbox.scenarios.builtin import find
+    from sandbox.cli.shelf import place_of
     from sandbox.scenarios.source import read_text
 
-    session.output.out.write(read_text(find(name)))
+    session.output.out.write(read_text(place_of(name, session)))
 
 
 def validate(*files: str, json: bool = False, session: Annotated[Session, Parameter(parse=False)]) -> Exit:
@@ -66,16 +77,18 @@ def validate(*files: str, json: bool = False, session: Annotated[Session, Parame
     Parameters
     ----------
     files
-        Files, or names of built-in scenarios; all of these when none is named.
+        Files, or names of scenarios; all built-in and own ones when none is named.
     json
         Print {"items": […]}, one for each file.
     """
-    from sandbox.scenarios.builtin import names, scenario
+    from sandbox.cli.shelf import place_of, shelf_of
+    from sandbox.scenarios.loader import load
 
     items: list[dict[str, Any]] = []
-    for name in files or names():
+    known = {} if files else {one.key: one.path for one in shelf_of(session).all()}
+    for name in files or known:
         try:
-            scenario(name)
+            load(known.get(name) or place_of(name, session))
         except ScenarioError as error:
             items.append({"file": name, "ok": False, "problem": str(error)})
         else:

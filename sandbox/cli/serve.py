@@ -48,7 +48,7 @@ async def serve(
     """
     check_port(port)
     check_port(web_port, "--web-port")
-    schedule = schedule_of(scenario)
+    schedule = schedule_of(scenario, session)
     async with session.runtime() as runtime:
         server = session.server(runtime, host=host, port=port)
         browser = session.web(server, host=host, port=web_port) if web else None

@@ -73,7 +73,7 @@ async def wiretap(
         A request that no recording answers is refused, with the nearest one named.
     """
     check_port(port)
-    schedule = schedule_of(scenario)
+    schedule = schedule_of(scenario, session)
     simulation = _simulation(session, fixtures or [], seed, pace, fixtures_only)
     if session.open_wiretap is None:
         raise RuntimeError("this process was given no server")

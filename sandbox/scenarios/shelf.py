@@ -63,9 +63,35 @@ class Shelf:
         """The file of a key, read anew if it was written."""
         return next((self._shelved(known, path) for known, path in self._files() if known == key), None)
 
+    def place(self, name: str) -> Path:
+        """The file of a name as people type it, or of a path. Raises ScenarioError naming the nearest.
+
+        A built-in name always stands for the built-in scenario, so that it means the same on every machine; one's own
+        of that name is `own/NAME`. Elsewhere `own/` may be left out.
+        """
+        own = dict(self._own())
+        if name in own and not Path(name).exists():
+            return own[name]
+        if builtin.is_path(name) and not (name.startswith(OWN) and Path(name).suffix not in SUFFIXES):
+            return Path(name)
+        known = [*builtin.names(), *own]
+        if name in known:
+            return builtin.FOLDER / f"{name}.yaml"
+        if (found := self.shadowed(name)) is not None:
+            return own[found]
+        raise builtin.unknown(name, [*known, *(key.removeprefix(OWN) for key in own)])
+
+    def shadowed(self, name: str) -> str | None:
+        """The key of one's own scenario of this name, whether or not a built-in one takes the name."""
+        keys = dict(self._own())
+        return next((key for suffix in ("", *SUFFIXES) if (key := f"{OWN}{name}{suffix}") in keys), None)
+
     def _files(self) -> Iterator[tuple[str, Path]]:
         for name in builtin.names():
             yield name, builtin.FOLDER / f"{name}.yaml"
+        yield from self._own()
+
+    def _own(self) -> Iterator[tuple[str, Path]]:
         try:
             own = sorted(path for path in self.folder.iterdir() if path.suffix in SUFFIXES)
         except OSError:

@@ -79,7 +79,11 @@ class ReplayComparison(TypedDict):
 
 @with_config(STRICT)
 class ScenarioItem(TypedDict):
+    """One scenario; `name` is as commands take it, with `own/` before it for one of the user's own."""
+
     name: str
+    own: bool
+    file: str
     description: str
     duration_s: float
     preset: str

@@ -169,6 +169,72 @@ def test_the_built_in_scenarios_are_listed_shown_and_valid(cli: Cli, tmp_path: P
     assert (checked.code, len(checked.json["items"])) == (0, len(listed["items"]))
 
 
+@pytest.fixture
+def own(home: Path) -> Path:
+    """The folder in which the Lab keeps scenarios, with one that is called as a built-in one is."""
+    folder = home / "data" / "scenarios"
+    folder.mkdir(parents=True)
+    for name in ("outage", "one-500"):
+        (folder / f"{name}.yaml").write_text(OUTAGE.replace("name: outage", f"name: {name}"))
+    (folder / "json-one.json").write_text(
+        '{"version": 1, "name": "json-one", "duration": "1s", "traffic": [{"rate": 1}]}'
+    )
+    return folder
+
+
+def test_your_own_scenarios_are_listed_shown_and_valid(cli: Cli, own: Path) -> None:
+    listed = cli("scenarios", "list", "--json").json
+    check("scenarios-list", listed)
+    mine = {item["name"]: item["file"] for item in listed["items"] if item["own"]}
+    assert mine == {
+        "own/json-one.json": str(own / "json-one.json"),
+        "own/one-500": str(own / "one-500.yaml"),
+        "own/outage": str(own / "outage.yaml"),
+    }
+    assert "own/outage" in cli("scenarios", "list").out
+    assert cli("scenarios", "show", "outage").out == OUTAGE
+    (own / "bad.yaml").write_text("version: 2")
+    ran = cli("scenarios", "list", "--json")
+    assert len(ran.json["items"]) == len(listed["items"])
+    assert "left out: " in ran.err
+    assert "bad.yaml:1: version is 2; it must be 1" in ran.err
+    ran = cli("scenarios", "validate")
+    assert ran.code == 3
+    assert ran.out.count("✗") == 1
+    assert ran.err == ""
+
+
+@pytest.mark.parametrize("name", ["outage", "own/outage", "json-one", "own/json-one.json"])
+def test_your_own_scenario_is_replayed_by_its_name(cli: Cli, own: Path, name: str) -> None:
+    ran = cli("replay", name, "--json", "--preset", "happyos", "--preset", "litellm")
+    assert ran.code == 0
+    assert ran.json["scenario"] == name.removeprefix("own/").removesuffix(".json")
+
+
+def test_a_name_of_both_is_the_built_in_one_and_says_so(cli: Cli, own: Path) -> None:
+    ran = cli("replay", "one-500", "--json")
+    assert "one-500 is the built-in one; your own is own/one-500" in ran.err
+    assert ran.json["virtual_seconds"] == 60
+    ran = cli("replay", "own/one-500", "--json")
+    assert "built-in" not in ran.err
+    assert ran.json["virtual_seconds"] < 40
+
+
+def test_a_name_near_to_one_of_your_own(cli: Cli, own: Path) -> None:
+    for wrong, right in (("outag", "outage"), ("own/outag", "own/outage")):
+        ran = cli("replay", wrong)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"there is no scenario '{wrong}': did you mean '{right}'?" in ran.err
+
+
+def test_a_broken_settings_file_has_no_part_in_built_in_scenarios(cli: Cli, home: Path) -> None:
+    (home / "config").mkdir()
+    (home / "config" / "config.toml").write_text("nonsense = [")
+    assert cli("replay", "one-500").code == 0
+    assert cli("replay", "mine").code == 2
+    assert "config.toml" in cli("replay", "mine").err
+
+
 def test_a_wrong_file_fails_validation(cli: Cli, outage: str) -> None:
     Path(outage).write_text(OUTAGE.replace("rate: 2/s", "rate: 0/s"))
     ran = cli("scenarios", "validate", outage)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from providers.errors import ScenarioError
-from sandbox.scenarios.builtin import names, scenario
+from sandbox.scenarios.builtin import find, names, scenario
 from sandbox.scenarios.loader import Scenario, load
 from sandbox.scenarios.provoking import renamed, text_of
 from sandbox.scenarios.shelf import Shelf
@@ -44,6 +44,21 @@ def test_one_may_be_called_as_a_built_in_one(shelf: Shelf) -> None:
     assert built is not None
     assert own is not None
     assert built.path != own.path
+
+
+def test_a_name_as_people_type_it_has_its_file(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "one-500"):
+        shelf.save(text(name))
+    own = shelf.path_of("mine")
+    assert shelf.place("mine") == shelf.place("own/mine") == own
+    assert shelf.place("one-500") == find("one-500")
+    assert shelf.place("own/one-500") == shelf.path_of("one-500")
+    assert shelf.place("mine.yaml") == Path("mine.yaml")
+    assert shelf.place("own/mine.yaml") == Path("own/mine.yaml")
+    assert (shelf.shadowed("one-500"), shelf.shadowed("flapping")) == ("own/one-500", None)
+    with pytest.raises(ScenarioError, match="there is no scenario 'own/min': did you mean 'own/mine'"):
+        shelf.place("own/min")
 
 
 def test_what_is_wrong_is_not_saved(shelf: Shelf, tmp_path: Path) -> None:
