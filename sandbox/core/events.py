@@ -6,8 +6,12 @@ credential. Text of an answer is in ChunkReceived and ClientAnswered alone, that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any, Final
+
+UNTRACED: Final[dict[str, Any]] = {"traced": False}
+"""Marks a field that saved traces do without: one and the same scenario keeps its hash although events tell more."""
 
 BreakerState = str
 """closed, open, half_open, forced_open, forced_closed, disabled."""
@@ -237,12 +241,15 @@ class RequestFailed(Event):
     retry_after_s: float | None
     latency_ms: float
     partial_chars: int
+    waste_usd: Decimal = field(default=Decimal(0), metadata=UNTRACED)
+    """Paid although there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCancelled(Event):
     latency_ms: float
     partial_chars: int
+    waste_usd: Decimal = field(default=Decimal(0), metadata=UNTRACED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Tally:
         self.failovers = 0
         """Moves to another provider in requests that were answered."""
         self.cost_usd = Decimal(0)
-        """Of the answers that have a price, with what was wasted on the way to them."""
+        """Of the answers that have a price, with what was wasted on the way to them, or to none."""
         self.unpriced = 0
 
     def __call__(self, event: Event) -> None:
@@ -36,8 +36,10 @@ class Tally:
                 self.cost_usd += event.cost_usd
         elif isinstance(event, RequestFailed):
             self.failed += 1
+            self.cost_usd += event.waste_usd
         elif isinstance(event, RequestCancelled):
             self.cancelled += 1
+            self.cost_usd += event.waste_usd
 
     @property
     def requests(self) -> int:

@@ -25,21 +25,26 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a trace cannot hold {type(value).__name__}")
 
 
-def encode(event: Event) -> bytes:
-    """One line without its newline: sorted keys, money as decimal strings."""
+_Parts = tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]
+
+
+def encode(event: Event, *, whole: bool = False) -> bytes:
+    """One line without its newline: sorted keys, money as decimal strings. `whole`: with what traces do without."""
     kind = type(event)
-    names, values = _PARTS.get(kind) or _parts(kind)
+    names, values = (_WHOLE if whole else _PARTS).get(kind) or _parts(kind, whole)
     return orjson.dumps(dict(zip(names, values(event), strict=True)), default=_plain)
 
 
-_PARTS: dict[type[Event], tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]] = {}
+_PARTS: dict[type[Event], _Parts] = {}
+_WHOLE: dict[type[Event], _Parts] = {}
 
 
-def _parts(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
+def _parts(kind: type[Event], whole: bool) -> _Parts:
     """The sorted keys of an event's line, and how to read their values; a run writes millions of lines of few kinds."""
-    names = tuple(sorted(["event", *(field.name for field in fields(kind))]))
+    kept = (field.name for field in fields(kind) if whole or field.metadata.get("traced", True))
+    names = tuple(sorted(["event", *kept]))
     read = attrgetter(*("__class__.__name__" if name == "event" else name for name in names))
-    parts = _PARTS[kind] = names, read
+    parts = (_WHOLE if whole else _PARTS)[kind] = names, read
     return parts
 
 

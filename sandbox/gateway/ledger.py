@@ -78,11 +78,11 @@ class Ledger:
         usage = provider.usage_of(call.request, completion)
         if busy is None:
             busy = clock.monotonic() - answer.began
-        price = None
+        price, named, now_us = None, "", clock.time_us()
         given = usage.total_cost_usd
         for model in provider.priced_as(completion, candidate.model_id):
             if price is None:
-                price = self._prices.price(provider.kind, model, usage, at=clock.time_us(), busy_seconds=busy)
+                price, named = self._prices.price(provider.kind, model, usage, at=now_us, busy_seconds=busy), model
         # A provider of the user's own may know its price itself.
         cost: Decimal | None = given
         if price is not None and given is None:
@@ -119,7 +119,12 @@ class Ledger:
         bus = self._bus
         if bus.active:
             bus.publish(CostComputed(clock.time_us(), call.id, cost, call.waste, premium, self._prices.version))
-        self._book(call, response, None)
+        if named == candidate.model or price is None or given is not None:
+            named = ""
+        elif price == self._prices.price(provider.kind, candidate.model, usage, at=now_us, busy_seconds=busy):
+            # A snapshot of the model, mostly, at its price: the record is to name only what makes a difference.
+            named = ""
+        self._book(call, response, None, priced_as=named)
         self._completed(call, response)
         return response
 
@@ -168,6 +173,7 @@ class Ledger:
                     retry_after,
                     call.elapsed_ms(),
                     len(partial),
+                    call.waste,
                 )
             )
 
@@ -176,7 +182,9 @@ class Ledger:
             return
         self._book(call, None, "Cancelled")
         if self._bus.active:
-            self._bus.publish(RequestCancelled(self._clock.time_us(), call.id, call.elapsed_ms(), len(call.shown)))
+            self._bus.publish(
+                RequestCancelled(self._clock.time_us(), call.id, call.elapsed_ms(), len(call.shown), call.waste)
+            )
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -223,7 +231,7 @@ class Ledger:
         price = self._prices.price(first.deployment.kind, first.model_id, same, at=self._clock.time_us())
         return None if price is None else cost - price.total
 
-    def _book(self, call: Call, response: LLMResponse | None, error_type: str | None) -> None:
+    def _book(self, call: Call, response: LLMResponse | None, error_type: str | None, *, priced_as: str = "") -> None:
         """Settle with the budgets and hand the usage record over, once; stores in trouble keep it to themselves."""
         call.booked = True
         if call.allowance is not None:
@@ -267,6 +275,11 @@ class Ledger:
             record.cached_tokens = usage.cached_input_tokens
             record.cache_write_tokens = usage.cache_write_tokens
             record.reasoning_tokens = usage.reasoning_tokens
+            record.cache_write_1h_tokens = usage.cache_write_1h_tokens
+            record.service_tier = usage.service_tier
+            record.region = usage.region
+            record.priced_as = priced_as
+            record.latency_ms = response.latency_ms
             record.estimated_cost = response.cost_usd
             record.saved_cost = response.saved_usd
             # A kept answer has none: it passed no provider.

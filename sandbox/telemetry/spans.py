@@ -156,10 +156,12 @@ class Spans:
         found = self._open.get(event.request_id)
         if found is not None:
             found.root.set_status(Status(StatusCode.ERROR, event.error_type))
-        self._close(event.request_id, event.t_us, {"sandbox.outcome": "failed", c.ERROR_TYPE: event.error_type})
+        told = {"sandbox.outcome": "failed", c.ERROR_TYPE: event.error_type}
+        self._close(event.request_id, event.t_us, {**told, **_money("sandbox.waste_usd", event.waste_usd)})
 
     def _cancelled(self, event: RequestCancelled) -> None:
-        self._close(event.request_id, event.t_us, {"sandbox.outcome": "cancelled"})
+        told = {"sandbox.outcome": "cancelled", **_money("sandbox.waste_usd", event.waste_usd)}
+        self._close(event.request_id, event.t_us, told)
 
     def _close(self, request_id: str, t_us: int, attributes: dict[str, AttributeValue]) -> None:
         found = self._open.pop(request_id, None)

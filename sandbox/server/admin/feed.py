@@ -116,9 +116,9 @@ class Feed:
             one.wake()
 
     def written(self, number: int, event: Event) -> bytes:
-        """One event as SSE has it; its data is a line of a trace."""
+        """One event as SSE has it; its data is a line of a trace, and whole."""
         ident = f"id: {self._run}-{number}\n" if number else ""
-        return f"{ident}event: {type(event).__name__}\ndata: ".encode() + encode(event) + b"\n\n"
+        return f"{ident}event: {type(event).__name__}\ndata: ".encode() + encode(event, whole=True) + b"\n\n"
 
     def _seen(self, last: str) -> int | None:
         """The number of an id; None for one of another start, or none at all."""

@@ -116,10 +116,12 @@ class Meters:
 
     def _failed(self, event: RequestFailed) -> None:
         self._ended("failed", event.latency_ms)
+        self.waste_usd += event.waste_usd
         self.errors[self._label("error", event.error_type)] += 1
 
     def _cancelled(self, event: RequestCancelled) -> None:
         self._ended("cancelled", event.latency_ms)
+        self.waste_usd += event.waste_usd
 
     def _ended(self, outcome: str, latency_ms: float) -> None:
         self.requests[outcome] += 1

@@ -283,9 +283,9 @@ def test_a_tally_counts_what_became_of_requests():
         completed("0.10", failovers=2),
         completed(None),
         completed("0", cached=True),
-        RequestFailed(0, "r", "RateLimitError", "no", None, 1.0, 0),
-        RequestCancelled(0, "r", 1.0, 0),
+        RequestFailed(0, "r", "RateLimitError", "no", None, 1.0, 0, Decimal("0.02")),
+        RequestCancelled(0, "r", 1.0, 0, Decimal("0.04")),
     ):
         tally(event)
-    told = "5 requests: 3 answered (1 from the cache), 1 failed, 1 cancelled; 2 failovers; ~$0.13, 1 unpriced"
+    told = "5 requests: 3 answered (1 from the cache), 1 failed, 1 cancelled; 2 failovers; ~$0.19, 1 unpriced"
     assert tally.sentence(simulated=True) == told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from sandbox.telemetry import conventions as c
 from sandbox.telemetry import export as export_module
 from sandbox.telemetry import spans as spans_module
 from sandbox.telemetry.export import Telemetry
+from sandbox.usage.base import UsageFilter
 
 PROMPT = "canary-prompt: why do circuit breakers trip?"
 KEY = "sk-canary-4f1d9a7e2c8b6a5d3e1f"
@@ -196,6 +197,25 @@ async def test_a_stream_tells_its_first_chunk_and_one_that_is_left_ends(tmp_path
         await stream.aclose()
         assert (seen.roots[-1].attributes or {})["sandbox.outcome"] == "cancelled"
         assert len(seen.attempts) == 2
+
+
+async def test_what_was_paid_for_no_answer_is_on_its_span(tmp_path: Path) -> None:
+    async with watched(tmp_path, cache={"backend": "off"}, chain=["openai"], breaker={"mode": "off"}) as seen:
+        seen.runtime.faults.set("openai", [parse_fault("stream_cut:5")])
+        with pytest.raises(ProviderError):
+            await ask(seen.runtime, stream=True)
+        seen.runtime.faults.clear()
+        async with aclosing(seen.runtime.gateway.stream(GenerationRequest(prompt=PROMPT, model="gpt-4o-mini"))) as left:
+            async for event in left:
+                if type(event).__name__ == "TextDelta":
+                    break
+        assert [(one.attributes or {})["sandbox.outcome"] for one in seen.roots] == ["failed", "cancelled"]
+        assert seen.runtime.usage is not None
+        records = await seen.runtime.usage.recent(UsageFilter(mode="mock"), 10)
+        for root, record in zip(seen.roots, reversed(records), strict=True):
+            told = (root.attributes or {})["sandbox.waste_usd"]
+            assert told == pytest.approx(float(record.waste_cost))
+            assert told
 
 
 async def test_the_metrics_of_the_conventions(tmp_path: Path) -> None:

@@ -162,3 +162,11 @@ async def test_a_server_that_ends_lets_its_listeners_go_at_once(tmp_path):
         await rig.server.stop()
         assert await ear.ends()
         assert asyncio.get_running_loop().time() - began < 1.0
+
+
+async def test_a_failure_says_what_it_wasted(tmp_path):
+    async with administered(tmp_path, **CALLERS) as rig, listen(rig) as one:
+        rig.fail("azure_openai", "stream_cut:5")
+        await rig.stream(chat())
+        failed = (await one.until("RequestFailed"))[-1]["data"]
+        assert float(failed["waste_usd"]) == float(rig.tally.cost_usd) > 0

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sandbox.core.events import AttemptFailed, RequestCompleted
 from sandbox.server.admin import meters as meters_module
 from sandbox.server.admin.meters import OTHER, Durations, Meters
+from sandbox.usage.base import UsageFilter
 from tests.sandbox.server.admin.support import BOSS, CALLERS, administered, bearer, server_settings
 from tests.sandbox.server.gateway.support import CHAT, PROMPT, QUICK, Rig, chat
 
@@ -55,6 +56,27 @@ async def test_requests_attempts_tokens_and_money(tmp_path):
         assert value("sandbox_budget_used_usd") == pytest.approx(float(rig.tally.cost_usd))
         assert value("sandbox_requests_in_flight") == 0
         assert found["process_resident_memory_bytes", frozenset()] > 0
+
+
+async def test_what_was_paid_for_no_answer_is_waste_as_its_records_say(tmp_path):
+    async with administered(tmp_path, **CALLERS, chain=["openai"], **QUICK) as rig:
+        rig.fail("openai", "stream_cut:5")
+        await rig.stream(chat())
+        rig.fail("openai", "stream_stall:5")
+        async with rig.session.post(rig.server.url + CHAT, json=chat(stream=True)) as left:
+            await left.content.readuntil(b"content")
+        async with asyncio.timeout(10):
+            while rig.tally.requests < 2:
+                await asyncio.sleep(0)
+        assert (rig.tally.failed, rig.tally.cancelled) == (1, 1)
+        found = await scraped(rig)
+        assert rig.runtime.usage is not None
+        records = await rig.runtime.usage.recent(UsageFilter(mode="mock"), 10)
+        wasted = [one.waste_cost for one in records]
+        assert len(wasted) == 2
+        assert all(wasted)
+        assert found["sandbox_waste_usd_total", frozenset()] == pytest.approx(float(sum(wasted)))
+        assert rig.tally.cost_usd == sum(wasted)
 
 
 async def test_what_is_refused_and_what_is_broken(tmp_path):
