@@ -26,6 +26,12 @@ INSTEAD: Final = frozenset(
 )  # fmt: skip
 """Kinds that answer in the provider's place; the others meet its answer."""
 
+ANSWERED: Final = frozenset(
+    {"http_error", "rate_limit", "auth", "content_filter", "quota", "malformed_body", "empty_body"}
+)
+"""Kinds with an answer of their own, which comes `after` some time; when the others happen follows from what they are.
+"""
+
 Reader = Callable[[Any], Any]
 """Takes what was written and gives the field's value; raises ValueError saying what would be right."""
 
@@ -180,6 +186,21 @@ def fault_from(raw: object, where: str = "the fault") -> Fault:
         field, read = takes[name]
         fields[field] = _read(read, value, where, name)
     return Fault(kind, **fields)
+
+
+def idle_keys(raw: object) -> dict[str, str]:
+    """The keys of a fault's object form that change nothing for its kind, each with a sentence that says so.
+
+    They are no mistake: one tries several kinds on one window by changing a word.
+    """
+    if not isinstance(raw, Mapping) or "after" not in raw:
+        return {}
+    kind = raw.get("kind")
+    if kind not in KINDS or kind in ANSWERED:
+        return {}
+    when = next((name for name, *_ in _TAKES.get(kind, ()) if name in ("after_tokens", "after_bytes", "event")), None)
+    hint = "" if when is None else f"; {when} says when it comes"
+    return {"after": f"it changes nothing for {kind}, only for {', '.join(sorted(ANSWERED))}{hint}"}
 
 
 def _check_kind(kind: str, text: str) -> None:

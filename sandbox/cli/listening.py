@@ -34,7 +34,7 @@ def schedule_of(scenario: str | None, session: Session) -> Schedule | None:
     from sandbox.cli.shelf import place_of
     from sandbox.scenarios.loader import load_schedule
 
-    return load_schedule(place_of(scenario, session), SYSTEM_CLOCK)
+    return load_schedule(place_of(scenario, session), SYSTEM_CLOCK, session.output.note)
 
 
 def work_for_long() -> None:

@@ -84,6 +84,8 @@ def replay(
 
     def turn() -> list[Result]:
         loaded = load(path)
+        for sentence in loaded.notes:
+            output.note(sentence)
         results = [
             run(
                 loaded,

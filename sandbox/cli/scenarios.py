@@ -88,11 +88,11 @@ def validate(*files: str, json: bool = False, session: Annotated[Session, Parame
     known = {} if files else {one.key: one.path for one in shelf_of(session).all()}
     for name in files or known:
         try:
-            load(known.get(name) or place_of(name, session))
+            one = load(known.get(name) or place_of(name, session))
         except ScenarioError as error:
-            items.append({"file": name, "ok": False, "problem": str(error)})
+            items.append({"file": name, "ok": False, "problem": str(error), "notes": []})
         else:
-            items.append({"file": name, "ok": True, "problem": None})
+            items.append({"file": name, "ok": True, "problem": None, "notes": one.notes})
     output = session.output
     if json:
         output.json({"items": items})
@@ -100,6 +100,8 @@ def validate(*files: str, json: bool = False, session: Annotated[Session, Parame
         for one in items:
             mark = output.out.paint("✓", "green") if one["ok"] else output.out.paint("✗", "red")
             output.out.line(f"{mark} {one['problem'] or one['file']}")
+            for sentence in one["notes"]:
+                output.out.line(f"  {sentence}")
     return Exit.DONE if all(one["ok"] for one in items) else Exit.CHECK_FAILED
 
 

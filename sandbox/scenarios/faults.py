@@ -9,15 +9,12 @@ from typing import Any, Final
 from providers.clock import Clock
 from providers.durations import seconds
 from providers.errors import InputError, ScenarioError
-from providers.faults import KINDS, Fault, Quota, fault_from, takes
+from providers.faults import ANSWERED, KINDS, Fault, Quota, fault_from, idle_keys, takes
 from providers.hints import did_you_mean
 from sandbox.scenarios.source import Place, Source
 
 DEFAULT_AFTER: Final = 0.05
 """Seconds that a provider takes to fail with an answer of its own."""
-ANSWERED: Final = frozenset(
-    {"http_error", "rate_limit", "auth", "content_filter", "quota", "malformed_body", "empty_body"}
-)
 _WINDOW: Final = ("provider", "from", "to")
 
 
@@ -109,6 +106,15 @@ def faults_of(source: Source) -> list[TimedFault]:
     if not isinstance(listed, list):
         raise source.error("must be a list of faults", "faults")
     return [_timed(source, index, raw) for index, raw in enumerate(listed)]
+
+
+def without_effect(source: Source) -> list[str]:
+    """What a checked scenario says of its faults that changes nothing, each in one sentence with its line."""
+    return [
+        f"{source.where('faults', index, name)}: {sentence}"
+        for index, raw in enumerate(source.data.get("faults") or ())
+        for name, sentence in idle_keys(raw).items()
+    ]
 
 
 def _timed(source: Source, index: int, raw: Any) -> TimedFault:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from providers.faults import takes
+from providers.faults import idle_keys, takes
 from sandbox.scenarios.schema import TIME_SCHEMA, Document
 
 _TIMES: Final = frozenset({"retry_after", "per", "for", "add", "after"})
@@ -28,11 +28,17 @@ def _fault(kind: str, names: tuple[str, ...]) -> dict[str, Any]:
             "from": TIME_SCHEMA,
             "to": TIME_SCHEMA,
             "kind": {"const": kind},
-            **{name: _value(name) for name in names},
+            **{name: _value(name) | _told(kind, name) for name in names},
         },
         "required": ["provider", "kind"],
         "additionalProperties": False,
     }
+
+
+def _told(kind: str, name: str) -> dict[str, Any]:
+    """Editors strike out what is deprecated, and say why."""
+    sentence = idle_keys({"kind": kind, name: None}).get(name)
+    return {} if sentence is None else {"deprecated": True, "description": sentence}
 
 
 def _value(name: str) -> dict[str, Any]:

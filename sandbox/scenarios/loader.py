@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ from providers.errors import InputError, ScenarioError
 from providers.factory import KINDS
 from providers.hints import did_you_mean
 from sandbox.gateway.policies import Policy
-from sandbox.scenarios.faults import Schedule, TimedFault, faults_of
+from sandbox.scenarios.faults import Schedule, TimedFault, faults_of, without_effect
 from sandbox.scenarios.peers import policy_named
 from sandbox.scenarios.source import Place, Source, read
 
@@ -39,6 +39,11 @@ class Scenario:
         return self.document.name
 
     @property
+    def notes(self) -> list[str]:
+        """What it says that changes nothing, each in one sentence with its line."""
+        return without_effect(self.source)
+
+    @property
     def duration_us(self) -> int:
         return round(self.document.duration * 1e6)
 
@@ -48,11 +53,17 @@ def load(path: Path) -> Scenario:
     return check(read(path))
 
 
-def load_schedule(path: Path, clock: Clock) -> Schedule:
-    """Only the faults of a scenario file, on a clock: for whoever brings traffic of its own. Raises ScenarioError."""
+def load_schedule(path: Path, clock: Clock, told: Callable[[str], None] | None = None) -> Schedule:
+    """Only the faults of a scenario file, on a clock: for whoever brings traffic of its own. Raises ScenarioError.
+
+    `told` hears of each thing that changes nothing, in a sentence.
+    """
     source = read(path)
     _check_top(source)
-    return Schedule(faults_of(source), clock)
+    schedule = Schedule(faults_of(source), clock)
+    for sentence in without_effect(source) if told is not None else ():
+        told(sentence)
+    return schedule
 
 
 def check(source: Source) -> Scenario:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from providers.errors import InputError
-from providers.faults import KINDS, Fault, fault_from, parse_fault
+from providers.faults import ANSWERED, KINDS, Fault, fault_from, idle_keys, parse_fault
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,18 @@ def test_every_kind_can_be_written_by_its_name_alone(kind: str) -> None:
 def test_what_is_wrong_is_told_with_what_would_be_right(written: Any, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         fault_from(written)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_that_changes_nothing_is_told(kind: str) -> None:
+    assert idle_keys({"kind": kind}) == {}
+    told = idle_keys({"kind": kind, "after": "1s"})
+    assert set(told) == (set() if kind in ANSWERED else {"after"})
+    assert all(kind in sentence and "http_error" in sentence for sentence in told.values())
+
+
+def test_what_says_when_instead_is_named() -> None:
+    assert idle_keys({"kind": "stream_cut", "after": 1})["after"].endswith("; after_tokens says when it comes")
+    assert idle_keys({"kind": "malformed_event", "after": 1})["after"].endswith("; event says when it comes")
+    assert "says" not in idle_keys({"kind": "timeout", "after": 1})["after"]
+    assert idle_keys("503") == {}

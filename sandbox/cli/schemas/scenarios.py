@@ -100,9 +100,12 @@ class ScenarioList(TypedDict):
 
 @with_config(STRICT)
 class ScenarioCheck(TypedDict):
+    """`notes`: what the file says that changes nothing."""
+
     file: str
     ok: bool
     problem: str | None
+    notes: list[str]
 
 
 @with_config(STRICT)

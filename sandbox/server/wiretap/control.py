@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from providers.errors import InputError
-from providers.faults import Fault, fault_from
+from providers.faults import Fault, fault_from, idle_keys
 from providers.hints import did_you_mean
 from sandbox import __version__
 from sandbox.server.wiretap.provoked import MAX_LISTED, as_json
@@ -90,7 +90,8 @@ def _set_faults(tap: Wiretap, query: str, body: bytes) -> Any:
         raise InputError(f"faults must be a list of at most {MAX_LISTED}; an empty one heals the provider")
     faults: list[Fault] = [fault_from(raw, f"faults[{index}]") for index, raw in enumerate(listed)]
     tap.faults.set(provider, faults)
-    return _faults(tap, query, body)
+    notes = [f"faults[{at}].{name}: {told}" for at, raw in enumerate(listed) for name, told in idle_keys(raw).items()]
+    return _faults(tap, query, body) | ({"notes": notes} if notes else {})
 
 
 def _reset(tap: Wiretap, query: str, body: bytes) -> Any:

@@ -169,6 +169,19 @@ def test_the_built_in_scenarios_are_listed_shown_and_valid(cli: Cli, tmp_path: P
     assert (checked.code, len(checked.json["items"])) == (0, len(listed["items"]))
 
 
+def test_a_fault_s_key_that_changes_nothing_is_told(cli: Cli, outage: str) -> None:
+    sentence = "outage.yaml:12: faults[0].after: it changes nothing for stream_cut, only for auth, "
+    assert cli("scenarios", "validate", outage, "--json").json["items"][0]["notes"] == []
+    Path(outage).write_text(OUTAGE.replace("kind: http_error, status: 503", "kind: stream_cut, after: 3s"))
+    ran = cli("scenarios", "validate", outage, "--json")
+    check("scenarios-validate", ran.json)
+    assert ran.json["items"][0]["notes"][0].startswith(str(Path(outage).parent / sentence))
+    assert ran.json["items"][0]["ok"]
+    assert sentence in cli("scenarios", "validate", outage).out
+    ran = cli("replay", outage, "--json")
+    assert (ran.code, ran.err.count(sentence)) == (0, 1)
+
+
 @pytest.fixture
 def own(home: Path) -> Path:
     """The folder in which the Lab keeps scenarios, with one that is called as a built-in one is."""

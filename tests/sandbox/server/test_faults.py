@@ -227,6 +227,15 @@ async def test_faults_are_set_listed_and_healed_by_hand():
         assert (await rig.ask(CHAT, chat())).status == 200
 
 
+async def test_a_key_that_changes_nothing_is_told() -> None:
+    async with tapped() as rig:
+        answer = await rig.provoke("openai", {"kind": "http_error", "after": "1s"}, {"kind": "timeout", "after": "1s"})
+        assert [one.partition(", only")[0] for one in answer.json["notes"]] == [
+            "faults[1].after: it changes nothing for timeout"
+        ]
+        assert "notes" not in (await rig.provoke("openai", "503")).json
+
+
 async def test_what_is_listed_can_be_sent_back():
     listed: list[Any] = [
         {"kind": "stream_stall", "for": "1s", "after_tokens": 9, "probability": 0.5},
