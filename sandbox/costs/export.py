@@ -31,13 +31,14 @@ FIELDS: Final = (
     "estimated_tokens", "estimated_cost", "waste_cost", "saved_cost", "premium_cost", "catalogue_version",
     "latency_ms", "ttft_ms", "cached", "success", "error_type", "attempts", "failovers",
     "request_id", "log_id", "trace_id", "prompt_hash",
+    "cache_write_1h_tokens", "service_tier", "region", "priced_as",
 )  # fmt: skip
-"""Of a record, in the order of the columns."""
+"""Of a record, in the order of the columns: new ones come last, where older readers do not look."""
 _FLAGS: Final = ("estimated_tokens", "cached", "success")
 """1 or 0 in CSV, which has no word for true and false."""
 _TEXTS: Final = (
     "tenant_id", "agent_id", "provider", "model", "requested_model", "catalogue_version", "error_type",
-     "request_id", "log_id", "trace_id", "prompt_hash",
+     "request_id", "log_id", "trace_id", "prompt_hash", "service_tier", "region", "priced_as",
 )  # fmt: skip
 
 

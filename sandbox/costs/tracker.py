@@ -162,6 +162,9 @@ class CostTracker:
             latency_ms=float(_amount("latency_ms", latency_ms)),
             attempts=1,
             estimated_tokens=usage.estimated,
+            cache_write_1h_tokens=_count("cache_write_1h_tokens", usage.cache_write_1h_tokens),
+            service_tier=None if usage.service_tier is None else _text(usage.service_tier),
+            region=None if usage.region is None else _text(usage.region),
         )
         with self._lock:
             self._book.add(record)

@@ -3,7 +3,8 @@
 Priced are the requests that a provider answered, with the tokens that they had. What the response cache answered costs
 nothing there too; what failed, and what was paid and not used, has no counterpart and is left out of both sides.
 Everything that is not known for certain is named. Roll-ups answer where a model's price is the same for every request;
-where it depends on a prompt's length, the time of day or machine time, every record is read, one after the other.
+where it depends on a prompt's length, the time of day, a class of service, a region or machine time, every record is
+read, one after the other.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from providers.pricing.row import DAY_US, midnight_us
 from providers.pricing.tokens import tokenizer_of
 from providers.types import TokenUsage
 from sandbox.costs.reports import CostReports
-from sandbox.usage.base import UsageFilter, UsageTotals
+from sandbox.usage.base import UsageFilter, UsageRecord, UsageTotals
 from sandbox.usage.periods import HOUR_US
 
 _NOTHING = Decimal(0)
@@ -145,15 +146,15 @@ async def what_if(
     paid_by = paid_by or prices
     groups = await _groups(reports, where, kinds or {}, paid_by)
     sums = [_Sum() for _ in targets]
-    by_record: list[tuple[_Sum, Target]] = []
+    by_record: dict[tuple[str, str], list[tuple[_Sum, Target, _Group]]] = {}
     for target, found in zip(targets, sums, strict=True):
-        if from_records or not all(_is_plain(target, group, prices, at_us) for group in groups):
-            by_record.append((found, target))
-            continue
         for group in groups:
-            _reprice_group(found, target, group, _row_of(target, group, prices, at_us), paid_by)
+            if from_records or not _is_summed(target, group, prices, at_us):
+                by_record.setdefault((group.provider, group.model), []).append((found, target, group))
+            else:
+                _reprice_group(found, target, group, _row_of(target, group, prices, at_us), paid_by)
     if by_record:
-        await _reprice_records(reports, where, by_record, groups, prices, at_us, paid_by)
+        await _reprice_records(reports, where, by_record, prices, at_us, paid_by)
     answered = sum(group.answered for group in groups)
     actual = sum((group.totals.cost_usd for group in groups), _NOTHING)
     lacking = sum(group.totals.unpriced for group in groups)
@@ -198,6 +199,7 @@ def _reprice_group(found: _Sum, target: Target, group: _Group, row: PriceRow | N
         cached_input_tokens=totals.answered_cached_tokens,
         cache_write_tokens=totals.answered_write_tokens,
         reasoning_tokens=totals.answered_reasoning_tokens,
+        cache_write_1h_tokens=totals.answered_write_1h_tokens,
     )
     price = None if row is None else row.cost(usage)
     if row is None or price is None:
@@ -206,40 +208,37 @@ def _reprice_group(found: _Sum, target: Target, group: _Group, row: PriceRow | N
     found.cost += price.total
     found.priced += group.answered
     _note(found, target, group, row, usage, counted_here=bool(totals.estimated))
-    if not totals.unpriced and group.listed is not None and _is_plain(Target(), group, paid_by, None):
+    if not totals.unpriced and group.listed is not None and _is_summed(Target(), group, paid_by, None):
         _note_odd(found, group, group.listed, usage, totals.cost_usd)
 
 
 async def _reprice_records(
     reports: CostReports,
     where: UsageFilter,
-    wanted: Sequence[tuple[_Sum, Target]],
-    groups: Sequence[_Group],
+    by_record: Mapping[tuple[str, str], Sequence[tuple[_Sum, Target, _Group]]],
     prices: Catalogue,
     at_us: int | None,
     paid_by: Catalogue,
 ) -> None:
-    by_name = {(group.provider, group.model): group for group in groups}
+    if len(by_record) == 1:
+        [(provider, model)] = by_record
+        where = replace(where, provider=provider, model=model)
     # The day of the prices, the hour of the request: some prices depend on it.
     midnight, paid_at = _midnight(prices, at_us), _midnight(paid_by, None)
     async for record in reports.usage.scan(where):
-        group = by_name.get((record.provider, record.model))
-        if not record.success or record.cached or group is None:
+        wanted = by_record.get((record.provider, record.model))
+        if not record.success or record.cached or wanted is None:
             continue
-        usage = TokenUsage(
-            record.prompt_tokens,
-            record.completion_tokens,
-            cached_input_tokens=record.cached_tokens,
-            cache_write_tokens=record.cache_write_tokens,
-            reasoning_tokens=record.reasoning_tokens,
-        )
-        hour = record.timestamp_us % DAY_US
+        kind = wanted[0][2].kind
+        usage = usage_of(record)
+        # A price goes by the moment of the answer.
+        hour = (record.timestamp_us + round(record.latency_ms * 1000)) % DAY_US
         moment = midnight + hour
-        listed = paid_by.find(group.kind, group.model, at=paid_at + hour)
-        for found, target in wanted:
-            row = _row_of(target, group, prices, moment)
-            busy = record.latency_ms / 1000 if row is not None and row.provider == group.kind else None
-            price = None if row is None else row.cost(usage, busy)
+        listed = own_row(record, kind, paid_by, paid_at + hour)
+        for found, target, group in wanted:
+            row = _row_for(found, target, record, kind, prices, moment)
+            busy = record.latency_ms / 1000 if row is not None and row.provider == kind else None
+            price = None if row is None else row.cost(_carried(found, usage, row, kind), busy)
             if row is None or price is None:
                 found.unpriced += 1
                 continue
@@ -250,17 +249,60 @@ async def _reprice_records(
                 _note_odd(found, group, listed, usage, record.estimated_cost)
 
 
-def _note_odd(found: _Sum, group: _Group, listed: PriceRow, usage: TokenUsage, paid: Decimal) -> None:
-    """Name a model whose requests were not paid by their tokens at standard rates: the records do not say by what.
+def usage_of(record: UsageRecord) -> TokenUsage:
+    """What the answer of a record was priced by."""
+    return TokenUsage(
+        record.prompt_tokens,
+        record.completion_tokens,
+        cached_input_tokens=record.cached_tokens,
+        cache_write_tokens=record.cache_write_tokens,
+        reasoning_tokens=record.reasoning_tokens,
+        cache_write_1h_tokens=record.cache_write_1h_tokens,
+        service_tier=record.service_tier,
+        region=record.region,
+    )
 
-    They know neither region nor class of service, nor which cache writes were to last for an hour.
-    """
+
+def own_row(record: UsageRecord, kind: str, prices: Catalogue, at_us: int) -> PriceRow | None:
+    """The price of a record's own model, in its class of service; None is unpriced."""
+    row = prices.find(kind, record.priced_as, at=at_us, service=record.service_tier) if record.priced_as else None
+    return row or prices.find(kind, record.model, at=at_us, service=record.service_tier)
+
+
+def _row_for(
+    found: _Sum, target: Target, record: UsageRecord, kind: str, prices: Catalogue, at_us: int
+) -> PriceRow | None:
+    """The price of a record on a target: in its class of service where that is sold there too."""
+    if not target.model:
+        return own_row(record, kind, prices, at_us)
+    service = record.service_tier
+    row = prices.find(target.provider, target.model, at=at_us, service=service)
+    if row is None and service is not None:
+        row = prices.find(target.provider, target.model, at=at_us)
+        if row is not None:
+            found.note(
+                "there are no rates there for the class of service ", ", so the standard ones are taken", service
+            )
+    return row
+
+
+def _carried(found: _Sum, usage: TokenUsage, row: PriceRow, kind: str) -> TokenUsage:
+    """The usage as another vendor would have it: it is not known to be bound to the same region there."""
+    if usage.region is None or row.provider == kind:
+        return usage
+    if row.regions:
+        found.note("answers bound to region ", " are taken as bound to none elsewhere", usage.region)
+    return replace(usage, region=None)
+
+
+def _note_odd(found: _Sum, group: _Group, listed: PriceRow, usage: TokenUsage, paid: Decimal) -> None:
+    """Name a model whose requests were not paid by what their records tell at today's rates."""
     price = listed.cost(usage)
     if price is not None and price.total != paid:
         found.note(
             "some requests to ",
-            " were not paid at the standard rates of today's list (other prices then, a region, a class of service, "
-            "caches of an hour), by which all are priced here",
+            " were not paid at the standard rates of today's list (other prices then; or a region, a class of service "
+            "or caches of an hour, which records of older versions do not tell), by which all are priced here",
             group.model,
         )
 
@@ -299,6 +341,14 @@ def _row_of(target: Target, group: _Group, prices: Catalogue, at_us: int | None)
     if target.model:
         return prices.find(target.provider, target.model, at=at_us)
     return prices.find(group.kind, group.model, at=at_us)
+
+
+def _is_summed(target: Target, group: _Group, prices: Catalogue, at_us: int | None) -> bool:
+    """Whether the group's sums tell what its requests cost on the target."""
+    totals = group.totals
+    if totals.answered_special or (totals.answered_renamed and not target.model):
+        return False
+    return _is_plain(target, group, prices, at_us)
 
 
 def _is_plain(target: Target, group: _Group, prices: Catalogue, at_us: int | None) -> bool:

@@ -48,6 +48,15 @@ class UsageRecord:
     failovers: int = 0
     trace_id: str = ""
     estimated_tokens: bool = False
+    cache_write_1h_tokens: int = 0
+    """Of the cache writes, those that are kept for an hour."""
+    service_tier: str | None = None
+    """The vendor's class of service, where it is priced by itself; None: the standard one."""
+    region: str | None = None
+    """Where the answer was made, where the vendor says that it was bound to a place."""
+    priced_as: str = ""
+    """The name that the answer was priced by, where that is not the price of `model`: a snapshot, what stands behind a
+    deployment; empty: `model`."""
     prompt_hash: str = ""
     """The same for the same question of a tenant to a model: 16 hexadecimal digits of the response cache's key, empty
     where the cache was not asked. Whoever has neither cache nor prompt learns nothing from it."""
@@ -88,6 +97,12 @@ class UsageTotals:
     answered_cached_tokens: int = 0
     answered_write_tokens: int = 0
     answered_reasoning_tokens: int = 0
+    answered_write_1h_tokens: int = 0
+    """Of the writes, those that are kept for an hour."""
+    answered_special: int = 0
+    """Requests of a class of service or a region, which sums of tokens cannot be priced with."""
+    answered_renamed: int = 0
+    """Requests that were priced by another name than their model's."""
 
 
 @dataclass(frozen=True, slots=True)

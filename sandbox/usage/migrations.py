@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from providers.clock import Clock, utc
-from sandbox.usage import premium_and_parts
+from sandbox.usage import premium_and_parts, service_and_region
 from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step("m002_premium_and_parts_of_tokens", premium_and_parts.STATEMENTS),
+    Step("m003_service_and_region", service_and_region.STATEMENTS),
 )
 
 # The table as sqlite-utils makes it, so that it finds what was applied here.

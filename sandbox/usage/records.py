@@ -25,6 +25,7 @@ MAX_PICO = 2**63 - 1
 LARGEST_COUNT = 10**15
 """More tokens, attempts or milliseconds than a record can have; thousands of such records still sum within 64 bits."""
 
+_FIELDS = frozenset(field.name for field in fields(UsageRecord))
 _MONEY = ("estimated_cost", "waste_cost", "saved_cost", "premium_cost")
 
 # Its own context, so that money is exact whatever precision the program around this has set.
@@ -93,16 +94,20 @@ def as_json(record: UsageRecord) -> dict[str, Any]:
         "trace_id": record.trace_id,
         "estimated_tokens": record.estimated_tokens,
         "prompt_hash": record.prompt_hash,
+        "cache_write_1h_tokens": record.cache_write_1h_tokens,
+        "service_tier": record.service_tier,
+        "region": record.region,
+        "priced_as": record.priced_as,
     }
 
 
 def from_json(body: Mapping[str, Any]) -> UsageRecord:
-    """The record of `as_json`, with its story where `body` has one; what an older version did not write is its default.
+    """The record of `as_json`, with its story where `body` has one.
 
-    Raises ValueError, KeyError, TypeError or ArithmeticError for anything else.
+    What an older version did not write is its default, what only a newer one knows is left out. Raises ValueError, KeyError, TypeError or ArithmeticError for anything else.
     """
-    values = dict(body)
-    values["timestamp_us"] = parse_time(values.pop("timestamp"))
+    values = {name: value for name, value in body.items() if name in _FIELDS}
+    values["timestamp_us"] = parse_time(body["timestamp"])
     for field in _MONEY:
         text = values.get(field)
         if text is not None:
@@ -132,6 +137,7 @@ COLUMNS = (
     "latency_ms", "ttft_ms", "cached", "success", "error_type", "attempts", "failovers", "trace_id",
     "estimated_tokens", "story",
     "cache_write_tokens", "reasoning_tokens", "premium_cost_pico", "prompt_hash",
+    "cache_write_1h_tokens", "service_tier", "region", "priced_as",
 )  # fmt: skip
 """The columns of table `usage`, in the order of `to_row` and `from_row`."""
 
@@ -155,6 +161,7 @@ def to_row(number: int, r: UsageRecord) -> tuple[Any, ...]:
         r.error_type, r.attempts, r.failovers, r.trace_id,
         1 if r.estimated_tokens else 0, story_text(r.story) if r.story else None,
         r.cache_write_tokens, r.reasoning_tokens, premium, r.prompt_hash,
+        r.cache_write_1h_tokens, r.service_tier, r.region, r.priced_as,
     )  # fmt: skip
 
 
@@ -164,7 +171,7 @@ def from_row(row: Sequence[Any]) -> UsageRecord:
         _, log, request, tenant, agent, time_us, mode, model, requested, provider,
         tokens, prompt, completion, cached_tokens, cost, waste, saved, catalogue,
         latency, ttft, cached, success, error, attempts, failovers, trace, estimated, story,
-        cache_writes, reasoning, premium, prompt_hash,
+        cache_writes, reasoning, premium, prompt_hash, hour_writes, service, region, priced_as,
     ) = row  # fmt: skip
     return UsageRecord(
         log_id=log,
@@ -197,6 +204,10 @@ def from_row(row: Sequence[Any]) -> UsageRecord:
         trace_id=trace,
         estimated_tokens=bool(estimated),
         prompt_hash=prompt_hash,
+        cache_write_1h_tokens=hour_writes,
+        service_tier=service,
+        region=region,
+        priced_as=priced_as,
         story=read_story(story) if story else {},
     )
 

@@ -214,7 +214,10 @@ _RAW_SUMS = ", ".join(
         *(f"sum(CASE WHEN success AND NOT cached THEN {part} ELSE 0 END)"
           for part in ("prompt_tokens", "completion_tokens", "min(cached_tokens, prompt_tokens)",
                        "min(cache_write_tokens, prompt_tokens - min(cached_tokens, prompt_tokens))",
-                       "min(reasoning_tokens, completion_tokens)")),
+                       "min(reasoning_tokens, completion_tokens)",
+                       "max(0, min(cache_write_1h_tokens, cache_write_tokens, "
+                       "prompt_tokens - min(cached_tokens, prompt_tokens)))",
+                       "service_tier IS NOT NULL OR region IS NOT NULL", "priced_as != ''")),
     )
 )  # fmt: skip
 
@@ -264,4 +267,7 @@ def totals_of(sums: Sequence[int]) -> UsageTotals:
         answered_cached_tokens=answered[2],
         answered_write_tokens=answered[3],
         answered_reasoning_tokens=answered[4],
+        answered_write_1h_tokens=answered[5],
+        answered_special=answered[6],
+        answered_renamed=answered[7],
     )

@@ -59,6 +59,7 @@ SUMS = (
     "requests", "succeeded", "cached", "prompt_tokens", "completion_tokens", "tokens", "cost", "waste", "saved",
     "unpriced", "failovers", "latency_us", "premium", "attempts", "estimated",
     "answered_prompt", "answered_completion", "answered_cached", "answered_write", "answered_reasoning",
+    "answered_write_1h", "answered_special", "answered_renamed",
 )  # fmt: skip
 """What is summed, in the order of the lists below."""
 MONEY = ("cost", "waste", "saved", "premium")
@@ -99,7 +100,8 @@ _values_of = itemgetter(
         ("success", "cached", "prompt_tokens", "completion_tokens", "tokens_used",
          "estimated_cost_pico", "waste_cost_pico", "saved_cost_pico", "failovers", "latency_ms",
          "premium_cost_pico", "attempts", "estimated_tokens",
-         "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+         "cached_tokens", "cache_write_tokens", "reasoning_tokens",
+         "cache_write_1h_tokens", "service_tier", "region", "priced_as"),
     )
 )  # fmt: skip
 
@@ -118,6 +120,7 @@ def grouped(rows: Iterable[Sequence[Any]]) -> Groups:
         (
             success, cached, prompt, completion, tokens, cost, waste, saved, failovers, latency_ms,
             premium, attempts, estimated, cached_tokens, cache_writes, reasoning,
+            hour_writes, service, region, priced_as,
         ) = _values_of(row)  # fmt: skip
         key = (time_us - time_us % _FINEST_US, mode, tenant, agent, provider, model)
         sums = groups.get(key)
@@ -147,8 +150,14 @@ def grouped(rows: Iterable[Sequence[Any]]) -> Groups:
             sums[16] += completion
             read = min(cached_tokens, prompt)
             sums[17] += read
-            sums[18] += min(cache_writes, prompt - read)
+            written = min(cache_writes, prompt - read)
+            sums[18] += written
             sums[19] += min(reasoning, completion)
+            sums[20] += max(0, min(hour_writes, written))
+            if service is not None or region is not None:
+                sums[21] += 1
+            if priced_as:
+                sums[22] += 1
     return groups
 
 

@@ -74,12 +74,13 @@ def put(store: UsageStore, *records: UsageRecord) -> list[UsageRecord]:
         {"estimated_cost": Decimal(0), "saved_cost": Decimal("0.25"), "cached": True, "attempts": 0},
         {"success": False, "error_type": "RateLimitError", "provider": "", "waste_cost": Decimal("0.000000000001")},
         {"cache_write_tokens": 40, "reasoning_tokens": 20, "prompt_hash": "0123456789abcdef"},
+        {"cache_write_tokens": 4, "cache_write_1h_tokens": 3, "service_tier": "flex", "region": "us", "priced_as": "g"},
         {"failovers": 1, "premium_cost": Decimal("-0.000000000001")},
         {"failovers": 1, "premium_cost": None},
         {"estimated_tokens": True, "failovers": 2, "attempts": 5, "tenant_id": "ténant ☂", "agent_id": "a#b"},
         {"story": {"plan": [["openai", "gpt-4", "first"]], "attempts": [{"outcome": "ok"}], "premium_usd": None}},
     ],
-    ids=["plain", "unpriced", "hit", "failed", "parts", "cheaper", "unknown", "odd", "story"],
+    ids=["plain", "unpriced", "hit", "failed", "parts", "special", "cheaper", "unknown", "odd", "story"],
 )
 async def test_a_record_comes_back_as_it_was(store: UsageStore, changes: dict[str, Any]) -> None:
     (record,) = put(store, a_record(1, **changes))
@@ -263,6 +264,10 @@ RECORDS = st.lists(
             "cached_tokens": st.integers(0, 10**6),
             "cache_write_tokens": st.integers(0, 10**6),
             "reasoning_tokens": st.integers(0, 10**6),
+            "cache_write_1h_tokens": st.integers(0, 10**6),
+            "service_tier": st.sampled_from([None, None, "batch"]),
+            "region": st.sampled_from([None, None, "eu"]),
+            "priced_as": st.sampled_from(["", "gpt-4-0613"]),
             "attempts": st.integers(0, 5),
             "estimated_tokens": st.booleans(),
             "latency_ms": st.integers(0, 10**6).map(lambda us: us / 1000),

@@ -84,6 +84,11 @@ def expected_totals(records: Iterable[UsageRecord], where: UsageFilter) -> Usage
             totals.answered_cached_tokens += read
             totals.answered_write_tokens += min(r.cache_write_tokens, r.prompt_tokens - read)
             totals.answered_reasoning_tokens += min(r.reasoning_tokens, r.completion_tokens)
+            totals.answered_write_1h_tokens += min(
+                r.cache_write_1h_tokens, r.cache_write_tokens, r.prompt_tokens - read
+            )
+            totals.answered_special += r.service_tier is not None or r.region is not None
+            totals.answered_renamed += bool(r.priced_as)
         latency_us += round(r.latency_ms * 1000)
     return replace(totals, latency_ms_sum=latency_us / 1000)
 

@@ -109,6 +109,10 @@ class UsageItem(TypedDict):
     trace_id: str
     estimated_tokens: bool
     prompt_hash: str
+    cache_write_1h_tokens: Tokens
+    service_tier: str | None
+    region: str | None
+    priced_as: str
 
 
 @with_config(STRICT)

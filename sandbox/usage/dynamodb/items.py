@@ -34,16 +34,16 @@ _SEED = frozenset(
 
 _TEXTS = (
     "request_id", "mode", "model", "requested_model", "provider", "catalogue_version", "error_type", "trace_id",
-    "story", "prompt_hash",
+    "story", "prompt_hash", "service_tier", "region", "priced_as",
 )  # fmt: skip
 _COUNTS = (
     "tokens_used", "prompt_tokens", "completion_tokens", "cached_tokens", "attempts", "failovers",
-    "cache_write_tokens", "reasoning_tokens",
+    "cache_write_tokens", "reasoning_tokens", "cache_write_1h_tokens",
 )  # fmt: skip
 _FLAGS = ("cached", "success", "estimated_tokens")
 _FLOATS = ("latency_ms", "ttft_ms")
 _MONEY = ("estimated_cost", "waste_cost", "saved_cost", "premium_cost")
-_OPTIONAL = frozenset(("requested_model", "error_type", "story", "ttft_ms", "saved_cost"))
+_OPTIONAL = frozenset(("requested_model", "error_type", "story", "ttft_ms", "saved_cost", "service_tier", "region"))
 """Left out where they are None; any other None is written."""
 
 _AT = {column.removesuffix("_pico"): number for number, column in enumerate(COLUMNS)}

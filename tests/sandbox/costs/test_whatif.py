@@ -107,7 +107,11 @@ async def test_a_price_by_the_hour_of_the_day_goes_by_each_requests_hour() -> No
     assert row.hours is not None
     begin = row.hours[0].hour * HOUR_US + row.hours[0].minute * 60_000_000
     day = moment_us(date(2026, 1, 1))
-    records = [a_record(n, timestamp_us=START_US + begin + shift, cached_tokens=0) for n, shift in enumerate((-1, 1))]
+    records = [
+        # The moment of the answer counts, not that of the question.
+        a_record(n, timestamp_us=START_US + begin + shift - 5000, latency_ms=5.0, cached_tokens=0)
+        for n, shift in enumerate((-1, 1))
+    ]
     [found] = await reprice(records, "deepseek-chat", prices=CURRENT, at_us=day)
     each = [CURRENT.price("deepseek", "deepseek-chat", TokenUsage(100, 50), at=day + begin + n) for n in (-1, 1)]
     assert each[0] != each[1]
