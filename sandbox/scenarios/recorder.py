@@ -35,7 +35,6 @@ from sandbox.scenarios.recording import (
     FaultBegan,
     FaultEnded,
     Figures,
-    Growth,
     Recording,
     reader,
 )
@@ -104,7 +103,7 @@ class Recorder:
         self._kept = kept
         self._moments_left = KEPT_MOMENTS
         self._figures = Figures(attempts=[0 for _ in ids], failed_attempts=[0 for _ in ids], answers=[0 for _ in ids])
-        self.recording.marks.append((-1, 0, self._figures.copy()))
+        self.recording.marks.append((-1, 0, self._figures.packed()))
         self._stride = _FIRST_STRIDE
         self._numbers: dict[str, int] = {"": -1}
         self._same: dict[tuple[Any, ...], tuple[Any, ...]] = {}
@@ -223,7 +222,7 @@ class Recorder:
     def _mark(self, at_us: int) -> None:
         """Note the figures here; half of the notes go when there are too many."""
         marks = self.recording.marks
-        marks.append((at_us, len(self.recording.times), self._figures.copy()))
+        marks.append((at_us, len(self.recording.times), self._figures.packed()))
         if len(marks) > MARKS:
             del marks[1:-1:2]
             self._stride *= 2
@@ -233,10 +232,10 @@ class Recorder:
         code = CODES[kind]
         self._put(at_us, code, "", (provider, number), moment=True)
 
-    def _grown(self, log_id: str) -> Growth:
-        """What the request that has just ended added to the tally."""
+    def _grown(self, log_id: str) -> tuple[Any, ...]:
+        """What the request that has just ended added to the tally: a Growth."""
         tally, figures = self._tally, self._figures
-        return Growth(
+        return (
             log_id,
             tally.succeeded - figures.succeeded,
             tally.failovers - figures.failovers,
