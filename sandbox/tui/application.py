@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from textual.command import Provider
     from textual.filter import LineFilter
 
+    from sandbox.desks.lights import Light
     from sandbox.serving import OpenServer
     from sandbox.settings import Loaded, Settings
     from sandbox.tui.attached.client import GatewayClient
-    from sandbox.tui.board import Board, Light
+    from sandbox.tui.board import Board
     from sandbox.tui.engine import Engine, Opener
     from sandbox.tui.reports import Report
     from sandbox.tui.visitors import Visitors

@@ -11,7 +11,8 @@ from providers.clock import SYSTEM_CLOCK, Clock, random_id
 from providers.errors import InputError, ProviderError
 from sandbox.core.events import ComponentFailed, Event, ExchangeRecorded
 from sandbox.core.offline import follow
-from sandbox.tui.board import light_of
+from sandbox.desks.lights import light_of
+from sandbox.desks.watchman import Watchman
 from sandbox.tui.listener import Listener
 from sandbox.tui.questions import midnight_us, question
 from sandbox.tui.reports import (
@@ -29,7 +30,6 @@ from sandbox.tui.reports import (
 )
 from sandbox.tui.thread import EngineThread
 from sandbox.tui.thread import sentence as sentence
-from sandbox.tui.watchman import Watchman
 
 if TYPE_CHECKING:
     from providers.faults import Fault

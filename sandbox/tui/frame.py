@@ -17,7 +17,7 @@ from sandbox.tui.cells import Cell, CellBar
 from sandbox.tui.pieces import BAD, DOT, MUTED, PLAIN, SOFT, Line
 
 if TYPE_CHECKING:
-    from sandbox.tui.board import Light
+    from sandbox.desks.lights import Light
 
 MODE_STYLES = {"mock": "$text-success", "replay": "$text-primary", "record": "$text-warning", "live": "$text-error"}
 

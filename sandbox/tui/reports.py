@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sandbox.tui.board import Light
+from sandbox.desks.base import RoomReport
+from sandbox.desks.lights import Light
 
 if TYPE_CHECKING:
     from providers.faults import Fault
@@ -150,12 +151,6 @@ class Linked:
     """Why there is none, in one sentence; empty: there is one."""
     again_us: int | None = None
     """When it is tried again, UTC microseconds."""
-
-
-class RoomReport:
-    """What work of a room's own tells that room; its subclasses are defined with the room."""
-
-    __slots__ = ()
 
 
 Report = (

@@ -14,7 +14,8 @@ from sandbox.core.events import (
     ProviderDisabled,
     ProviderEnabled,
 )
-from sandbox.tui.board import Board, Light, strip_pieces
+from sandbox.desks.lights import Light
+from sandbox.tui.board import Board, strip_pieces
 
 CHAIN = ("azure_openai", "openai", "anthropic", "bedrock", "deepseek", "gemini", "vllm", "ollama")
 

@@ -12,9 +12,9 @@ from sandbox.comparison.estimate import Estimate
 from sandbox.comparison.question import Question
 from sandbox.comparison.standings import outcome
 from sandbox.core.tables import text_width
+from sandbox.desks.compare import Column
 from sandbox.tui import tables
 from sandbox.tui.compare import drawing
-from sandbox.tui.compare.desk import Column
 from sandbox.tui.compare.picker import price_text
 from sandbox.tui.compare.session import Race, Shown
 from sandbox.tui.pieces import Line

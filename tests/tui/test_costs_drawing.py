@@ -16,8 +16,8 @@ from sandbox.costs.base import Balance, Budget
 from sandbox.costs.reports import Bucket, Granularity
 from sandbox.costs.status import status_of
 from sandbox.costs.whatif import Repriced
+from sandbox.desks.books import Advised, Asked, Gauge, Seen, Unreadable
 from sandbox.tui.costs import chart, drawing
-from sandbox.tui.costs.books import Advised, Asked, Gauge, Seen, Unreadable
 from sandbox.tui.costs.lookout import ADVICE_US, ADVISE, IDLE_US, LIVE_US, LOOK, Lookout
 from sandbox.tui.costs.told import entry_of, story_of
 from sandbox.tui.pieces import Line

@@ -14,10 +14,10 @@ import pytest
 from textual.pilot import Pilot
 
 from sandbox.costs.rates import spent_usd
+from sandbox.desks import books
 from sandbox.settings.loading import Loaded
 from sandbox.settings.sources import Origin
 from sandbox.tui.application import SandboxApp
-from sandbox.tui.costs import books
 from sandbox.tui.costs.budget import BudgetDialog
 from sandbox.tui.costs.room import CostsRoom
 from sandbox.tui.dialogs import Chooser, Reader

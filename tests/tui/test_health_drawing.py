@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 
 from sandbox.backends import BackendCheck, StoreHealth
 from sandbox.core.tables import text_width
+from sandbox.desks.lights import Light
+from sandbox.desks.places import Kept, Moved, Tried, Trying, Wanted
+from sandbox.desks.ward import Patient
 from sandbox.gateway.breaker import BreakerPolicy, Snapshot
 from sandbox.gateway.deployments import ProviderStatus
 from sandbox.health.history import Slice, Tally
 from sandbox.sharing import SharedHealth
-from sandbox.tui.board import Light
 from sandbox.tui.health.boxes import beside, box, ends, fitted, gauge, latency_curve, success_curve, width_of
 from sandbox.tui.health.cards import Grid
 from sandbox.tui.health.entries import ProviderEntry, fill_words, seconds
-from sandbox.tui.health.places import Kept, Moved, Tried, Trying, Wanted
 from sandbox.tui.health.stores import SharedEntry, StoreEntry
 from sandbox.tui.health.switching import Switching, keys, lines, offers, wanted_of
-from sandbox.tui.health.ward import Patient
 from sandbox.tui.pieces import Line
 from sandbox.tui.reports import Refused
 from sandbox.tui.tables import LEVELS

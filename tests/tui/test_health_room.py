@@ -14,11 +14,11 @@ from textual.pilot import Pilot
 
 from providers.errors import AuthenticationError, ConfigError
 from providers.faults import parse_fault
+from sandbox.desks import places
 from sandbox.settings.loading import Loaded
 from sandbox.settings.model import Settings
 from sandbox.tui.application import SandboxApp
 from sandbox.tui.dialogs import Chooser, Confirm, Reader
-from sandbox.tui.health import places
 from sandbox.tui.health.dialog import SwitchDialog
 from sandbox.tui.health.room import HealthRoom
 from sandbox.tui.plain import TABLE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from sandbox.tui.board import Light
+from sandbox.desks.lights import Light
 from sandbox.tui.questions import question
 from sandbox.tui.reports import Opened, ProviderInfo
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from providers.errors import InputError
+from sandbox.desks import compare as desk
 from sandbox.tui import actions
 from sandbox.tui.choices import Choice
-from sandbox.tui.compare import desk, drawing
+from sandbox.tui.compare import drawing
 from sandbox.tui.rooms import Room
 from sandbox.tui.state import UIState
 

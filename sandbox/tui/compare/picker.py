@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from sandbox.core.figures import decimal
-from sandbox.tui.compare.desk import MOST_COLUMNS, Column
+from sandbox.desks.compare import MOST_COLUMNS, Column
 from sandbox.tui.cursor import CursorPane
 from sandbox.tui.pieces import GOOD, MUTED, NAME, OK, PLAIN, Line, clip
 

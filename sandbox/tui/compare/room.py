@@ -11,12 +11,12 @@ from textual.binding import BindingType
 from textual.containers import Container, Horizontal, Vertical
 
 from sandbox.comparison import telling
+from sandbox.desks.compare import Chosen, Column, Foreseen, Nameable
 from sandbox.tui import actions
 from sandbox.tui.answer import AnswerPane
 from sandbox.tui.compare import drawing
 from sandbox.tui.compare.commands import CompareCommands
 from sandbox.tui.compare.controls import CompareControls
-from sandbox.tui.compare.desk import Chosen, Column, Foreseen, Nameable
 from sandbox.tui.compare.panes import FiguresPane, MonthPane
 from sandbox.tui.pieces import BAD, FAILED, PLAIN
 from sandbox.tui.prompt import SUGGESTIONS, PromptEditor

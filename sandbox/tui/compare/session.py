@@ -12,7 +12,7 @@ from providers.clock import random_id
 from sandbox.comparison.question import Question
 from sandbox.comparison.run import Began, Discarded, Ended, Update, Wrote
 from sandbox.comparison.standings import Outcome
-from sandbox.tui.compare.desk import Came, Column, Foreseen, Stepped, compare
+from sandbox.desks.compare import Came, Column, Foreseen, Stepped, compare
 from sandbox.tui.reports import Refused, Report, Settled
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sandbox.tui.tables import BAR
 
 if TYPE_CHECKING:
     from sandbox.costs.reports import Bucket, Granularity
-    from sandbox.tui.costs.books import Gauge
+    from sandbox.desks.books import Gauge
 
 LEVELS: Final = " ▁▂▃▄▅▆▇█"
 WASTE: Final = "▒"

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.core.tables import markdown_table
 from sandbox.costs.reports import deeper
+from sandbox.desks import books
+from sandbox.desks.books import REQUEST, SPANS, Asked
 from sandbox.tui import actions
 from sandbox.tui.choices import Choice
-from sandbox.tui.costs import books
-from sandbox.tui.costs.books import REQUEST, SPANS, Asked
 from sandbox.tui.pieces import FAILED
 from sandbox.tui.rooms import Room
 
 if TYPE_CHECKING:
     from sandbox.costs.export import Form
-    from sandbox.tui.costs.books import Budgeted, Exported, Priced
+    from sandbox.desks.books import Budgeted, Exported, Priced
     from sandbox.tui.costs.budget import Chosen
     from sandbox.tui.costs.listing import Breakdown
     from sandbox.tui.costs.lookout import Lookout

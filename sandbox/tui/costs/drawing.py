@@ -25,7 +25,7 @@ from sandbox.tui.tables import BAR, bar, cell
 if TYPE_CHECKING:
     from sandbox.costs.advice import Recommendation
     from sandbox.costs.whatif import Repriced
-    from sandbox.tui.costs.books import Advised, Gauge, Seen
+    from sandbox.desks.books import Advised, Gauge, Seen
     from sandbox.usage.base import UsageRecord, UsageTotals
 
 NOBODY: Final = "(none)"

@@ -14,15 +14,15 @@ from textual.widgets import Input, Static
 
 from sandbox.core.tables import fitting, text_width
 from sandbox.costs.rates import spent_usd
+from sandbox.desks.books import REQUEST
 from sandbox.tui.costs import drawing
-from sandbox.tui.costs.books import REQUEST
 from sandbox.tui.cursor import CursorPane
 from sandbox.tui.filtering import FilteredList
 from sandbox.tui.pieces import FAILED, MUTED, NAME, OK, PLAIN, Line, clip
 from sandbox.tui.tables import BAR, bar, cell
 
 if TYPE_CHECKING:
-    from sandbox.tui.costs.books import Seen
+    from sandbox.desks.books import Seen
     from sandbox.usage.base import UsageRecord
 
 HELP: Final = (

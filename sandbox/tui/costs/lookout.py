@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sandbox.tui.costs.books import Advised, Asked, Seen, Unreadable, advise, look
+from sandbox.desks.books import Advised, Asked, Seen, Unreadable, advise, look
 from sandbox.tui.reports import Opened, Refused, Report, Settled, Unavailable
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 
 from sandbox.core.figures import dollars
 from sandbox.costs.rates import spent_usd
+from sandbox.desks.books import SPANS
 from sandbox.tui.cells import Cell, CellBar
-from sandbox.tui.costs.books import SPANS
 from sandbox.tui.costs.drawing import counted, money
 from sandbox.tui.frame import MODE_STYLES
 from sandbox.tui.lines import WrittenPane, wrapped
@@ -18,7 +18,7 @@ from sandbox.tui.pieces import DOT, MUTED, NAME, PLAIN, SOFT, WARN, Line
 from sandbox.tui.tables import bar
 
 if TYPE_CHECKING:
-    from sandbox.tui.costs.books import Exporting, Seen
+    from sandbox.desks.books import Exporting, Seen
 
 _PROGRESS: Final = 12
 

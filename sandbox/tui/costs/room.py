@@ -14,9 +14,10 @@ from sandbox.core.events import BackendSwitched, BudgetThresholdCrossed, Event, 
 from sandbox.core.figures import dollars
 from sandbox.costs.rates import spent_usd
 from sandbox.costs.summary import DIMENSIONS
+from sandbox.desks import books
+from sandbox.desks.books import REQUEST, SPANS, Asked, Step
 from sandbox.tui import actions
-from sandbox.tui.costs import books, chart, drawing, listing
-from sandbox.tui.costs.books import REQUEST, SPANS, Asked, Step
+from sandbox.tui.costs import chart, drawing, listing
 from sandbox.tui.costs.commands import BY, EXPORT, MOST_TARGETS, CostsCommands
 from sandbox.tui.costs.listing import Breakdown, CostRows
 from sandbox.tui.costs.lookout import Lookout
@@ -27,7 +28,7 @@ from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
 
 if TYPE_CHECKING:
-    from sandbox.tui.costs.books import Seen
+    from sandbox.desks.books import Seen
     from sandbox.tui.reports import Report
     from sandbox.usage.base import Dimension
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from providers.clock import random_id
 from sandbox.core.figures import dollars
+from sandbox.desks import ward
+from sandbox.desks.ward import SPANS, Foreseen
 from sandbox.tui import actions
-from sandbox.tui.health import ward
 from sandbox.tui.health.cards import CardPane, HealthCards
 from sandbox.tui.health.detail import HealthDetail
 from sandbox.tui.health.entries import Entry, ProviderEntry
-from sandbox.tui.health.ward import SPANS, Foreseen
 from sandbox.tui.pieces import MUTED, NAME, PLAIN, WARN, Line
 from sandbox.tui.rooms import Room
 from sandbox.tui.state import UIState
@@ -205,8 +205,8 @@ class HealthCommands(Room):
 
     def switched(self, report: Report) -> None:
         """Something is known of a switch: the dialog shows it, or where it was left the notice line."""
+        from sandbox.desks.places import Moved
         from sandbox.stores import with_backends
-        from sandbox.tui.health.places import Moved
 
         switching = self._switching
         if switching is None:

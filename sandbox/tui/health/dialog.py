@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from sandbox.tui.health import places
+from sandbox.desks import places
 from sandbox.tui.health.stores import NAMES
 from sandbox.tui.health.switching import PLACES, Switching, keys, lines
 from sandbox.tui.reports import Report

@@ -8,10 +8,10 @@ from typing import Final, Protocol
 
 from sandbox.core.events import BreakerChanged, HealthChecked, ProviderDisabled
 from sandbox.core.figures import SIMULATED_MARK, dollars, duration_ms
+from sandbox.desks.ward import Patient
 from sandbox.gateway.breaker import BreakerPolicy, Snapshot
 from sandbox.health.history import Tally
 from sandbox.tui.health.boxes import ends, fitted, gauge, latency_curve, success_curve, width_of
-from sandbox.tui.health.ward import Patient
 from sandbox.tui.pieces import (
     BAD,
     DOT,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import product
 
+from sandbox.desks.ward import Seen
 from sandbox.tui.cells import Cell, CellBar
 from sandbox.tui.health.entries import seconds
-from sandbox.tui.health.ward import Seen
 from sandbox.tui.pieces import BAD, DOT, GOOD, MUTED, NAME, PLAIN, SOFT, WARN, Line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on
@@ -9,16 +10,16 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from sandbox.core.events import BackendSwitched, ChunkReceived, Event, HealthChecked, RequestReceived, UsageRecorded
+from sandbox.desks import ward
+from sandbox.desks.places import Moved, Tried, Trying
+from sandbox.desks.ward import Foreseen
 from sandbox.tui import actions
-from sandbox.tui.health import ward
 from sandbox.tui.health.cards import CardPane, HealthCards
 from sandbox.tui.health.commands import HealthCommands
 from sandbox.tui.health.detail import HealthDetail
 from sandbox.tui.health.entries import LABEL, Entry, ProviderEntry
 from sandbox.tui.health.head import HealthHead
-from sandbox.tui.health.places import Moved, Tried, Trying
 from sandbox.tui.health.stores import SharedEntry, StoreEntry
-from sandbox.tui.health.ward import Foreseen
 from sandbox.tui.pieces import SPINNER
 from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
@@ -125,9 +126,7 @@ class HealthRoom(HealthCommands):
     def _watch_freely(self) -> None:
         """Where checks cost nothing they go on in the background, unless somebody stopped them."""
         if self.ui.frame.mode == "mock" and self._state.health_watch and self.ui.frame.room == self.ROOM:
-            self.ui.engine.errand(
-                lambda runtime, tell: ward.begin_rounds(self.ui.engine.watchman, False, runtime, tell)
-            )
+            self.ui.engine.errand(partial(ward.begin_rounds, self.ui.engine.watchman, False))
 
     def facts(self) -> set[str]:
         facts = set()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from sandbox.backends import StoreHealth
 from sandbox.core.figures import dollars, duration_ms, size
 from sandbox.costs.rates import cache_hit_rate
+from sandbox.desks.places import Kept
 from sandbox.sharing import SharedHealth
 from sandbox.tui.health.boxes import ends, fitted
 from sandbox.tui.health.entries import LABEL, STATE, fact, seconds
-from sandbox.tui.health.places import Kept
 from sandbox.tui.pieces import BAD, DOT, GOOD, MUTED, NAME, PLAIN, SHAPES, WARN, Line
 
 NAMES = {"cache": "cache", "usage": "usage records"}

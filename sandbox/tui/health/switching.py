@@ -10,11 +10,11 @@ from typing import Final, Literal
 
 from sandbox.backends import BackendCheck, StoreHealth
 from sandbox.core.figures import duration_ms
+from sandbox.desks.places import Moved, Tried, Trying, Wanted
 from sandbox.settings.backends import AWS_BACKENDS, LOCAL_BACKENDS
 from sandbox.stores import PARTS, Part, Place
 from sandbox.tui.choices import Choice
 from sandbox.tui.health.entries import seconds
-from sandbox.tui.health.places import Moved, Tried, Trying, Wanted
 from sandbox.tui.health.stores import NAMES
 from sandbox.tui.pieces import BAD, DOT, FAILED, GOOD, MUTED, NAME, OK, PLAIN, SPINNER, WARN, Line
 from sandbox.tui.reports import Refused, Report

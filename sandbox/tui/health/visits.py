@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sandbox.tui.health import places, ward
-from sandbox.tui.health.places import Kept
-from sandbox.tui.health.ward import SPANS, Seen
+from sandbox.desks import places, ward
+from sandbox.desks.places import Kept
+from sandbox.desks.ward import SPANS, Seen
+from sandbox.tui.questions import midnight_us
 from sandbox.tui.reports import Opened, Report, Unavailable
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Visits:
             self._looking_at_stores, self._stores_us = True, now_us
             if figures:
                 self._stale_figures, self._figures_us = False, now_us
-            self._engine.errand(partial(places.look, figures))
+            self._engine.errand(partial(places.look, figures, midnight_us(self._engine.clock)))
 
     def report(self, report: Report) -> bool:
         """Take a report in; returns whether something else is to be shown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from sandbox.comparison.estimate import Estimate, estimates, needs_consent
 from sandbox.comparison.question import Question
 from sandbox.comparison.run import Ended, Run, Update
 from sandbox.comparison.standings import Outcome, outcome
-from sandbox.tui.reports import Report, RoomReport
+from sandbox.desks.base import RoomReport, Tell
 
 if TYPE_CHECKING:
     from providers.pricing import PriceRow
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 6
 AT_FIRST = 3
 """How many models are compared before any were chosen."""
-
-Tell = Callable[[Report], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 from sandbox.backends import BackendCheck, StoreHealth, check_backends
 from sandbox.cache.base import CacheUnavailable
 from sandbox.core.offline import OFFLINE_MODES
+from sandbox.desks.base import RoomReport, Tell
 from sandbox.sharing import SharedHealth
 from sandbox.stores import BackendUnavailable, Part, Place, Switched, backends_at, write_place
-from sandbox.tui.questions import midnight_us
-from sandbox.tui.reports import Report, RoomReport
 from sandbox.usage.base import UsageFilter, UsageTotals, UsageUnavailable
 
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
-
-Tell = Callable[[Report], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +83,12 @@ class Moved(RoomReport):
     """Why it was not."""
 
 
-async def look(figures: bool, runtime: Runtime, tell: Tell) -> None:
-    """How the stores are; `figures`: with what reading takes some time, sizes and sums."""
+async def look(figures: bool, since_us: int, runtime: Runtime, tell: Tell) -> None:
+    """How the stores are; `figures`: with what reading takes some time, sizes and sums since then."""
     stores = tuple(await runtime.store_health())
     size, today = None, None
     if figures:
-        size, today = await _size(runtime), await _today(runtime)
+        size, today = await _size(runtime), await _today(runtime, since_us)
     on_disk = runtime.backends["cache"] == "disk"
     tell(
         Kept(
@@ -114,10 +111,10 @@ async def _size(runtime: Runtime) -> int | None:
         return None  # the store's health says why
 
 
-async def _today(runtime: Runtime) -> UsageTotals | None:
+async def _today(runtime: Runtime, since_us: int) -> UsageTotals | None:
     if runtime.usage is None:
         return None
-    today = UsageFilter(mode=runtime.gateway.mode, since_us=midnight_us(runtime.clock))
+    today = UsageFilter(mode=runtime.gateway.mode, since_us=since_us)
     try:
         return await runtime.usage.totals(today)
     except UsageUnavailable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -13,13 +13,13 @@ from sandbox.comparison.estimate import Estimate, estimates, needs_consent, tota
 from sandbox.comparison.question import Question
 from sandbox.core.events import AttemptFailed, HealthChecked
 from sandbox.core.offline import OFFLINE_MODES
+from sandbox.desks.base import RoomReport, Tell
+from sandbox.desks.lights import Light, light_of
+from sandbox.desks.watchman import Change, Watchman
 from sandbox.gateway.breaker import BreakerPolicy
 from sandbox.gateway.checks import CHECK_INTERVAL
 from sandbox.gateway.deployments import Deployment, ProviderStatus
 from sandbox.health.history import Slice, Tally
-from sandbox.tui.board import Light, light_of
-from sandbox.tui.reports import Report, RoomReport
-from sandbox.tui.watchman import Change, Watchman
 
 if TYPE_CHECKING:
     from sandbox.gateway.gateway import Gateway
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 SPANS: Final = {"5 min": 300.0, "15 min": 900.0, "1 h": 3600.0}
 """How far back the curves go, seconds; the last is as far as is known."""
-
-Tell = Callable[[Report], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from providers.clock import SYSTEM_CLOCK
 from providers.errors import InputError
 from sandbox.core.events import HealthChecked
-from sandbox.tui.watchman import Watchman
+from sandbox.desks.watchman import Watchman
 from tests.tui.support import ScriptedRuntime
 
 

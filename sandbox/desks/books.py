@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +13,7 @@ from sandbox.costs.periods import month_of
 from sandbox.costs.reports import Bucket, CostReports, Granularity, Outlook, deeper, inside
 from sandbox.costs.spans import look_back
 from sandbox.costs.status import BudgetStatus
-from sandbox.tui.reports import Report, RoomReport
+from sandbox.desks.base import RoomReport, Tell
 from sandbox.usage import periods
 from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
 
@@ -39,7 +39,6 @@ _HOURLY_US: Final = 2 * periods.DAY_US
 """Up to that time a series goes by hours."""
 _FEW_MONTHS: Final = 3
 
-Tell = Callable[[Report], None]
 Step = tuple[Dimension, str]
 """One row that was entered: its dimension and its value."""
 
