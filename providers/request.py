@@ -94,8 +94,10 @@ class GenerationRequest:
             raise InvalidRequestError(
                 f"model is {_shown(model)} with {len(model):,} characters; the limit is {MAX_MODEL_CHARS}"
             )
-        _text("tenant_id", self.tenant_id)
-        _text("agent_id", self.agent_id)
+        if not _text("tenant_id", self.tenant_id) or self.tenant_id.isspace():
+            raise _wrong("tenant_id", self.tenant_id, "the name of who pays, such as 'default'")
+        if not _text("agent_id", self.agent_id) or self.agent_id.isspace():
+            raise _wrong("agent_id", self.agent_id, "the name of the part that asks, such as 'default'")
         if messages is not None:
             size += _messages(messages)
         if not messages:

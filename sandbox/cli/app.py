@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final
 
 from providers.errors import FixtureError, InputError, ProviderError
 from providers.hints import did_you_mean
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from sandbox.cli.attach import OpenAttached
     from sandbox.cli.wiretap import OpenWiretap
     from sandbox.serving import OpenServer, OpenWeb
+
+
+_MAY_BE_EMPTY: Final = frozenset({"--system"})
+"""Options whose value is a text for a model: none is one too."""
 
 
 def build() -> App:
@@ -107,6 +112,7 @@ def _dispatch(session: Session, tokens: list[str]) -> int:
     except CycloptsError as error:
         hint = "; the program to run comes after --" if tokens[0] == "run" and "--" not in tokens else ""
         raise InputError(_sentence(error) + hint) from None
+    _check_given(tokens, bound.signature.parameters)
     for name in injected:
         bound.arguments[name] = session
     wants_json = bool(bound.arguments.get("json"))
@@ -141,6 +147,20 @@ def _check_command(tokens: list[str]) -> None:
             hint = did_you_mean(rest[0], members)
             raise InputError(f"there is no command '{word} {rest[0]}': {hint}there are {', '.join(members)}")
         word, rest = f"{word} {rest[0]}", rest[1:]
+
+
+def _check_given(tokens: Sequence[str], parameters: Mapping[str, inspect.Parameter]) -> None:
+    """Raise InputError for an option that was given nothing, as by a script whose variable is not set."""
+    given = tokens[: tokens.index("--")] if "--" in tokens else tokens
+    for word, following in zip_longest(given, given[1:], fillvalue="-"):
+        option, assigned, value = word.partition("=")
+        parameter = parameters.get(option[2:].replace("-", "_"))
+        if not option.startswith("--") or option in _MAY_BE_EMPTY:
+            continue
+        if not assigned and parameter is not None and isinstance(parameter.default, bool):
+            continue
+        if not (value if assigned else following).strip():
+            raise InputError(f"{option} is empty; give it a value, or leave it out")
 
 
 def _complete(awaitable: Any) -> Any:

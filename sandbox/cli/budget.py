@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from providers.clock import SYSTEM_CLOCK, iso
-from providers.errors import InputError
 from sandbox.cli.exits import CommandFailed
 from sandbox.cli.output import decimal
 from sandbox.cli.session import Session
@@ -34,8 +33,6 @@ def set_(limit: str, /, *, tenant: str | None = None, session: Annotated[Session
     from sandbox.costs.setting import amount_of, key_of, write_budget
     from sandbox.settings.folders import default_config_file
 
-    if tenant is not None and not tenant.strip():
-        raise InputError("--tenant is empty; name a tenant, or leave it out for all together")
     amount = amount_of(limit, tenant, option="LIMIT")
     # First, so that a settings file that is wrong elsewhere is told before it is changed.
     loaded = session.loaded

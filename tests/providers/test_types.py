@@ -34,6 +34,8 @@ def test_what_is_no_text(field: str, value: object) -> None:
 @pytest.mark.parametrize("field", ["tenant_id", "agent_id"])
 def test_who_asks_is_always_known(field: str) -> None:
     assert f"{field} is None" in refusal(**{field: None})
+    assert f"{field} is ''" in refusal(**{field: ""})
+    assert f"{field} is ' '" in refusal(**{field: " "})
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,42 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(cli: Cli, line: list[str], sa
     assert ran.out == ""
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["ask", "hi", "--tenant", ""],
+        ["ask", "hi", "--agent", " "],
+        ["ask", "hi", "--stream", "--model="],
+        ["ask", "hi", "--trace", ""],
+        ["compare", "hi", "--tenant", ""],
+        ["compare", "hi", "--models", ""],
+        ["costs", "--tenant", "\t"],
+        ["budget", "set", "5", "--tenant="],
+        ["fixtures", "record", "hi", "--as", ""],
+        ["fixtures", "import", "x.json", "--into", ""],
+        ["scenarios", "schema", "--output", ""],
+        ["replay", "one-500", "--report="],
+    ],
+)
+def test_an_option_that_is_given_nothing_is_wrong_use(cli: Cli, line: list[str]) -> None:
+    ran = cli(*line)
+    option = next(word for word in reversed(line) if word.startswith("--")).removesuffix("=")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"sandbox: {option} is empty; give it a value, or leave it out\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (["ask", "--stream", ""], "the prompt is empty"),
+        (["ask", "--system", "", "hi", "--max-tokens", "0"], "max_tokens is 0"),
+        (["ask", "--max-tokens", "0", "--", "--tenant", ""], "unexpected argument ''"),
+    ],
+)
+def test_what_may_be_empty_is_no_option_s_value(cli: Cli, line: list[str], says: str) -> None:
+    assert says in cli(*line).err
+
+
 def test_the_terminal_ui_needs_a_terminal(cli: Cli) -> None:
     ran = cli()
     assert (ran.code, ran.out) == (2, "")

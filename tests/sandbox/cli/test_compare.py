@@ -141,7 +141,7 @@ def test_an_estimate_asks_nobody(cli: Cli) -> None:
         (["compare", ""], "the prompt is empty"),
         (["compare", "a", "--export", "pdf", "x"], "pdf"),
         (["compare", "a", "--force"], "--force belongs to --export"),
-        (["compare", "a", "--models", ""], "--models names nobody"),
+        (["compare", "a", "--models", ""], "--models is empty"),
         (["compare", "a", "--models", ","], "--models names nobody"),
     ],
 )
