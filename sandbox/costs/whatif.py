@@ -280,9 +280,7 @@ def _row_for(
     if row is None and service is not None:
         row = prices.find(target.provider, target.model, at=at_us)
         if row is not None:
-            found.note(
-                "there are no rates there for the class of service ", ", so the standard ones are taken", service
-            )
+            found.note("there are no rates there for service ", ", so the standard ones are taken", service)
     return row
 
 

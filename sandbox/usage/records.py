@@ -104,7 +104,8 @@ def as_json(record: UsageRecord) -> dict[str, Any]:
 def from_json(body: Mapping[str, Any]) -> UsageRecord:
     """The record of `as_json`, with its story where `body` has one.
 
-    What an older version did not write is its default, what only a newer one knows is left out. Raises ValueError, KeyError, TypeError or ArithmeticError for anything else.
+    What an older version did not write is its default, what only a newer one knows is left out. Raises ValueError,
+    KeyError, TypeError or ArithmeticError for anything else.
     """
     values = {name: value for name, value in body.items() if name in _FIELDS}
     values["timestamp_us"] = parse_time(body["timestamp"])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from providers.errors import InputError
 from providers.pricing import Catalogue, catalogue
 from providers.pricing.layer import Layer, Premium
-from providers.types import TokenUsage
+from providers.types import Completion, TokenUsage
 from sandbox.costs.reports import CostReports
 from sandbox.costs.spans import moment_us
 from sandbox.costs.whatif import Repriced, Target, targets_of, what_if
@@ -25,6 +25,7 @@ from sandbox.usage.base import UsageFilter, UsageRecord
 from sandbox.usage.sqlite import SqliteUsageStore
 from tests.contract.usage_records import DAY_US, HOUR_US, START_US, a_record
 from tests.fake_clock import FakeClock
+from tests.sandbox.gateway.support import Bench, virtual
 
 SEEDS = catalogue("seeds-2024")
 CURRENT = catalogue("current")
@@ -165,6 +166,103 @@ async def test_the_same_model_is_no_estimate_unless_its_requests_were_not_paid_b
         assert found.difference_usd == price.total / 2
         [sentence] = found.estimates
         assert sentence.startswith(f"some requests to {model} were not paid at the standard rates")
+
+
+@pytest.mark.parametrize("from_records", [False, True])
+async def test_a_class_of_service_a_region_and_caches_of_an_hour_are_priced_by_what_the_record_says(
+    from_records: bool,
+) -> None:
+    parts = {"prompt_tokens": 1000, "completion_tokens": 500, "cached_tokens": 0}
+    kept = TokenUsage(1000, 500, cache_write_tokens=600, cache_write_1h_tokens=400)
+    for provider, model, usage, more in (
+        ("openai", "gpt-4.1", TokenUsage(1000, 500, service_tier="batch"), {"service_tier": "batch"}),
+        ("openai", "gpt-5.4", TokenUsage(1000, 500, region="eu"), {"region": "eu"}),
+        ("anthropic", "claude-sonnet-4-5", kept, {"cache_write_tokens": 600, "cache_write_1h_tokens": 400}),
+        ("openai", "gpt-4o-2024-05-13", TokenUsage(1000, 500), {"model": "gpt-4o", "priced_as": "gpt-4o-2024-05-13"}),
+    ):
+        price = CURRENT.price(provider, model, usage)
+        plain = CURRENT.price(provider, str(more.get("model", model)), TokenUsage(1000, 500))
+        assert price is not None
+        assert price != plain
+        record = a_record(1, estimated_cost=price.total, **{"provider": provider, "model": model, **parts, **more})
+        [found] = await reprice([record], prices=CURRENT, from_records=from_records)
+        assert (found.cost_usd, found.estimates) == (price.total, ())
+
+
+async def test_what_another_vendor_does_not_sell_is_taken_as_the_standard_and_named() -> None:
+    record = a_record(1, model="gpt-5.4", cached_tokens=0, service_tier="flex", region="us", estimated_cost=D(1))
+    row = CURRENT.find("anthropic", "claude-opus-4-6")
+    assert row is not None
+    assert row.regions
+    assert CURRENT.find("anthropic", "claude-opus-4-6", service="flex") is None
+    [found] = await reprice([record], "anthropic/claude-opus-4-6", prices=CURRENT)
+    price = row.cost(TokenUsage(100, 50))
+    assert price is not None
+    assert found.cost_usd == price.total
+    assert "there are no rates there for service flex, so the standard ones are taken" in found.estimates
+    assert "answers bound to region us are taken as bound to none elsewhere" in found.estimates
+    [found] = await reprice([record], "openai/gpt-5.2", prices=CURRENT)
+    cheaper = CURRENT.price("openai", "gpt-5.2", TokenUsage(100, 50, service_tier="flex"))
+    assert cheaper is not None
+    assert found.cost_usd == cheaper.total
+
+
+NAMES = {
+    "openai": ("gpt-4o", ("gpt-4o", "gpt-4o-2024-05-13", "gpt-4o-mini", None)),
+    "azure_openai": ("house-deployment", ("gpt-4o-2024-05-13", "gpt-4.1", None)),
+    "anthropic": ("claude-sonnet-4-5", ("claude-sonnet-4-5-20250929", "claude-opus-4-6")),
+    "bedrock": ("claude-3-sonnet", ("anthropic.claude-3-sonnet-20240229-v1:0", None)),
+    "deepseek": ("deepseek-chat", ("deepseek-chat", None)),
+    "gemini": ("gemini-2.5-pro", ("gemini-2.5-pro", None)),
+}
+ANSWERS = st.sampled_from(sorted(NAMES)).flatmap(
+    lambda kind: st.tuples(
+        st.just(kind),
+        st.sampled_from(NAMES[kind][1]),
+        st.builds(
+            TokenUsage,
+            st.integers(0, 400_000),
+            st.integers(0, 9_000),
+            cached_input_tokens=st.integers(0, 500_000),
+            cache_write_tokens=st.integers(0, 500_000),
+            reasoning_tokens=st.integers(0, 9_999),
+            cache_write_1h_tokens=st.integers(0, 500_000),
+            service_tier=st.sampled_from([None, None, "batch", "flex", "priority", "unheard-of"]),
+            region=st.sampled_from([None, None, "us", "eu", "mars"]),
+        ),
+        # From a day on which classes of service have prices.
+        st.floats(673 * 86400, 673.9 * 86400),
+    )
+)
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.lists(ANSWERS, min_size=1, max_size=12))
+def test_records_priced_again_by_their_own_list_cost_what_was_booked(
+    answers: list[tuple[str, str | None, TokenUsage, float]],
+) -> None:
+    @virtual
+    async def ask() -> None:
+        for kind, named, usage, pause in answers:
+            bench = Bench(prices=CURRENT)
+            await bench.clock.sleep(pause)
+            completion = Completion(text="hello", usage=usage, finish_reason="stop", model=named)
+            bench.add(kind, (0.25, completion), model=NAMES[kind][0])
+            await bench.gateway.generate("one")
+            records.extend(bench.records)
+
+    records: list[UsageRecord] = []
+    ask()
+
+    async def check() -> None:
+        for number, record in enumerate(records):
+            record.log_id += str(number)
+        [found] = await reprice(records, prices=CURRENT, at_us=records[0].timestamp_us)
+        booked = [record.estimated_cost for record in records]
+        assert (found.actual_unpriced, found.unpriced) == (booked.count(None), booked.count(None))
+        assert (found.cost_usd or 0) == found.actual_usd == sum(cost for cost in booked if cost is not None)
+
+    asyncio.run(check())
 
 
 async def test_another_list_is_not_what_the_requests_were_paid_by() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,24 @@ async def test_the_parts_of_tokens_are_booked() -> None:
     await bench.gateway.generate("one")
     [record] = bench.records
     assert (record.cached_tokens, record.cache_write_tokens, record.reasoning_tokens) == (60, 30, 20)
+
+
+@virtual
+async def test_what_else_a_price_goes_by_is_booked_with_it() -> None:
+    bench = Bench(prices=catalogue("current"))
+    parts: dict[str, Any] = {"cache_write_tokens": 30, "cache_write_1h_tokens": 20, "region": "eu"}
+    answers = [
+        (Completion("hello", usage=TokenUsage(100, 50, **parts, service_tier=tier), finish_reason="stop", model=model),)
+        for model, tier in (("gpt-4o-2024-05-13", None), ("gpt-4o-2024-08-06", None), ("gpt-4o", "of-its-own"))
+    ]
+    bench.add("openai", *answers, model="gpt-4o")
+    for question in ("one", "two", "three"):
+        await bench.gateway.generate(question)
+    assert [(r.cache_write_1h_tokens, r.region, r.service_tier, r.priced_as) for r in bench.records] == [
+        (20, "eu", None, "gpt-4o-2024-05-13"),
+        (20, "eu", None, ""),
+        (20, "eu", "of-its-own", ""),
+    ]
 
 
 @virtual

@@ -147,6 +147,7 @@ def test_the_export_has_the_names_and_forms_that_users_rely_on() -> None:
 def test_json_and_rows_lead_back_to_the_record(changes: dict[str, Any]) -> None:
     record = a_record(3, **changes)
     assert from_json(orjson.loads(orjson.dumps(as_json(record)))) == record
+    assert from_json(as_json(record) | {"of_a_newer_version": 1}) == record
     assert from_row(to_row(1, record)) == record
 
 

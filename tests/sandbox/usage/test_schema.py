@@ -100,6 +100,52 @@ async def test_sums_that_an_older_database_lacks_are_made_from_its_records(tmp_p
     await store.close()
 
 
+async def test_records_and_sums_of_the_second_schema_go_on_beside_new_ones(tmp_path: Path) -> None:
+    path = tmp_path / "usage.db"
+    old = [a_record(number, cache_write_tokens=40) for number in range(3)]
+    new = a_record(9, cache_write_tokens=40, cache_write_1h_tokens=30, service_tier="batch", priced_as="gpt-4-0613")
+    before, columns = connect(path), COLUMNS[: COLUMNS.index("cache_write_1h_tokens")]
+    migrations.bring_up_to_date(before, path, FakeClock(), steps=STEPS[:2])
+    insert = f"INSERT INTO usage ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    for number, one in enumerate(old[:2]):
+        before.execute(insert, to_row(number + 1, one)[: len(columns)])
+    for kind, agent in ((2, "writer"), (0, "")):
+        before.execute(
+            f"INSERT INTO rollup VALUES (?, 'month', 'mock', ?, '', ?, '', '', {', '.join('0' * 24)})",
+            [kind, START_US, agent],
+        )
+    store = SqliteUsageStore(path, clock=FakeClock())
+    store.record(new)
+    await store.flush()
+    # A process of the version before that goes on with its connection.
+    before.execute(insert, to_row(7, old[2])[: len(columns)])
+    before.close()
+    assert [one async for one in store.scan(UsageFilter())] == [*old, new]
+    [(_, sums)] = await store.breakdown(UsageFilter(), "agent")
+    assert (sums.answered_write_1h_tokens, sums.answered_special, sums.answered_renamed) == (30, 1, 1)
+    await store.close()
+
+
+def test_the_third_step_reads_no_row() -> None:
+    """So that it takes as long for a million records as for one."""
+    connection = connect()
+    migrations.bring_up_to_date(connection, Path("x"), FakeClock(), steps=STEPS[:2])
+    columns = COLUMNS[: COLUMNS.index("cache_write_1h_tokens")]
+    rows = [to_row(number + 1, a_record(number))[: len(columns)] for number in range(2000)]
+    connection.executemany(f"INSERT INTO usage ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    connection.set_progress_handler(count, 100)
+    for statement in STEPS[2].statements:
+        connection.execute(statement)
+    assert steps < 2000 / 100, "fewer instructions than there are records"
+    connection.close()
+
+
 def test_a_step_that_fails_leaves_the_database_as_it_was() -> None:
     connection = connect()
     migrations.bring_up_to_date(connection, Path("x"), FakeClock())
