@@ -164,7 +164,8 @@ def _aliases(found: Imported, groups: dict[str, list[Deployment]]) -> None:
         for alias, of in aliases.items():
             target = of.get("model") if isinstance(of, dict) else of
             place: Place = (section, "model_group_alias", str(alias))
-            if target in found.settings.get("routes", {}) and alias not in groups:
+            known = isinstance(target, str) and target in found.settings.get("routes", {})
+            if known and alias not in groups:
                 found.put(("routes", str(alias)), found.settings["routes"][target], place)
             else:
                 found.note("none", place, "no model that can be asked here has this name")

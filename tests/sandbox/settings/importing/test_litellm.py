@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from providers.errors import ConfigError
@@ -419,6 +419,7 @@ PARTS = st.sampled_from(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(JUNK, max_size=2), st.dictionaries(PARTS, JUNK), st.dictionaries(PARTS, JUNK))
+@example([], {"model_group_alias": {"best": ["gpt-4o"], "worst": {"model": {}}}}, {})
 def test_whatever_stands_there_is_taken_or_refused_in_a_sentence(
     tmp_path: Path, models: list[Any], router: dict[str, Any], library: dict[str, Any]
 ) -> None:
