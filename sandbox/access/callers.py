@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from providers.clock import Clock
 from providers.errors import AuthenticationError, PermissionDeniedError
 from sandbox.access import keys, tokens
+from sandbox.access.kept import KeptKeys
 from sandbox.settings.fields import plain
-from sandbox.settings.serving import HashedKey, ServerSettings, hashed_key
+from sandbox.settings.serving import HashedKey, ServerSettings
 
 MAX_CREDENTIAL = 8192
 """Characters of one that are looked at."""
@@ -28,10 +29,15 @@ class Access:
     """What the settings say of callers. `extra`: keys that hold beside them, for as long as this lives."""
 
     def __init__(self, settings: ServerSettings, *, clock: Clock, extra: tuple[HashedKey, ...] = ()) -> None:
-        self._keys = (*map(hashed_key, settings.keys), *extra)
+        self._kept = KeptKeys(settings)
+        self._extra = extra
         self._secret = plain(settings.jwt_secret)
         self._audience = settings.audience
         self._clock = clock
+
+    @property
+    def _keys(self) -> tuple[HashedKey, ...]:
+        return (*self._kept.now(), *self._extra)
 
     @property
     def configured(self) -> bool:

@@ -130,7 +130,7 @@ def list_(*, json: bool = False, session: Annotated[Session, Parameter(parse=Fal
 
 
 def revoke(name: str, /, *, session: Annotated[Session, Parameter(parse=False)]) -> None:
-    """Take an API key out of the settings file. A server that runs knows it until it is started anew.
+    """Take an API key out of the settings file. A server that runs knows it no more either, from then on.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def revoke(name: str, /, *, session: Annotated[Session, Parameter(parse=False)])
         raise InputError(f"there is no key {name!r} in {file}: {hint}`sandbox admin key list` lists them")
     _write(file, left)
     session.output.out.line(f"{name} is no key any more")
-    session.output.note("servers that run know it until they are started anew", "dim")
+    session.output.note("servers that run with these settings know it no more", "dim")
     _tell_what_wins(session)
 
 
@@ -153,17 +153,11 @@ def revoke(name: str, /, *, session: Annotated[Session, Parameter(parse=False)])
 
 def _kept(session: Session) -> tuple[Path, list[HashedKey]]:
     """The settings file, and the keys that stand in it. Raises ConfigError for a file that is wrong."""
-    from sandbox.settings.serving import hashed_key
-    from sandbox.settings.sources import read_toml
-    from sandbox.settings.units import names
+    from sandbox.settings.sources import keys_in
 
     # A file that is wrong elsewhere is told before it is changed.
     file = session.loaded.config_file
-    entry = read_toml(file).get(".".join(_KEYS)) if file.is_file() else None
-    try:
-        return file, [hashed_key(line) for line in names(entry.value if entry else [])]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{file}: server.keys has a wrong value: {error}") from None
+    return file, keys_in(file)
 
 
 def _write(file: Path, keys: list[HashedKey]) -> None:

@@ -91,6 +91,8 @@ def _load(config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, s
             option = "--" + key.replace(".", "-").replace("_", "-")
             entries[key] = sources.Entry(value, sources.Origin("flag", option))
     settings = _checked(entries)
+    if "server.keys" not in entries or entries["server.keys"].origin.source == "file":
+        settings.server._keys_file = file.absolute()
     return Loaded(
         settings=settings,
         origins={**_implied(settings, entries), **{key: entry.origin for key, entry in entries.items()}},

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
 
 from sandbox.settings.fields import Count, Endpoint, Names, Secret, Section, Text
 
@@ -103,6 +104,12 @@ class ServerSettings(Section):
     cors_origins: Annotated[Names, AfterValidator(_origins)] = Field(
         default=[], description="Origins of pages that may ask and read the answers, such as https://app.example.com."
     )
+    _keys_file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def keys_file(self) -> Path | None:
+        """The settings file, where it is what says the keys: it may say others by now. None: something else does."""
+        return self._keys_file
 
 
 class TelemetrySettings(Section):

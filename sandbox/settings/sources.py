@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from providers.errors import ConfigError
-from sandbox.settings import keys
+from sandbox.settings import keys, units
 from sandbox.settings.folders import CONFIG_DIR_VARIABLE
 from sandbox.settings.model import ProviderSettings, Settings
+from sandbox.settings.serving import HashedKey, hashed_key
 
 MAX_FILE_BYTES = 4 * 2**20
 """A larger settings file is refused: it is some other file."""
@@ -118,6 +119,15 @@ def read_toml(path: Path) -> Entries:
     text = read_text(path)
     data, file = parse_toml(path, text), _TomlFile(path, text)
     return {key: Entry(_located(key, value, path.parent), file.origin(key)) for key, value in _leaves(data, file)}
+
+
+def keys_in(path: Path) -> list[HashedKey]:
+    """The API keys that stand in a settings file, which may not be there. Raises ConfigError for one that is wrong."""
+    entry = read_toml(path).get("server.keys") if path.is_file() else None
+    try:
+        return [hashed_key(line) for line in units.names(entry.value if entry else [])]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: server.keys has a wrong value: {error}") from None
 
 
 def _located(key: str, value: Any, folder: Path) -> Any:
