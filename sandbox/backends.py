@@ -30,11 +30,12 @@ from sandbox.stores import (
 )
 from sandbox.usage import database
 from sandbox.usage.base import UsageUnavailable
+from sandbox.usage.spool_state import SpoolState
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.usage.dynamodb import AwsAccess, SpoolState
+    from sandbox.usage.dynamodb import AwsAccess
     from sandbox.usage.dynamodb.client import Table
 
 PROBE: Final = "sandbox-check"

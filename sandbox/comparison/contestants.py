@@ -29,7 +29,8 @@ class Contestant:
     provider: str
     """The registered id."""
     model: str
-    candidate: Candidate
+    model_id: str
+    """The vendor's own name of it."""
     name: str = ""
     """What its column is called: the model, and the provider too where that alone would not tell columns apart."""
 
@@ -37,6 +38,11 @@ class Contestant:
     def key(self) -> str:
         """The name by which `choose` finds it again."""
         return f"{self.provider}/{self.model}"
+
+    def candidate(self, gateway: Gateway) -> Candidate:
+        """As the gateway's router has it."""
+        deployment = gateway.registry.get(self.provider)
+        return Candidate(deployment, self.model, self.model_id, True, f"serves {self.model}")
 
 
 def choose(gateway: Gateway, names: Iterable[str]) -> list[Contestant]:
@@ -76,7 +82,7 @@ def distinct(contestants: Iterable[Contestant]) -> list[Contestant]:
     """Each model of each provider once, by the first of its names."""
     found: dict[tuple[str, str], Contestant] = {}
     for one in contestants:
-        found.setdefault((one.provider, one.candidate.model_id), one)
+        found.setdefault((one.provider, one.model_id), one)
     return list(found.values())
 
 
@@ -165,7 +171,7 @@ def _unknown(gateway: Gateway, name: str) -> InputError:
 
 
 def _contestant(deployment: Deployment, model: str, model_id: str) -> Contestant:
-    return Contestant(deployment.id, model, Candidate(deployment, model, model_id, True, f"serves {model}"), name=model)
+    return Contestant(deployment.id, model, model_id, name=model)
 
 
 def _own(deployment: Deployment) -> Contestant:

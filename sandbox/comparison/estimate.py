@@ -38,10 +38,11 @@ def estimates(gateway: Gateway, question: Question, contestants: Sequence[Contes
     by_request = [gateway.router.estimates(request) for request in requests]
     found = []
     for contestant in contestants:
-        costs = [estimate(contestant.candidate) for estimate in by_request]
+        candidate = contestant.candidate(gateway)
+        costs = [estimate(candidate) for estimate in by_request]
         priced = [cost for cost in costs if cost is not None]
         total = sum(priced, Decimal(0)) * many if len(priced) == len(costs) else None
-        free = is_free(contestant.candidate, total)
+        free = is_free(candidate, total)
         found.append(Estimate(contestant, len(requests) * many, input_tokens, output_tokens, total, free))
     return found
 

@@ -123,15 +123,21 @@ class Outcome:
 
 def outcome(run: Run) -> Outcome:
     """What has come so far; also of a run that was cut short."""
-    question, contestants, samples = run.question, run.contestants, run.samples
+    return outcome_of(run.question, run.contestants, run.samples, run.gateway.mode, run.gateway.prices.version)
+
+
+def outcome_of(
+    question: Question, contestants: Sequence[Contestant], samples: Mapping[Cell, Sample], mode: str, catalogue: str
+) -> Outcome:
+    """What these answers come to."""
     rows = [
         [_standing(one, _of(samples, question, prompt, number)) for number, one in enumerate(contestants)]
         for prompt in range(len(question.prompts))
     ]
     overall = rows[0] if len(rows) == 1 else [_summed(column) for column in zip(*rows, strict=True)]
     return Outcome(
-        run.gateway.mode,
-        run.gateway.prices.version,
+        mode,
+        catalogue,
         question,
         tuple(marked(overall)),
         tuple(tuple(marked(row)) for row in rows),

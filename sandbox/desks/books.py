@@ -8,18 +8,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from sandbox.costs.advice import Recommendation, recommendations
 from sandbox.costs.export import Form, summary_file
 from sandbox.costs.periods import month_of
 from sandbox.costs.reports import Bucket, CostReports, Granularity, Outlook, deeper, inside
 from sandbox.costs.spans import look_back
 from sandbox.costs.status import BudgetStatus
+from sandbox.costs.whatif import Repriced, targets_of, what_if
 from sandbox.desks.base import RoomReport, Tell
 from sandbox.usage import periods
 from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
 
 if TYPE_CHECKING:
-    from sandbox.costs.advice import Recommendation
-    from sandbox.costs.whatif import Repriced
     from sandbox.runtime import Runtime
     from sandbox.settings import Settings
 
@@ -219,8 +219,6 @@ async def _series(reports: CostReports, where: UsageFilter, now_us: int) -> tupl
 async def advise(asked: Asked, targets: Sequence[str], runtime: Runtime, tell: Tell) -> None:
     """Reprice what is asked for on the targets (`provider/model`), and see what could be saved."""
     from providers.errors import InputError
-    from sandbox.costs.advice import recommendations
-    from sandbox.costs.whatif import targets_of, what_if
     from sandbox.settings.prices import kinds_of
 
     reports = _reports(runtime)

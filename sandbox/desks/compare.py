@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sandbox.comparison.contestants import choose, distinct, known, standing
+from sandbox.comparison.contestants import Contestant, choose, distinct, known, standing
 from sandbox.comparison.estimate import Estimate, estimates, needs_consent
 from sandbox.comparison.question import Question
 from sandbox.comparison.run import Ended, Run, Update
@@ -16,11 +16,27 @@ from sandbox.desks.base import RoomReport, Tell
 
 if TYPE_CHECKING:
     from providers.pricing import PriceRow
+    from sandbox.gateway.gateway import Gateway
     from sandbox.runtime import Runtime
 
 MOST_COLUMNS = 6
 AT_FIRST = 3
 """How many models are compared before any were chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What of a price is shown: USD per million tokens, or for an hour; None: there is none of that kind."""
+
+    input: Decimal | None
+    output: Decimal | None
+    hourly_usd: Decimal | None
+    local: bool
+    """It costs nothing more than the machine."""
+
+    @classmethod
+    def of(cls, row: PriceRow | None) -> Listed | None:
+        return None if row is None else cls(row.input, row.output, row.hourly_usd, row.local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +49,7 @@ class Column(RoomReport):
     provider: str
     own: bool = False
     """The provider's configured model."""
-    price: PriceRow | None = None
+    price: Listed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +117,15 @@ async def everybody(runtime: Runtime, tell: Tell) -> None:
     tell(
         Nameable(
             tuple(
-                Column(
-                    one.key,
-                    one.model,
-                    one.provider,
-                    one.key in own,
-                    gateway.prices.find(one.candidate.deployment.kind, one.candidate.model_id),
-                )
+                Column(one.key, one.model, one.provider, one.key in own, _price(gateway, one))
                 for one in distinct(known(gateway))
             )
         )
     )
+
+
+def _price(gateway: Gateway, one: Contestant) -> Listed | None:
+    return Listed.of(gateway.prices.find(gateway.registry.get(one.provider).kind, one.model_id))
 
 
 async def compare(

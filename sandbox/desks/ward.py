@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from sandbox.comparison.contestants import choose
 from sandbox.comparison.estimate import Estimate, estimates, needs_consent, total, unpriced
@@ -16,6 +16,7 @@ from sandbox.core.offline import OFFLINE_MODES
 from sandbox.desks.base import RoomReport, Tell
 from sandbox.desks.lights import Light, light_of
 from sandbox.desks.watchman import Change, Watchman
+from sandbox.desks.wire import AnyEvent
 from sandbox.gateway.breaker import BreakerPolicy
 from sandbox.gateway.checks import CHECK_INTERVAL
 from sandbox.gateway.deployments import Deployment, ProviderStatus
@@ -46,7 +47,7 @@ class Patient:
     check: HealthChecked | None
     failure: AttemptFailed | None
     """The last ones."""
-    changes: tuple[Change, ...]
+    changes: tuple[Annotated[Change, AnyEvent()], ...]
     """What became of its breaker and its place in the rotation, oldest first."""
 
     @property

@@ -12,7 +12,7 @@ from sandbox.comparison.estimate import Estimate
 from sandbox.comparison.question import Question
 from sandbox.comparison.standings import outcome
 from sandbox.core.tables import text_width
-from sandbox.desks.compare import Column
+from sandbox.desks.compare import Column, Listed
 from sandbox.tui import tables
 from sandbox.tui.compare import drawing
 from sandbox.tui.compare.picker import price_text
@@ -127,7 +127,7 @@ def test_what_may_be_paid_is_told_before() -> None:
 )
 def test_prices_in_the_picker(provider: str, model: str, told: str) -> None:
     row = catalogue("current").find(provider, model)
-    assert price_text(Column("k", model, provider, price=row)).split() == told.split()
+    assert price_text(Column("k", model, provider, price=Listed.of(row))).split() == told.split()
 
 
 def test_no_price_is_unpriced() -> None:

@@ -28,7 +28,7 @@ from sandbox.tui.pieces import Line
 from sandbox.tui.reports import Refused
 from sandbox.tui.tables import LEVELS
 from sandbox.usage.base import UsageTotals
-from sandbox.usage.dynamodb.store import SpoolState
+from sandbox.usage.spool_state import SpoolState
 
 NOW = 1_000_000_000
 

@@ -30,6 +30,7 @@ The indexes follow the table within a second or so, and reports with them.
 """
 
 from sandbox.usage.dynamodb.access import AwsAccess
-from sandbox.usage.dynamodb.store import DynamoUsageStore, SpoolState
+from sandbox.usage.dynamodb.store import DynamoUsageStore
+from sandbox.usage.spool_state import SpoolState
 
 __all__ = ["AwsAccess", "DynamoUsageStore", "SpoolState"]

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -22,32 +22,13 @@ from sandbox.usage.dynamodb.client import Table
 from sandbox.usage.dynamodb.outbox import Outbox
 from sandbox.usage.dynamodb.sender import LINGER_S, PATIENCE, Sender
 from sandbox.usage.periods import DAY_US
+from sandbox.usage.spool_state import SpoolState
 
 T = TypeVar("T")
 
 _SYNC_WAIT_S: Final = 5.0
 _CLOSE_WAIT_S: Final = 3.0
 """How long closing waits for DynamoDB; what it does not take by then is sent when the store is opened next."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolState:
-    """What health shows of the spool."""
-
-    path: Path
-    depth: int
-    """Records that are not in the table yet."""
-    oldest_us: int | None
-    """When the oldest of them was made."""
-    bytes: int
-    limit_bytes: int
-    sent: int
-    """Records that this process has sent."""
-    lost: int
-    """Records that found the spool full."""
-    problem: str | None
-    """Why DynamoDB does not take records just now."""
-    problem_since_us: int | None
 
 
 class DynamoUsageStore:

@@ -13,14 +13,12 @@ from sandbox.comparison.contestants import Contestant
 from sandbox.comparison.question import Cell, Question
 from sandbox.comparison.sample import Problem, Sample, Simulated
 from sandbox.gateway.gateway import Gateway
-from sandbox.gateway.router import Candidate
 from sandbox.runtime import Runtime
 from sandbox.settings.model import Settings
 
 
 def contestant(name: str, provider: str = "openai") -> Contestant:
-    candidate: Any = Candidate(None, name, name, True, "")  # type: ignore[arg-type]
-    return Contestant(provider, name, candidate, name=name)
+    return Contestant(provider, name, name, name=name)
 
 
 def sample(
