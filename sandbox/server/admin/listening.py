@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from providers.errors import RateLimitError
+from providers.errors import ProviderError, RateLimitError
 from sandbox import __version__
 from sandbox.access.callers import Access
 from sandbox.server.admin.api import SCOPE, query_of, refuse
@@ -25,6 +25,8 @@ SILENCE: Final = 15.0
 """Seconds after which a listener is sent a sign of life."""
 STUCK: Final = 60.0
 """A listener that has read nothing for so many seconds is gone."""
+LOOK: Final = 2.0
+"""Seconds between two looks at whether a listener may still listen: tokens end, and keys are taken back."""
 AGAIN: Final = 5.0
 """Seconds after which another listener may have left."""
 
@@ -56,7 +58,7 @@ class Listening:
             headers = {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
             reply.open(200, {**headers, **identity(ident)})
             with suppress(ConnectionError):
-                await self._told(reply, listener)
+                await self._told(request, reply, listener)
         finally:
             if unread is not None:
                 unread()
@@ -64,9 +66,10 @@ class Listening:
             reply.finish()
         return reply
 
-    async def _told(self, reply: Reply, listener: Listener) -> None:
+    async def _told(self, request: web.Request, reply: Reply, listener: Listener) -> None:
         clock, feed = self._service.clock, self._feed
         pieces = [self._hello(), *self._missed(listener)]
+        looked = told = clock.monotonic()
         while True:
             try:
                 async with clock.timeout(STUCK):
@@ -78,12 +81,32 @@ class Listening:
             if feed.over:
                 await reply.end()
                 return
-            pieces = [KEEP_ALIVE]
             with suppress(TimeoutError):
-                async with clock.timeout(SILENCE):
+                async with clock.timeout(min(LOOK, SILENCE)):
                     await listener.wait()
-                pieces = self._missed(listener)
-                pieces += [feed.written(number, event) for number, event in listener.take()]
+            now = clock.monotonic()
+            if now - looked >= LOOK:
+                looked = now
+                why = self._refusal(request)
+                if why is not None:
+                    # No event of the meantime: they are not his any more.
+                    await reply.put(note("refused", message=why))
+                    await reply.end()
+                    return
+            pieces = self._missed(listener)
+            pieces += [feed.written(number, event) for number, event in listener.take()]
+            if pieces:
+                told = now
+            elif now - told >= SILENCE:
+                pieces, told = [KEEP_ALIVE], now
+
+    def _refusal(self, request: web.Request) -> str | None:
+        """Why somebody who was let in may listen no longer; None: he may."""
+        try:
+            self._access.required(request.headers, SCOPE)
+        except ProviderError as error:
+            return error.message
+        return None
 
     @staticmethod
     def _missed(listener: Listener) -> list[bytes]:

@@ -14,7 +14,19 @@ from sandbox.core.events import UsageRecorded
 from sandbox.server.admin import feed as feed_module
 from sandbox.server.admin import listening
 from sandbox.server.admin.feed import Feed
-from tests.sandbox.server.admin.support import BOSS, CALLERS, administered
+from sandbox.settings import load
+from sandbox.settings.editing import put
+from tests.fake_clock import MovedClock
+from tests.sandbox.server.admin.support import (
+    ADMIN_KEY,
+    BOSS,
+    CALLERS,
+    CHAT_KEY,
+    administered,
+    bearer,
+    server_settings,
+    token,
+)
 from tests.sandbox.server.gateway.support import CHAT, PROMPT, Rig, chat, texts
 
 EVENTS = "/api/admin/events"
@@ -47,8 +59,8 @@ class Ear:
 
 
 @asynccontextmanager
-async def listen(rig: Rig, query: str = "", **headers: str) -> AsyncIterator[Ear]:
-    async with rig.session.get(rig.server.url + EVENTS + query, headers={**BOSS, **headers}) as answer:
+async def listen(rig: Rig, query: str = "", *, by: str = ADMIN_KEY, **headers: str) -> AsyncIterator[Ear]:
+    async with rig.session.get(rig.server.url + EVENTS + query, headers={**bearer(by), **headers}) as answer:
         assert (answer.status, answer.content_type) == (200, "text/event-stream")
         ear = Ear(answer.content)
         hello = await ear.next()
@@ -170,3 +182,59 @@ async def test_a_failure_says_what_it_wasted(tmp_path):
         await rig.stream(chat())
         failed = (await one.until("RequestFailed"))[-1]["data"]
         assert float(failed["waste_usd"]) == float(rig.tally.cost_usd) > 0
+
+
+# --- as long as one may -----------------------------------------------------------------------------------------------
+
+
+async def until_refused(ear: Ear) -> str:
+    told = (await ear.until("refused"))[-1]["data"]["message"]
+    assert await ear.ends()
+    return str(told)
+
+
+async def test_who_listens_is_let_go_when_the_token_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(listening, "LOOK", 0.05)
+    clock = MovedClock()
+    async with administered(tmp_path, clock=clock, **CALLERS) as rig:
+        async with listen(rig, by=token(seconds=60, clock=clock)) as ear, listen(rig) as other:
+            await rig.ask(CHAT, chat())
+            assert (await ear.until("RequestCompleted"))[-1]
+            clock.ahead += 100
+            assert await until_refused(ear) == "the token has expired"
+            await rig.ask(CHAT, chat("Something else?"))
+            assert [one["event"] for one in await other.until("RequestCompleted")]
+        assert (await rig.ask(EVENTS, headers=bearer(token(seconds=1)))).status == 401
+
+
+async def test_nothing_more_is_told_to_who_may_not_listen_any_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(listening, "LOOK", 5.0)
+    clock = MovedClock()
+    async with (
+        administered(tmp_path, clock=clock, **CALLERS) as rig,
+        listen(rig, by=token(seconds=60, clock=clock)) as ear,
+    ):
+        clock.ahead += 100
+        await rig.ask(CHAT, chat())
+        assert (await ear.next())["event"] == "refused"
+        assert await ear.ends()
+
+
+async def test_a_key_that_is_taken_back_opens_nothing_and_ends_what_it_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(listening, "LOOK", 0.05)
+    file = tmp_path / "config.toml"
+    lines = server_settings()["server"]["keys"]
+
+    def write(*kept: str) -> None:
+        put(file, ("server", "keys"), f"[{', '.join(map(repr, kept))}]")
+
+    write(*lines)
+    server = load(file, environ={}).settings.server
+    async with administered(tmp_path, server=server) as rig:
+        async with listen(rig) as ear:
+            write(*lines[1:])
+            assert await until_refused(ear) == "the key is not known here"
+        assert (await rig.ask(EVENTS, headers=BOSS)).status == 401
+        assert (await rig.ask("/api/admin/costs", headers=bearer(CHAT_KEY))).status == 403
+        write(*lines)
+        assert (await rig.ask("/api/admin/costs", headers=BOSS)).status == 200
