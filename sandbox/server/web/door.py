@@ -32,6 +32,11 @@ class Sessions:
             del self._tokens[next(iter(self._tokens))]
         return session
 
+    def end(self, session: str | None) -> None:
+        """Let it in no longer."""
+        if session is not None:
+            self._tokens.pop(session, None)
+
     def token(self, session: str | None) -> str | None:
         """With what that browser came in; None: it did not."""
         return None if session is None else self._tokens.get(session)
@@ -41,19 +46,11 @@ async def problem_with(token: str, gateway: str, *, clock: Clock = SYSTEM_CLOCK)
     """Why the gateway does not let this token watch, in one sentence; empty: it does."""
     if not token or len(token) > MAX_CREDENTIAL or not token.isascii() or not token.isprintable():
         return "this is no token"
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        async with (
-            clock.timeout(PATIENCE_S),
-            aiohttp.ClientSession(headers=headers) as session,
-            session.get(gateway + _CHECK) as answer,
-        ):
-            status = answer.status
-    except (aiohttp.ClientError, OSError):
-        return "the gateway does not answer"
+    status = await _told(token, gateway, clock)
     if status == 200:
         return ""
     words = {
+        None: "the gateway does not answer",
         401: "the token is not known here",
         403: "the token may not administer",
         429: "too many tries: wait a while",
@@ -61,7 +58,31 @@ async def problem_with(token: str, gateway: str, *, clock: Clock = SYSTEM_CLOCK)
     return words.get(status, f"the gateway answers with status {status}")
 
 
+async def refused(token: str, gateway: str, *, clock: Clock = SYSTEM_CLOCK) -> bool:
+    """Whether the gateway says that this token may not watch; one that says nothing does not say so."""
+    return await _told(token, gateway, clock) in (401, 403)
+
+
+async def _told(token: str, gateway: str, clock: Clock) -> int | None:
+    """The status that the gateway has for a token; None: it does not answer."""
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with (
+            clock.timeout(PATIENCE_S),
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(gateway + _CHECK) as answer,
+        ):
+            return answer.status
+    except (aiohttp.ClientError, OSError):
+        return None
+
+
 def from_here(headers: Mapping[str, str]) -> bool:
     """Whether a page of this very server asks, which a browser always says of a socket or a form."""
     origin, host = headers.get("Origin"), headers.get("Host")
     return origin is not None and host is not None and urlsplit(origin).netloc.lower() == host.lower()
+
+
+def over_tls(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy says that the browser came to it by https, so that its cookie need not go by http."""
+    return headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower() == "https"

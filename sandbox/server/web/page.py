@@ -26,6 +26,15 @@ _FONT: Final = """<style>
   src: url("/static/fonts/RobotoMono-Italic-VariableFont_wght.ttf") format("truetype"); }
 </style>
 """
+_SOCKET: Final = """<script>
+document.querySelectorAll("[data-session-websocket-url]").forEach((one) => {
+  const url = new URL("/ws", window.location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  one.dataset.sessionWebsocketUrl = url.href;
+});
+</script>
+"""
+"""The page alone knows whether it came over TLS: a proxy ends that before this server."""
 _LOGIN: Final = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>sandbox</title>
 <meta name="viewport" content="width=device-width"><style>
@@ -47,7 +56,8 @@ or a key or token with scope admin:</label>
 def terminal_template(templates: Path) -> str:
     """The library's page with every sheet of another site taken out, and its font taken from the library's folder."""
     text = (templates / "app_index.html").read_text("utf-8")
-    return _ELSEWHERE.sub("", text).replace("</head>", _FONT + "</head>", 1)
+    text = _ELSEWHERE.sub("", text).replace("</head>", _FONT + "</head>", 1)
+    return text.replace("</body>", _SOCKET + "</body>", 1)
 
 
 def login(problem: str = "") -> str:

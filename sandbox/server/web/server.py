@@ -16,7 +16,7 @@ from providers.errors import ConfigError
 from sandbox.server.gateway.guard import WILDCARDS, Door
 from sandbox.server.http_log import http_logger
 from sandbox.server.web import page
-from sandbox.server.web.door import Sessions, from_here, problem_with
+from sandbox.server.web.door import Sessions, from_here, over_tls, problem_with, refused
 
 if TYPE_CHECKING:
     from sandbox.server.web.tabs import Tab
@@ -32,6 +32,8 @@ ENDING_S: Final = 5.0
 """Within which tabs end when the server does."""
 GOODBYE_S: Final = 1.0
 """For which a browser that does not say goodbye is waited for."""
+LOOK_S: Final = 5.0
+"""How often it is looked whether who has a tab may still have one: tokens end, and keys are taken back."""
 _OPEN: Final = frozenset({"/", "/login"})
 """What is answered without a session."""
 _SIZES: Final = (20, 500)
@@ -135,9 +137,9 @@ class WebServer:
     # --- the door ---------------------------------------------------------------------------------------------------
 
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = self._door.refusal(request.headers)
-        if refused is not None:
-            return web.Response(status=403, text=f"{refused}\n", headers=page.HEADERS)
+        refusal = self._door.refusal(request.headers)
+        if refusal is not None:
+            return web.Response(status=403, text=f"{refusal}\n", headers=page.HEADERS)
         if request.path not in _OPEN and self._token(request) is None:
             return web.Response(status=401, text="this browser has not shown a token\n", headers=page.HEADERS)
         response = await handler(request)
@@ -151,14 +153,17 @@ class WebServer:
     async def _index(self, request: web.Request) -> web.StreamResponse:
         given = request.query.get("token")
         if given is not None:
-            return await self._admitted(given)
-        if self._token(request) is None:
+            return await self._admitted(request, given)
+        token = self._token(request)
+        if token is None:
             return self._page(page.login(), 401)
+        if await self._over(request, token):
+            return self._page(page.login("the token has ended"), 401)
         return self._page(
             self._terminal.render(
                 config={"static": {"url": "/static/"}},
                 application={"name": "sandbox"},
-                app_websocket_url=f"ws://{request.host}/ws",
+                app_websocket_url="",  # the page finds it by its own address
                 font_size=_within(request.query.get("fontsize"), 16, (8, 48)),
                 ping_url="",
             )
@@ -167,16 +172,24 @@ class WebServer:
     async def _login(self, request: web.Request) -> web.StreamResponse:
         if not from_here(request.headers):
             return self._page(page.login("that form was not this server's"), 403)
-        return await self._admitted(str((await request.post()).get("token", "")))
+        return await self._admitted(request, str((await request.post()).get("token", "")))
 
-    async def _admitted(self, token: str) -> web.StreamResponse:
+    async def _admitted(self, request: web.Request, token: str) -> web.StreamResponse:
         problem = await problem_with(token.strip(), self._gateway, clock=self._clock)
         if problem:
             return self._page(page.login(problem), 401)
         # Not in the address any longer, which browsers keep.
         response = web.Response(status=303, headers={"Location": "/"})
-        response.set_cookie(COOKIE, self._sessions.begin(token.strip()), httponly=True, samesite="Strict", path="/")
+        session, secure = self._sessions.begin(token.strip()), over_tls(request.headers)
+        response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", secure=secure, path="/")
         return response
+
+    async def _over(self, request: web.Request, token: str) -> bool:
+        """Whether a browser that was let in may come no more, and then it is forgotten."""
+        over = await refused(token, self._gateway, clock=self._clock)
+        if over:
+            self._sessions.end(request.cookies.get(COOKIE))
+        return over
 
     def _page(self, text: str, status: int = 200) -> web.Response:
         return web.Response(text=text, status=status, content_type="text/html")
@@ -189,6 +202,8 @@ class WebServer:
         token = self._token(request)
         if token is None or not from_here(request.headers):
             return web.Response(status=403, text="only this server's own page may open a tab\n")
+        if await self._over(request, token):
+            return web.Response(status=403, text="the token has ended\n")
         if len(self._tabs) >= MAX_TABS:
             return web.Response(status=503, text=f"{MAX_TABS} tabs are open already: close one\n")
         socket = web.WebSocketResponse(heartbeat=15, timeout=GOODBYE_S)
@@ -199,7 +214,8 @@ class WebServer:
             await tab.start(
                 _within(request.query.get("width"), 80, _SIZES), _within(request.query.get("height"), 24, _SIZES)
             )
-            tasks = {asyncio.ensure_future(one) for one in (self._library._process_messages(socket, tab), tab.ended())}
+            ends = (self._library._process_messages(socket, tab), tab.ended(), self._until_over(request, token))
+            tasks = {asyncio.ensure_future(one) for one in ends}
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.cancel()
@@ -209,6 +225,13 @@ class WebServer:
             self._tabs.pop(tab, None)
             await socket.close()
         return socket
+
+    async def _until_over(self, request: web.Request, token: str) -> None:
+        """Wait until who has a tab may have none any more."""
+        over = False
+        while not over:
+            await self._clock.sleep(LOOK_S)
+            over = await self._over(request, token)
 
 
 def _within(text: str | None, default: int, limits: tuple[int, int]) -> int:

@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox.server.web import WebServer, page, server, tabs
-from tests.sandbox.server.admin.support import ADMIN_KEY, CALLERS, CHAT_KEY, administered
+from sandbox.server.web import WebServer, door, page, server, tabs
+from tests.fake_clock import MovedClock
+from tests.sandbox.server.admin.support import ADMIN_KEY, CALLERS, CHAT_KEY, administered, token
 
 pytest.importorskip("textual_serve", reason="the extra `web` is not installed")
 
@@ -36,9 +37,9 @@ sys.stdin.buffer.read(1)
 
 
 @asynccontextmanager
-async def browsed(folder: Path) -> AsyncIterator[tuple[WebServer, aiohttp.ClientSession]]:
-    async with administered(folder, **CALLERS) as rig:
-        web = WebServer(lambda: rig.server.url, port=0)
+async def browsed(folder: Path, *, clock: Any = None, **more: Any) -> AsyncIterator[tuple[WebServer, Any]]:
+    async with administered(folder, clock=clock, **CALLERS) as rig:
+        web = WebServer(lambda: rig.server.url, port=0, **more)
         await web.start()
         try:
             async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
@@ -89,10 +90,10 @@ async def test_a_browser_is_asked_for_a_token_and_let_in_by_it(tmp_path):
             text = await answer.text()
         assert "googleapis" not in text
         assert "https://" not in text
-        assert f'data-session-websocket-url="ws://{web.url.partition("//")[2]}/ws"' in text
+        assert text.index('data-session-websocket-url=""') < text.index('url.protocol === "https:" ? "wss:" : "ws:"')
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         [cookie] = list(http.cookie_jar)
-        assert (cookie["httponly"], cookie["samesite"]) == (True, "Strict")
+        assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Strict", "")
         assert ADMIN_KEY not in cookie.value
 
 
@@ -143,6 +144,28 @@ async def test_only_the_servers_own_page_opens_a_tab(tmp_path, stand_in, origin)
         assert refused.value.status == 403
         async with http.post(f"{web.url}/login", data={"token": ADMIN_KEY}, headers=headers) as answer:
             assert answer.status == 403
+
+
+async def test_behind_a_proxy_with_tls_a_name_of_the_settings_opens_a_tab(tmp_path, stand_in):
+    behind = {"Host": "watch.example.com", "Origin": "https://watch.example.com", "X-Forwarded-Proto": "https"}
+    async with browsed(tmp_path, hosts=["watch.example.com"]) as (web, http):
+        sent = {"data": {"token": ADMIN_KEY}, "headers": behind, "allow_redirects": False}
+        async with http.post(f"{web.url}/login", **sent) as answer:
+            assert answer.status == 303
+            cookie = answer.cookies[server.COOKIE]
+            assert cookie["secure"] is True
+        session = {"Cookie": f"{server.COOKIE}={cookie.value}"}
+        async with http.get(web.url, headers={**behind, **session}) as answer:
+            assert answer.status == 200
+        async with http.ws_connect(f"{web.url}/ws", headers={**behind, **session}) as socket:
+            assert (await socket.receive_bytes(timeout=20)).startswith(ADMIN_KEY[-4:].encode())
+        for wrong in (
+            {"Host": "other.example.com"},
+            {"Origin": "https://other.example.com"},
+            {"Origin": "https://watch.example.com:8443"},
+        ):
+            async with http.get(f"{web.url}/ws", headers={**behind, **session, **wrong}) as answer:
+                assert answer.status == 403
 
 
 def test_the_librarys_page_is_left_without_what_is_elsewhere(tmp_path):
@@ -200,6 +223,38 @@ async def test_what_is_no_message_of_the_page_ends_the_tab_alone(tmp_path, stand
         other, _, _ = await opened(web, http)
         await socket.close()
         await other.close()
+
+
+async def test_a_tab_ends_with_its_token_and_no_other_is_opened(tmp_path, stand_in, monkeypatch):
+    monkeypatch.setattr(server, "LOOK_S", 0.05)
+    clock = MovedClock()
+    async with browsed(tmp_path, clock=clock) as (web, http):
+        await let_in(web, http, token(seconds=60, clock=clock))
+        socket, _, pid = await opened(web, http)
+        clock.ahead += 100
+        assert (await socket.receive(timeout=20)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+        await gone(pid)
+        await socket.close()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{web.url}/ws", headers={"Origin": web.url})
+        assert refused.value.status == 401
+        async with http.get(web.url) as answer:
+            assert answer.status == 401
+
+
+async def test_a_browser_comes_back_when_its_token_has_ended(tmp_path, stand_in):
+    clock = MovedClock()
+    async with browsed(tmp_path, clock=clock) as (web, http):
+        for path, headers, status in (("/", {}, 401), ("/ws", {"Origin": web.url}, 403)):
+            await let_in(web, http, token(seconds=60, clock=clock))
+            clock.ahead += 100
+            async with http.get(web.url + path, headers=headers) as answer:
+                assert (answer.status, "the token has ended" in await answer.text()) == (status, True)
+            assert web._sessions.token(next(iter(http.cookie_jar)).value) is None
+
+
+async def test_a_gateway_that_is_away_ends_no_tab(tmp_path):
+    assert not await door.refused(ADMIN_KEY, "http://127.0.0.1:9")
 
 
 async def test_stopping_the_server_ends_every_program_the_stubborn_too(tmp_path, stand_in, monkeypatch):
