@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from math import ceil, log2
-from typing import Final
+from typing import ClassVar, Final
 
 MOST: Final = 2048
 """Bins; when more were needed, two neighbours become one."""
@@ -32,13 +32,17 @@ class Column:
 class Bins:
     """Counts by time. Times are microseconds since the start."""
 
+    most: ClassVar[int] = MOST
+
     def __init__(self, providers: int, duration_us: int) -> None:
-        self.width_us = max(1, ceil(duration_us / (MOST // 2)))
+        self.width_us = max(1, ceil(duration_us / (self.most // 2)))
         """How long one bin is."""
-        self.arrived, self.failed = _zeros(), _zeros()
-        self.ok = [_zeros() for _ in range(providers)]
-        self.bad = [_zeros() for _ in range(providers)]
-        self._latencies: list[dict[int, int] | None] = [None] * MOST
+        self.first = 0
+        """How many bins there were before those that are kept."""
+        self.arrived, self.failed = _zeros(self.most), _zeros(self.most)
+        self.ok = [_zeros(self.most) for _ in range(providers)]
+        self.bad = [_zeros(self.most) for _ in range(providers)]
+        self._latencies: list[dict[int, int] | None] = [None] * self.most
 
     def index(self, at_us: int) -> int:
         """The bin of a time, made to exist."""
@@ -65,14 +69,17 @@ class Bins:
         merged = [_merged(self._latencies[at : at + 2]) for at in range(0, MOST, 2)]
         self._latencies = merged + [None] * (MOST // 2)
 
-    def columns(self, count: int, end_us: int) -> list[Column]:
-        """The time from 0 to `end_us` in that many columns of equal length."""
+    def columns(self, count: int, end_us: int, begin_us: int = 0) -> list[Column]:
+        """The time from `begin_us` to `end_us` in that many columns of equal length."""
         providers = range(len(self.ok))
         columns = [Column(ok=[0 for _ in providers], bad=[0 for _ in providers]) for _ in range(count)]
         latencies: list[list[dict[int, int] | None]] = [[] for _ in range(count)]
-        for index in range(min(MOST, end_us // self.width_us + 1)):
+        length_us = max(1, end_us - begin_us)
+        last = min(self.most, end_us // self.width_us + 1 - self.first)
+        for index in range(max(0, begin_us // self.width_us - self.first), last):
             # By the middle of the bin: its ends may lie in two columns.
-            at = min(count - 1, (index * self.width_us + self.width_us // 2) * count // max(1, end_us))
+            middle_us = (self.first + index) * self.width_us + self.width_us // 2
+            at = min(count - 1, (middle_us - begin_us) * count // length_us)
             column = columns[at]
             column.arrived += self.arrived[index]
             column.failed += self.failed[index]
@@ -90,8 +97,8 @@ class Bins:
         return [sum(counts[first : last + 1]) for counts in self.ok]
 
 
-def _zeros() -> array[int]:
-    return array("Q", bytes(8 * MOST))
+def _zeros(count: int) -> array[int]:
+    return array("Q", bytes(8 * count))
 
 
 def _bucket(latency_ms: float) -> int:

@@ -107,7 +107,8 @@ class _Moment:
 
     def _answers(self, since_us: int) -> str:
         """Who answers now, as far as what happened since a time can tell; empty: nothing tells yet."""
-        begin = max(since_us, self.at_us - max(_LOOK_BACK_US, self.recording.ended_us // 50))
+        length_us = self.recording.ended_us - self.recording.begin_us
+        begin = max(since_us, self.at_us - max(_LOOK_BACK_US, length_us // 50))
         before, now = self.recording.figures(begin), self.recording.figures(self.at_us)
         if now.requests == before.requests:
             if sum(now.attempts) > sum(before.attempts):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -97,8 +97,11 @@ def record(
 class Recorder:
     """An observer of the bus, to be called after the tally has counted an event."""
 
-    def __init__(self, scenario: Scenario, ids: list[str], tally: Tally, kept: int = KEPT) -> None:
-        self.recording = Recording(ids, scenario.duration_us)
+    recording: Recording
+
+    def __init__(self, scenario: Scenario, ids: Sequence[str], tally: Tally | None, kept: int = KEPT) -> None:
+        """Without a tally somebody else says what a request comes to."""
+        self.recording = self._blank(ids, scenario.duration_us)
         self._tally = tally
         self._kept = kept
         self._moments_left = KEPT_MOMENTS
@@ -165,10 +168,15 @@ class Recorder:
             for kind, code in CODES.items()
         }
 
+    def _blank(self, ids: Sequence[str], duration_us: int) -> Recording:
+        return Recording(ids, duration_us)
+
     def __call__(self, event: Event) -> None:
-        if self._stopped:
-            return
-        at_us = event.t_us - EPOCH_US
+        if not self._stopped:
+            self.take(event.t_us - EPOCH_US, event)
+
+    def take(self, at_us: int, event: Event) -> None:
+        """Write an event down, at a time since the start."""
         while self._edges and self._edges[-1][0] <= at_us:
             self._pass_edge()
         self._now_us = at_us
@@ -235,6 +243,7 @@ class Recorder:
     def _grown(self, log_id: str) -> tuple[Any, ...]:
         """What the request that has just ended added to the tally: a Growth."""
         tally, figures = self._tally, self._figures
+        assert tally is not None  # noqa: S101  else nobody calls this
         return (
             log_id,
             tally.succeeded - figures.succeeded,

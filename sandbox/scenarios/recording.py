@@ -12,6 +12,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from operator import attrgetter
@@ -223,7 +224,21 @@ class States:
 
     @property
     def eventful(self) -> bool:
-        return len(self._times) > 1 or bool(self._out)
+        return len(self._times) > 1 or bool(self._out) or self._names[0] != "closed"
+
+    def forget(self, before_us: int) -> None:
+        """Let go what says nothing about the time since."""
+        old = max(0, bisect_right(self._times, before_us) - 1)
+        for listed in (self._times, self._names, self._changes, self._open_us):
+            del listed[:old]
+        del self._out[: bisect_right(self._out, before_us) // 2 * 2]
+
+    def still(self) -> States:
+        """As they are now."""
+        other = copy(self)
+        other._times, other._names, other._changes = self._times[:], self._names[:], self._changes[:]
+        other._open_us, other._out = self._open_us[:], self._out[:]
+        return other
 
 
 def _state_after(event: BreakerChanged) -> str:
@@ -254,6 +269,8 @@ class Recording:
         self.ends: array[int] = array("i")
         """Positions of what the levels `moments` and `requests` list."""
         self.bins = Bins(len(self.ids), duration_us)
+        self.begin_us = 0
+        """From when on it is looked at."""
         self.states = {id: States() for id in self.ids}
         self.marks: list[tuple[int, int, tuple[int | Decimal, ...]]] = []
         """Figures here and there: a time, how many kept events are in them, and they, packed."""
@@ -333,6 +350,7 @@ class Recording:
                 figures.take(self.codes[at], self.parts[at], self.places)
         return figures
 
-    def open_us(self, at_us: int) -> int:
-        """How long breakers were open until then, all of them together."""
-        return sum(states.open_us(at_us) for states in self.states.values())
+    def open_us(self, at_us: int, id: str | None = None) -> int:
+        """How long a provider's breaker was open until then, or those of all together."""
+        ids = self.ids if id is None else (id,)
+        return sum(self.states[one].open_us(at_us) for one in ids)
