@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
-from yarl import URL
 
 from providers.clock import SYSTEM_CLOCK, Clock, utc
 from providers.transports.aiohttp_client import AiohttpResponse, AiohttpTransport
@@ -54,7 +53,7 @@ class SigV4Transport:
             at=self._clock.time_us(),
         )
         # Sent as it is written: an escape that is undone on the way, such as a colon's, is not what was signed.
-        return await self._pool.send_to(URL(url, encoded=True), request.method, signed, request.body)
+        return await self._pool.send_to(url, request.method, signed, request.body)
 
     async def close(self) -> None:
         await self._pool.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import httpx2
-from yarl import URL
 
 from providers.transports.aiohttp_client import AiohttpResponse, AiohttpTransport
 
@@ -41,8 +40,7 @@ class AiohttpBackedTransport(httpx2.AsyncBaseTransport):
             for name, value in request.headers.raw
             if name.lower() not in _NOT_FORWARDED
         ]
-        url = URL(str(request.url), encoded=True)
-        response = await self._aiohttp.send_to(url, request.method, headers, request.content)
+        response = await self._aiohttp.send_to(str(request.url), request.method, headers, request.content)
         return httpx2.Response(
             response.status,
             headers={k: v for k, v in response.headers.items() if k not in _NOT_RETURNED},

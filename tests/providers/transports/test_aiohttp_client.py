@@ -8,10 +8,9 @@ import warnings
 
 import pytest
 from aiohttp import web
-from yarl import URL
 
 from providers.errors import ConnectionFailedError, ProviderTimeoutError
-from providers.transports.aiohttp_client import LARGE_BODY, MAX_URLS, AiohttpTransport
+from providers.transports.aiohttp_client import LARGE_BODY, MAX_ROUTES, AiohttpTransport
 from providers.transports.base import WireRequest
 from tests import fake_vendor
 from tests.fake_vendor import serving
@@ -228,15 +227,15 @@ async def test_no_more_connections_than_allowed(vendor):
 
 async def test_many_different_paths_are_not_remembered_for_ever(transport, vendor):
     vendor.script = [fake_vendor.raw(404, b"{}")]
-    for number in range(MAX_URLS + 10):
+    for number in range(MAX_ROUTES + 10):
         await (await transport.send(WireRequest(f"/deployments/{number}/chat", CHAT.body))).read()
-    assert vendor.seen[-1].path == f"/deployments/{MAX_URLS + 9}/chat"
-    assert len(transport._urls) <= MAX_URLS
+    assert vendor.seen[-1].path == f"/deployments/{MAX_ROUTES + 9}/chat"
+    assert len(transport._pool()._routes) <= MAX_ROUTES
 
 
 async def ask_once(transport: AiohttpTransport) -> int:
     async with serving() as server:
-        response = await transport.send_to(URL(server.url + CHAT.path), "POST", None, CHAT.body)
+        response = await transport.send_to(server.url + CHAT.path, "POST", None, CHAT.body)
         await response.read()
         return response.status
 
