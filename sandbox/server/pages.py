@@ -13,10 +13,24 @@ def local_origin(headers: Mapping[str, str]) -> str | None:
     return origin if origin and host_name(origin) and is_local(host_name(origin)) else None
 
 
-def foreign(headers: Mapping[str, str]) -> bool:
-    """Whether a page of some other site asks, in a browser on this machine: by its origin, or by a name of its own."""
-    host, origin = headers.get("Host", ""), headers.get("Origin")
-    return not all(is_local(host_name(address)) for address in (host, origin) if address is not None)
+def foreign(headers: Mapping[str, str], target: str) -> bool:
+    """Whether a page of some other site asks, in a browser on this machine: by its origin, or by a name of its own.
+
+    `target` is what stands in the request's first line.
+    """
+    given = (headers.get("Host", ""), headers.get("Origin"), authority(target))
+    return not all(is_local(host_name(address)) for address in given if address is not None)
+
+
+def authority(target: str) -> str | None:
+    """Whom a request's target names, in the form that is for proxies and in which it counts before the Host header.
+
+    None: nobody, as in nearly all requests (RFC 9112, section 3.2.2).
+    """
+    if target.startswith("/"):
+        return None
+    _, scheme, rest = target.partition("://")
+    return rest.partition("/")[0].partition("?")[0] if scheme else None
 
 
 def leave(methods: Sequence[str], headers: Mapping[str, str]) -> dict[str, str]:
@@ -30,8 +44,12 @@ def leave(methods: Sequence[str], headers: Mapping[str, str]) -> dict[str, str]:
 
 def host_name(address: str) -> str:
     """The host of `host`, `host:port` or an origin; empty for what is none of them."""
-    place = address.rpartition("://")[2]
+    scheme, _, place = address.rpartition("://")
+    if not scheme.replace("-", "x").isalnum() and scheme:
+        return ""
     if place.startswith("["):
         host, _, rest = place[1:].partition("]")
-        return host if not rest or rest.startswith(":") else ""
-    return place.partition(":")[0]
+        colon, port = rest[:1], rest[1:]
+    else:
+        host, colon, port = place.partition(":")
+    return host if colon in ("", ":") and (not port or port.isdecimal()) else ""

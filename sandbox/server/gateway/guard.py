@@ -18,7 +18,7 @@ from sandbox.core.offline import is_local
 from sandbox.server.gateway.failures import on_wire
 from sandbox.server.gateway.service import Service
 from sandbox.server.gateway.telling import identity
-from sandbox.server.pages import host_name, leave
+from sandbox.server.pages import authority, host_name, leave
 from sandbox.server.reply import Reply
 
 METHODS: Final = ("GET", "POST")
@@ -47,14 +47,15 @@ class Door:
         self._hosts = {name.lower() for name in (host, *hosts)} - WILDCARDS
         self._origins = frozenset(origins)
 
-    def refusal(self, headers: Mapping[str, str]) -> e.PermissionDeniedError | None:
-        """Why a request is not answered; None: it is."""
+    def refusal(self, headers: Mapping[str, str], target: str = "/") -> e.PermissionDeniedError | None:
+        """Why a request is not answered; None: it is. `target` is what stands in its first line."""
         host, origin = headers.get("Host"), headers.get("Origin")
-        if host is not None and not self._known(host_name(host)):
-            return e.PermissionDeniedError(
-                f"this server is not known as {host[:100]!r}; use its address, or list the name under server.hosts",
-                status=403,
-            )
+        for name in (host, authority(target)):
+            if name is not None and not self._known(host_name(name)):
+                return e.PermissionDeniedError(
+                    f"this server is not known as {name[:100]!r}; use its address, or list the name under server.hosts",
+                    status=403,
+                )
         if origin is not None and origin not in self._origins and not self._known(host_name(origin)):
             return e.PermissionDeniedError(f"pages of {origin[:100]!r} may not ask here", status=403)
         return None
@@ -87,7 +88,7 @@ def guard(service: Service, door: Door) -> Middleware:
         if origin is None:
             return await answered(request, handler)
         asks_first = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        if asks_first and door.refusal(request.headers) is None:
+        if asks_first and door.refusal(request.headers, request.raw_path) is None:
             response: web.StreamResponse = web.Response(status=204, headers=leave(METHODS, request.headers))
         else:
             response = await answered(request, handler)
@@ -96,7 +97,7 @@ def guard(service: Service, door: Door) -> Middleware:
         return response
 
     async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused: e.ProviderError | None = door.refusal(request.headers)
+        refused: e.ProviderError | None = door.refusal(request.headers, request.raw_path)
         if refused is None and service.draining:
             refused = e.ServiceUnavailableError("the gateway is shutting down", status=503, retry_after=1.0)
         if refused is not None:

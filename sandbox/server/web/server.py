@@ -137,7 +137,7 @@ class WebServer:
     # --- the door ---------------------------------------------------------------------------------------------------
 
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        refusal = self._door.refusal(request.headers)
+        refusal = self._door.refusal(request.headers, request.raw_path)
         if refusal is not None:
             return web.Response(status=403, text=f"{refusal}\n", headers=page.HEADERS)
         if request.path not in _OPEN and self._token(request) is None:

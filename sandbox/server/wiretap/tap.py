@@ -348,7 +348,7 @@ class Wiretap:
         headers = {"content-type": "application/json"}
         status = 200
         try:
-            if foreign(request.headers):
+            if foreign(request.headers, request.raw_path):
                 raise control.Refused(403, "the wiretap is controlled from this machine only; ask for 127.0.0.1")
             body = b"" if request.method in BODILESS else await body_of(request, reply)
             value = control.carry_out(self, request.method, path, query, body)

@@ -162,6 +162,8 @@ async def test_only_this_machine_is_listened_to(host, status):
         data = http(HEALTH, method="GET", Connection="close").replace(b"Host: 127.0.0.1", f"Host: {host}".encode())
         got, _ = await rig.raw(data)
         assert parsed(got)[0] == status
+        data = http(HEALTH, method="GET", Connection="close").replace(b"GET /", f"GET http://{host}/".encode(), 1)
+        assert parsed((await rig.raw(data))[0])[0] == status
         # Names that are mapped to this machine, as in tests of whole systems, still reach the vendors.
         data = http("/vllm/health", method="GET", Connection="close").replace(b"Host: 127.0.0.1", b"Host: api.vllm.ai")
         assert parsed((await rig.raw(data))[0])[0] == 200

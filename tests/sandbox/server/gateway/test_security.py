@@ -49,6 +49,11 @@ def test_this_machine_needs_no_authentication(host):
         ({"Host": "localhost.evil.example"}, False),
         ({"Host": "[::1].evil.example"}, False),
         ({"Host": ""}, False),
+        ({"Host": "127.0.0.1:"}, True),
+        ({"Host": "127.0.0.1:80@evil.example"}, False),
+        ({"Host": "127.0.0.1:evil.example"}, False),
+        ({"Host": "[::1]:4000.evil.example"}, False),
+        ({"Host": "evil.example://127.0.0.1"}, False),
         ({"Host": "127.0.0.1", "Origin": "http://localhost:3000"}, True),
         ({"Host": "127.0.0.1", "Origin": "https://evil.example"}, False),
         ({"Host": "127.0.0.1", "Origin": "null"}, False),
@@ -58,6 +63,28 @@ def test_this_machine_needs_no_authentication(host):
 def test_the_door(headers, answered):
     door = Door("127.0.0.1", ["gateway.internal"])
     assert (door.refusal(headers) is None) is answered
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://127.0.0.1:4000/v1/models", 200),
+        ("HTTP://gateway.internal/v1/models", 200),
+        ("https://[::1]:4000/v1/models", 200),
+        ("http://evil.example/v1/models", 403),
+        ("http://evil.example:4000/v1/models", 403),
+        ("http://evil.example?/v1/models", 403),
+        ("http://127.0.0.1@evil.example/v1/models", 403),
+        ("http://127.0.0.1:80@evil.example/v1/models", 403),
+        ("ftp://evil.example/v1/models", 403),
+        ("//evil.example/v1/models", 404),
+    ],
+)
+async def test_whom_a_target_names_counts_as_much_as_the_host(tmp_path, target, status):
+    """The form of a request to a proxy, in which the Host header does not count."""
+    async with served(tmp_path, server={"hosts": ["gateway.internal"]}) as rig:
+        got = await rig.raw(f"GET {target} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
+        assert got.startswith(f"HTTP/1.1 {status} ".encode()), got[:300]
 
 
 @pytest.mark.parametrize(("path", "field"), [(CHAT, "code"), (MESSAGES, "type")])
