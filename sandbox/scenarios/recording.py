@@ -16,6 +16,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from operator import attrgetter
+from sys import maxsize
 from typing import Any, Final, Literal, NamedTuple
 
 from sandbox.core.events import (
@@ -275,6 +276,8 @@ class Recording:
         self.marks: list[tuple[int, int, tuple[int | Decimal, ...]]] = []
         """Figures here and there: a time, how many kept events are in them, and they, packed."""
         self.ended_us = 0
+        self.reached_us = maxsize
+        """What is after it has not happened yet."""
         self.seen = 0
         """Events that there were."""
         self.thinned_us: int | None = None

@@ -177,6 +177,7 @@ class Watch(Recorder):
         column_us = -(-span_us // (columns * recording.bins.width_us)) * recording.bins.width_us
         recording.begin_us = max(0, (at_us // column_us + 1 - columns) * column_us)
         recording.ended_us = recording.begin_us + columns * column_us
+        recording.reached_us = at_us
         if recording.times and recording.times[0] < at_us - KEPT_US - _SLACK_US:
             self._forget(recording.until(at_us - KEPT_US))
             recording.forget_before(at_us - KEPT_US)

@@ -46,17 +46,22 @@ class Scale:
     """Where the cursor stands."""
     levels: str = LEVELS
     """The heights of a curve."""
+    begin_us: int = 0
 
     @property
     def columns(self) -> int:
         return max(1, self.width - self.label - self.note)
 
+    @property
+    def length_us(self) -> int:
+        return max(1, self.end_us - self.begin_us)
+
     def column(self, at_us: int) -> int:
-        return max(0, min(self.columns - 1, at_us * self.columns // max(1, self.end_us)))
+        return max(0, min(self.columns - 1, (at_us - self.begin_us) * self.columns // self.length_us))
 
     def time(self, column: int) -> int:
         """When a column begins."""
-        return column * self.end_us // self.columns
+        return self.begin_us + column * self.length_us // self.columns
 
     @property
     def here(self) -> int:
@@ -98,10 +103,11 @@ class Drawn:
     """Providers that nobody asked and nothing happened to."""
 
 
-def drawn(take: Take, columns: int, end_us: int) -> Drawn:
+def drawn(take: Take, columns: int, end_us: int, begin_us: int = 0) -> Drawn:
     """Add a take up to that many columns."""
     recording = take.recording
-    found = recording.bins.columns(columns, end_us)
+    found = recording.bins.columns(columns, end_us, begin_us)
+    length_us = max(1, end_us - begin_us)
     faulty = {timed.provider for timed in take.scenario.faults}
     lanes, idle = {}, []
     for place, id in enumerate(recording.ids):
@@ -110,7 +116,7 @@ def drawn(take: Take, columns: int, end_us: int) -> Drawn:
         if not any(ok) and not any(bad) and not states.eventful and id not in faulty:
             idle.append(id)
             continue
-        edges = [at * end_us // columns for at in range(columns + 1)]
+        edges = [begin_us + at * length_us // columns for at in range(columns + 1)]
         seen = [states.within(begin, end) for begin, end in pairwise(edges)]
         mostly = [states.mostly(begin, end) for begin, end in pairwise(edges)]
         # What is short is shown where it is new: a probe in every column would hide that the breaker is open.
@@ -119,19 +125,21 @@ def drawn(take: Take, columns: int, end_us: int) -> Drawn:
             for at, (one, most) in enumerate(zip(seen, mostly, strict=True))
         ]
         lanes[id] = Lane(shown, mostly, ok, bad)
-    return Drawn(found, *_curves(found, end_us), lanes, idle)
+    return Drawn(found, *_curves(found, length_us, min(length_us, recording.reached_us - begin_us)), lanes, idle)
 
 
-def _curves(columns: Sequence[Column], end_us: int) -> tuple[list[float], list[float]]:
-    """Requests a second and 99th percentiles, so that single requests do not make gaps."""
+def _curves(columns: Sequence[Column], length_us: int, passed_us: int) -> tuple[list[float], list[float]]:
+    """Requests a second and 99th percentiles, so that single requests do not make gaps; `passed_us`: there is no more
+    of it yet."""
     count = len(columns)
     arrived = [0, *accumulate(one.arrived for one in columns)]
     reach = min(count // 8, ceil(_ENOUGH * count / arrived[-1]) // 2) if arrived[-1] else 0
-    seconds = end_us / count / 1e6
+    column_us = length_us / count
     rates, p99s = [], []
     for at in range(count):
         begin, end = max(0, at - reach), min(count, at + reach + 1)
-        rates.append((arrived[end] - arrived[begin]) / ((end - begin) * seconds))
+        span_us = max(column_us, min(end * column_us, passed_us) - begin * column_us)
+        rates.append((arrived[end] - arrived[begin]) / span_us * 1e6 if at * column_us <= passed_us else 0.0)
         last = next((one.p99_ms for one in reversed(columns[max(0, at - 2 * reach) : at + 1]) if one.p99_ms), None)
         p99s.append(last or 0.0)
     return rates, p99s
@@ -175,7 +183,7 @@ def lane_lines(take: Take, shown: Drawn, scale: Scale, figures: Figures, top: in
             glyphs = [_both(*column) for column in columns]
             lines.append(scale.line(id, glyphs, counts))
             continue
-        open_us = recording.states[id].open_us(scale.at_us)
+        open_us = recording.open_us(scale.at_us, id)
         opened: Line = [(f"open {_span(open_us)}", BAD)] if open_us else []
         lines.append(scale.line(id, [(SHAPES[state], _STYLES[state]) for state in lane.states], opened))
         ticks = [_tick(ok, bad, top, scale.levels) for ok, bad in zip(lane.ok, lane.bad, strict=True)]
@@ -230,11 +238,11 @@ def _counts(figures: Figures, place: int) -> Line:
 def axis_line(scale: Scale) -> Line:
     """The times below which things stand, and the cursor."""
     columns = scale.columns
-    seconds = scale.end_us / 1e6
+    seconds = scale.length_us / 1e6
     step = next((one for one in _STEPS_S if one * columns >= _TICK * seconds), _STEPS_S[-1])
     cells = [" "] * columns
-    at = 0
-    while at < seconds:
+    at = -(-scale.begin_us // (step * 1_000_000)) * step
+    while at < scale.end_us / 1e6:
         column = scale.column(round(at * 1e6))
         text = short_time(at * 1_000_000)
         if column + 1 + len(text) <= columns:
@@ -249,7 +257,11 @@ def axis_line(scale: Scale) -> Line:
 def fault_lines(faults: Sequence[TimedFault], scale: Scale, most: int, *, added: int = 0) -> list[Line]:
     """The windows of the faults, in as few lines as hold them; the last `added` of them are the user's own."""
     rows: list[list[tuple[int, int, int]]] = []
-    shown = [timed for timed in faults if timed.fault.probability]
+    shown = [
+        timed
+        for timed in faults
+        if timed.fault.probability and (timed.end_us is None or timed.end_us > scale.begin_us)
+    ]
     first_own = len(faults) - added
     for timed in shown:
         begin = scale.column(timed.begin_us)

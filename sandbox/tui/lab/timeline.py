@@ -81,7 +81,7 @@ class Timeline(LinesPane, can_focus=False):
     def __init__(self) -> None:
         super().__init__(id="lab-timeline")
         self.view = View()
-        self._kept: dict[tuple[int, int, int], tuple[Take, Drawn]] = {}
+        self._kept: dict[tuple[int, ...], tuple[Take, Drawn]] = {}
         """By the take's identity, which stays its own because the take is kept with it."""
         self._written: list[Line] = []
         self._scale: Scale | None = None
@@ -111,19 +111,23 @@ class Timeline(LinesPane, can_focus=False):
 
     def _scale_for(self, width: int) -> Scale:
         view = self.view
-        ids = [id for take in view.takes for id in take.recording.ids]
-        label = min(LONGEST_LABEL, max(map(len, [*ids, "faults"])) + 1)
-        note = min(NOTE, max(0, width - label - 20))
+        label, note = _margins([id for take in view.takes for id in take.recording.ids], width)
         end_us = max(1, *(take.recording.ended_us for take in view.takes))
-        return Scale(width, label, note, end_us, view.at_us, view.levels)
+        begin_us = min(take.recording.begin_us for take in view.takes)
+        return Scale(width, label, note, end_us, view.at_us, view.levels, begin_us)
+
+    def columns_for(self, ids: Sequence[str]) -> int:
+        """How many columns there are for time beside the names of these providers."""
+        return max(1, self.columns - sum(_margins(ids, self.columns)))
 
     def _drawn(self, take: Take, scale: Scale) -> Drawn:
-        key = id(take), scale.columns, scale.end_us
+        seen = take.recording.seen
+        key = id(take), scale.columns, scale.begin_us, scale.end_us, seen
         if key not in self._kept:
-            shown = {id(one) for one in self.view.takes}
+            shown = {(id(one), one.recording.seen) for one in self.view.takes}
             # A recording is large: those that are no longer shown go.
-            self._kept = {known: kept for known, kept in self._kept.items() if known[0] in shown}
-            self._kept[key] = take, drawn(take, scale.columns, scale.end_us)
+            self._kept = {known: kept for known, kept in self._kept.items() if (known[0], known[-1]) in shown}
+            self._kept[key] = take, drawn(take, scale.columns, scale.end_us, scale.begin_us)
         return self._kept[key][1]
 
     def lines_for(self, width: int) -> list[Line]:
@@ -173,3 +177,9 @@ class Timeline(LinesPane, can_focus=False):
             column = offset.x - scale.label
             if 0 <= column < scale.columns:
                 self.post_message(self.Pointed(scale.time(column)))
+
+
+def _margins(ids: Sequence[str], width: int) -> tuple[int, int]:
+    """Columns at the left for names, and at the right for what a line comes to."""
+    label = min(LONGEST_LABEL, max(map(len, [*ids, "faults"])) + 1)
+    return label, min(NOTE, max(0, width - label - 20))
