@@ -23,6 +23,7 @@ from providers.errors import (
     QuotaExhaustedError,
     RateLimitError,
 )
+from providers.limits import MAX_SECONDS, between, texts
 from providers.open_stream import OpenStream
 from providers.pricing import Catalogue, Price, count_tokens, seed_prices
 from providers.redaction import redact
@@ -89,14 +90,22 @@ class BaseLLMProvider:
         clock: Clock = SYSTEM_CLOCK,
         draws: Randomness | None = None,
     ) -> None:
+        """Raises InputError naming what is wrong."""
+        texts(model_id=model_id, model=model, api_key=api_key, base_url=base_url)
         self.model = model or model_id or self.default_model
         self.model_id = model_id or self.resolve_model(self.model) or self.model
         self.api_key = api_key
         self.base_url = base_url
-        self.timeout = timeout
-        self.max_connections = max_connections
+        self.timeout = between("timeout", timeout, 0.001, MAX_SECONDS)
+        self.max_connections = between("max_connections", max_connections, 1, 1_000_000, whole=True)
         self.mock_mode = mock_mode
-        self.retry_policy = RetryPolicy("always", max_retries, base_delay, 2.0, max_delay)
+        self.retry_policy = RetryPolicy(
+            "always",
+            between("max_retries", max_retries, 0, 1000, whole=True),
+            between("base_delay", base_delay, 0, MAX_SECONDS),
+            2.0,
+            between("max_delay", max_delay, 0, MAX_SECONDS),
+        )
         self.clock = clock
         self.draws = draws or seeded()
         self._prices = prices

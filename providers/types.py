@@ -32,11 +32,17 @@ class ProviderType(StrEnum):
     MOCK = "mock"
 
 
-def money(value: Decimal | float | int | str | None) -> Decimal | None:
-    """Money as Decimal; a float enters by its shortest text, so 0.1 is 0.1."""
+def money(value: Decimal | float | int | str | None, name: str = "the amount") -> Decimal | None:
+    """Money as Decimal; a float enters by its shortest text, so 0.1 is 0.1.
+
+    Raises ValueError for what is no number. What amounts make sense is for those who book them to say.
+    """
     if value is None or isinstance(value, Decimal):
         return value
-    return Decimal(str(value))
+    try:
+        return Decimal(str(value))
+    except ArithmeticError:
+        raise ValueError(f"{name} is {str(value)[:60]!r}; it must be an amount of USD such as 0.25, or None") from None
 
 
 @dataclass(slots=True)
@@ -45,7 +51,7 @@ class TokenUsage:
 
     `input_tokens` includes cached reads and cache writes; `output_tokens` includes reasoning; `cache_write_tokens`
     includes those of the one-hour cache. Costs are USD; None is unpriced. `estimated`: counted here, because the vendor
-    sent no numbers.
+    sent no numbers. Raises ValueError, naming the field and its value, for what is no number.
     """
 
     input_tokens: int = 0
@@ -66,13 +72,19 @@ class TokenUsage:
     """Where the answer was made, where the vendor says that it was bound to a place; None: anywhere."""
 
     def __post_init__(self) -> None:
-        if not self.total_tokens:
-            self.total_tokens = self.input_tokens + self.output_tokens
-        if self.total_cost_usd is not None or self.input_cost_usd is not None:
+        try:
+            if not self.total_tokens:
+                self.total_tokens = self.input_tokens + self.output_tokens
+        except TypeError:
+            raise ValueError(
+                f"input_tokens is {self.input_tokens!r} and output_tokens {self.output_tokens!r}; they must be whole "
+                "numbers"
+            ) from None
+        if not (self.total_cost_usd is None and self.input_cost_usd is None and self.output_cost_usd is None):
             # Callers write costs as plain floats too.
-            self.input_cost_usd = money(self.input_cost_usd)
-            self.output_cost_usd = money(self.output_cost_usd)
-            self.total_cost_usd = money(self.total_cost_usd)
+            self.input_cost_usd = money(self.input_cost_usd, "input_cost_usd")
+            self.output_cost_usd = money(self.output_cost_usd, "output_cost_usd")
+            self.total_cost_usd = money(self.total_cost_usd, "total_cost_usd")
 
 
 @dataclass(slots=True)

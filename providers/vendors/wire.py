@@ -13,6 +13,7 @@ from providers.dialects import api_of, dialect
 from providers.dialects.base import Dialect, Quirks
 from providers.errors import AuthenticationError, ConfigError, MalformedResponseError, ProviderError
 from providers.faults import FaultSource
+from providers.limits import texts
 from providers.resuming import within
 from providers.transports.base import Transport, WireRequest, WireResponse
 from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent, StreamStarted, TokenUsage
@@ -85,6 +86,7 @@ class WireProvider(BaseLLMProvider):
         the provider that is `registered_as` (default: its kind). `mock_mode=None`: what SANDBOX_MODE says, else live.
         `recorder`: keeps what it is armed for, or everything; closing it is its owner's.
         """
+        texts(api_key=api_key)
         if transport_kind == "sdk" and not self.has_sdk:
             raise ConfigError(f"transport is 'sdk' for {self.kind}, which has no vendor SDK here; use 'aiohttp'")
         self.models = tuple(models)

@@ -77,6 +77,8 @@ class LLMCostCalculator:
         as_of: AsOf = None,
     ) -> Decimal | None:
         """USD for one request, None if unpriced. `prompt_tokens` include the cached ones. Raises InputError below 0."""
+        if not isinstance(model, str):
+            raise InputError(f"model is {model!r}; it must be the name of a model")
         usage = TokenUsage(
             input_tokens=_count("prompt_tokens", prompt_tokens),
             output_tokens=_count("completion_tokens", completion_tokens),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.errors import InputError
 from providers.hints import did_you_mean
+from providers.limits import between
 
 if TYPE_CHECKING:
     from sandbox.settings import Settings
@@ -62,16 +63,11 @@ class BackendConfig:
         if self.default_tier not in self.models:
             hint = did_you_mean(str(self.default_tier), self.models)
             raise InputError(f"default_tier is {self.default_tier!r}: {hint}use one of {', '.join(self.models)}")
-        _within("temperature", self.temperature, 0, 2)
-        _within("max_tokens", self.max_tokens, 1, 10_000_000)
-        _within("timeout", self.timeout, 0.001, 86_400)
-
-
-def _within(name: str, value: float | None, least: float, most: float) -> None:
-    if value is None and name != "timeout":
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise InputError(f"{name} is {value!r}; it must be a number from {least} to {most:,}")
+        if self.temperature is not None:
+            between("temperature", self.temperature, 0, 2)
+        if self.max_tokens is not None:
+            between("max_tokens", self.max_tokens, 1, 10_000_000, whole=True)
+        between("timeout", self.timeout, 0.001, 86_400)
 
 
 CLAUDE: Final = BackendConfig(

@@ -9,6 +9,7 @@ from typing import Any
 
 from providers.base import BaseLLMProvider, HealthReport
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness
+from providers.limits import MAX_SECONDS, between
 from providers.pricing import seed_prices
 from providers.types import GenerationRequest, LLMResponse, StreamEvent
 from sandbox.core.bus import Bus
@@ -40,7 +41,11 @@ class LLMRouter:
         draws: Randomness | None = None,
         bus: Bus | None = None,
     ) -> None:
-        """`max_retries` is how many providers one request may ask."""
+        """`max_retries` is how many providers one request may ask. Raises InputError naming what is wrong."""
+        between("health_check_interval", health_check_interval, 0.001, MAX_SECONDS)
+        between("circuit_breaker_threshold", circuit_breaker_threshold, 1, 1_000_000, whole=True)
+        between("circuit_breaker_timeout", circuit_breaker_timeout, 0, MAX_SECONDS)
+        between("max_retries", max_retries, 1, 1000, whole=True)
         breaker = (
             BreakerPolicy(
                 "consecutive", failure_threshold=circuit_breaker_threshold, recovery_timeout=circuit_breaker_timeout

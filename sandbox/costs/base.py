@@ -47,6 +47,11 @@ class Budget:
 
     def __post_init__(self) -> None:
         limit = self.limit_usd
+        if not all(isinstance(one, Decimal) for one in (limit, *self.thresholds)):
+            raise InputError(
+                f"the budget of {whose(self.tenant)} is {limit!r} with thresholds at {self.thresholds!r}; each must be "
+                "a Decimal"
+            )
         if not limit.is_finite() or not 0 <= limit <= LARGEST_BUDGET:
             raise InputError(
                 f"the budget of {whose(self.tenant)} is {limit}; it must be from 0 to {LARGEST_BUDGET:,} USD a month"

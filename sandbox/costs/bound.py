@@ -51,7 +51,7 @@ class GatewayCosts:
         try:
             limit = money(monthly_limit_usd)
             shares = tuple(Decimal(str(share)) for share in alert_thresholds)
-        except ArithmeticError:
+        except (ArithmeticError, ValueError):
             limit = None
         if limit is None:
             raise InputError(

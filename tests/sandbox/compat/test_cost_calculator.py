@@ -266,3 +266,8 @@ def test_the_verification_fails_with_the_figures(monkeypatch: pytest.MonkeyPatch
     assert "✗ Gemini-1.5-Flash cost (100 input + 50 output tokens): $0.000022" in report
     assert report[-2] == "✗ Wrong figures: 1"
     assert not selftest.passed()
+
+
+def test_a_model_that_is_no_name_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^model is 5; it must be the name of a model$"):
+        LLMCostCalculator.calculate_cost(5, 1, 1)  # type: ignore[arg-type]

@@ -253,3 +253,17 @@ async def test_a_name_is_taken_once() -> None:
     with pytest.raises(InputError, match="'a' is registered already"):
         add(router, "a")
     await router.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"health_check_interval": "often"}, "health_check_interval is 'often'; it must be a number"),
+        ({"circuit_breaker_threshold": 0}, "circuit_breaker_threshold is 0; it must be a whole number from 1"),
+        ({"circuit_breaker_timeout": -1}, "circuit_breaker_timeout is -1; it must be a number from 0"),
+        ({"max_retries": 0}, "max_retries is 0; it must be a whole number from 1"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        LLMRouter(**arguments)

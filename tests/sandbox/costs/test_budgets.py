@@ -84,6 +84,12 @@ def test_what_is_no_threshold_is_refused_in_a_sentence(share: str) -> None:
         Budget(None, D(1), (D("0.5"), D(share)))
 
 
+@pytest.mark.parametrize(("limit", "thresholds"), [("5", (D(1),)), (5.0, (D(1),)), (None, (D(1),)), (D(5), (0.5,))])
+def test_a_budget_is_made_of_decimals(limit: Any, thresholds: Any) -> None:
+    with pytest.raises(InputError, match=r"^the budget of tenant acme is .*; each must be a Decimal$"):
+        Budget("acme", limit, thresholds)
+
+
 def test_a_tenant_may_have_any_name() -> None:
     names = ("all", "tenant:all", "", "a.b", "tenant all")
     assert len({Budget(name, D(1)).scope for name in names} | {Budget(None, D(1)).scope}) == len(names) + 1
