@@ -14,7 +14,12 @@ class ServerControl(Protocol):
 
     @property
     def url(self) -> str:
-        """Its base address, without `/v1`."""
+        """Its base address for programs on this machine, without `/v1`."""
+        ...
+
+    @property
+    def elsewhere(self) -> Sequence[str]:
+        """The same for other machines, where it was bound to all addresses of this one."""
         ...
 
     @property
@@ -57,7 +62,12 @@ class WebControl(Protocol):
 
     @property
     def url(self) -> str:
-        """Its base address."""
+        """Its base address on this machine."""
+        ...
+
+    @property
+    def elsewhere(self) -> Sequence[str]:
+        """The same for other machines, where it was bound to all addresses of this one."""
         ...
 
     async def start(self) -> None:

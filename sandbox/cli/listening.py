@@ -47,7 +47,8 @@ def work_for_long() -> None:
 def unavailable(host: str, port: int, error: OSError, instead: str = "--port 0") -> CommandFailed:
     """The address cannot be had."""
     why = (error.strerror or str(error)).lower()
-    return CommandFailed("AddressUnavailable", f"cannot listen on {host}:{port}: {why}; try {instead}")
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return CommandFailed("AddressUnavailable", f"cannot listen on {place}: {why}; try {instead}")
 
 
 @contextmanager

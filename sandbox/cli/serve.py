@@ -95,6 +95,8 @@ def _tell(session: Session, runtime: Runtime, server: ServerControl) -> None:
     )
     for name, address in server.clients:
         output.note(f"  export {name}={address}")
+    for url in server.elsewhere:
+        output.note(f"  from other machines: {url}, or this machine's address in place of its name", "dim")
     if server.asks_callers:
         output.note("  keys: those with scope chat; `sandbox admin key create NAME` makes one")
     else:
@@ -115,6 +117,8 @@ async def _show(session: Session, server: ServerControl, browser: WebControl, ho
         raise unavailable(host, port, error, "--web-port 0") from None
     way_in = "/" if server.admin_token is None else f"/?token={server.admin_token}"
     session.output.note(f"  in a browser: {browser.url}{way_in}")
+    for url in browser.elsewhere:
+        session.output.note(f"  in a browser elsewhere: {url}", "dim")
     session.output.err.flush()
 
 

@@ -15,6 +15,7 @@ from providers.dialects.base import Dialect, WireError
 from providers.errors import ConfigError
 from providers.hints import did_you_mean
 from sandbox.core.offline import is_local
+from sandbox.server.addresses import ALL, own_names
 from sandbox.server.gateway.failures import on_wire
 from sandbox.server.gateway.service import Service
 from sandbox.server.gateway.telling import identity
@@ -22,7 +23,7 @@ from sandbox.server.pages import authority, host_name, leave
 from sandbox.server.reply import Reply
 
 METHODS: Final = ("GET", "POST")
-WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  compared, not bound to
+WILDCARDS: Final = frozenset(ALL)
 
 
 def check_binding(host: str, *, guarded: bool) -> None:
@@ -44,7 +45,7 @@ class Door:
 
     def __init__(self, host: str, hosts: Collection[str] = (), origins: Collection[str] = ()) -> None:
         """`origins`: whose pages may ask, and read the answers."""
-        self._hosts = {name.lower() for name in (host, *hosts)} - WILDCARDS
+        self._hosts = {name.lower() for name in (host, *hosts, *own_names(host))} - WILDCARDS
         self._origins = frozenset(origins)
 
     def refusal(self, headers: Mapping[str, str], target: str = "/") -> e.PermissionDeniedError | None:

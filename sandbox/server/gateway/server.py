@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from sandbox.server.addresses import base, elsewhere
 from sandbox.server.bodies import MAX_BODY
 from sandbox.server.gateway.app import SERVICE, gateway_app
 from sandbox.server.gateway.guard import check_binding
@@ -81,8 +82,11 @@ class GatewayServer:
 
     @property
     def url(self) -> str:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        return base(self._host, self.port)
+
+    @property
+    def elsewhere(self) -> list[str]:
+        return elsewhere(self._host, self.port)
 
     @property
     def under_way(self) -> int:

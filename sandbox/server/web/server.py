@@ -13,7 +13,8 @@ from aiohttp.typedefs import Handler
 
 from providers.clock import SYSTEM_CLOCK, Clock
 from providers.errors import ConfigError
-from sandbox.server.gateway.guard import WILDCARDS, Door
+from sandbox.server.addresses import base, elsewhere
+from sandbox.server.gateway.guard import Door
 from sandbox.server.http_log import http_logger
 from sandbox.server.web import page
 from sandbox.server.web.door import Sessions, from_here, over_tls, problem_with, refused
@@ -72,8 +73,11 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        host = "127.0.0.1" if self._host in WILDCARDS else self._host
-        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+        return base(self._host, self._port)
+
+    @property
+    def elsewhere(self) -> list[str]:
+        return elsewhere(self._host, self._port)
 
     @property
     def tabs(self) -> int:
@@ -84,8 +88,7 @@ class WebServer:
     async def start(self) -> None:
         if self._runner is not None:
             return
-        # An address that stands for all is none to ask.
-        self._gateway = self._where().replace("://0.0.0.0", "://127.0.0.1").replace("://[::]", "://[::1]")
+        self._gateway = self._where()
         runner = web.AppRunner(self._app(), access_log=None, logger=_http_logger, shutdown_timeout=ENDING_S)
         await runner.setup()
         try:

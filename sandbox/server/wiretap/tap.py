@@ -31,6 +31,7 @@ from providers.mock.simulated import Simulation
 from providers.transports.canned import WholeResponse
 from providers.transports.damage import FOREVER
 from sandbox.core.offline import is_local
+from sandbox.server.addresses import ALL, base
 from sandbox.server.bodies import MAX_BODY, body_of
 from sandbox.server.http_log import http_logger
 from sandbox.server.pages import foreign, leave, local_origin
@@ -77,7 +78,7 @@ class Wiretap:
 
         Raises ConfigError for a host that is not this machine.
         """
-        if not host or not is_local(host) or host in ("0.0.0.0", "::"):  # noqa: S104  compared, not bound to
+        if host in ALL or not is_local(host):
             raise ConfigError(
                 f"host is {host!r}; the wiretap answers anybody who reaches it, so it listens on this machine only: "
                 "use 127.0.0.1 or ::1"
@@ -119,8 +120,7 @@ class Wiretap:
     @property
     def url(self) -> str:
         """The base address, without a vendor's prefix."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        return base(self._host, self.port)
 
     @property
     def port(self) -> int:
