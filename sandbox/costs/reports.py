@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, get_args
 
 from providers.clock import Clock
 from providers.errors import InputError
@@ -29,7 +29,8 @@ DRILL: Final[tuple[Dimension, ...]] = ("tenant", "agent", "model")
 """From the whole to single requests, one dimension after the other."""
 
 
-class Bucket(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bucket:
     """One period of a series."""
 
     start_us: int

@@ -156,14 +156,14 @@ def _reports(runtime: Runtime) -> CostReports | None:
     return None if usage is None else CostReports(usage, clock=runtime.clock)
 
 
-_OFF = "usage records are off, or their store could not be opened: nothing is known of what was spent"
+OFF = "usage records are off, or their store could not be opened: nothing is known of what was spent"
 
 
 async def look(asked: Asked, runtime: Runtime, tell: Tell) -> None:
     """Everything about what is asked."""
     reports = _reports(runtime)
     if reports is None:
-        tell(Unreadable("; ".join(runtime.notes) or _OFF))
+        tell(Unreadable("; ".join(runtime.notes) or OFF))
         return
     now_us, mode = runtime.clock.time_us(), runtime.gateway.mode
     where = asked.where(mode, now_us)
@@ -258,15 +258,21 @@ async def models(runtime: Runtime, tell: Tell) -> None:
 
 async def export(asked: Asked, form: Form, folder: Path, runtime: Runtime, tell: Tell) -> None:
     """Every request of what is asked into a file of a new name, its sums too. What is not whole is not left behind."""
+    from providers.errors import InputError
+
+    reports = _reports(runtime)
+    if reports is None:
+        raise InputError(OFF)
+    await write_out(reports, asked.where(runtime.gateway.mode, runtime.clock.time_us()), form, folder, tell)
+
+
+async def write_out(reports: CostReports, where: UsageFilter, form: Form, folder: Path, tell: Tell) -> None:
+    """Every request that `where` names into a file of a new name in that folder. Raises InputError."""
     import asyncio
 
     from providers.errors import InputError
     from sandbox.costs.bound import write
 
-    reports = _reports(runtime)
-    if reports is None:
-        raise InputError(_OFF)
-    where = asked.where(runtime.gateway.mode, runtime.clock.time_us())
     try:
         whole = (await reports.totals(where)).requests
         tell(Exporting(0, whole))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, get_args
 
 from sandbox.comparison.contestants import Contestant, choose, distinct, known, standing
 from sandbox.comparison.estimate import Estimate, estimates, needs_consent
-from sandbox.comparison.question import Question
-from sandbox.comparison.run import Ended, Run, Update
-from sandbox.comparison.standings import Outcome, outcome
+from sandbox.comparison.question import Cell, Question
+from sandbox.comparison.run import Began, Discarded, Ended, Run, Update, Wrote
+from sandbox.comparison.sample import Sample, cancelled, failed
+from sandbox.comparison.standings import Outcome, outcome_of
 from sandbox.desks.base import RoomReport, Tell
 
 if TYPE_CHECKING:
@@ -128,8 +129,26 @@ def _price(gateway: Gateway, one: Contestant) -> Listed | None:
     return Listed.of(gateway.prices.find(gateway.registry.get(one.provider).kind, one.model_id))
 
 
-async def compare(
-    id: str, question: Question, keys: Sequence[str], limit: Decimal | None, runtime: Runtime, tell: Tell
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A comparison begins."""
+
+    mode: str
+    catalogue: str
+    contestants: tuple[Contestant, ...]
+
+
+Step = Foreseen | Entered | Update
+STEPS: Final[dict[str, type[Step]]] = {kind.__name__: kind for kind in get_args(Step)}
+
+
+async def race(
+    id: str,
+    question: Question,
+    keys: Sequence[str],
+    limit: Decimal | None,
+    runtime: Runtime,
+    told: Callable[[Step], None],
 ) -> None:
     """Ask all, telling every step. With a limit a dear comparison is only foreseen; None: it was agreed to."""
     gateway = runtime.gateway
@@ -138,16 +157,78 @@ async def compare(
         question.check()
         found = estimates(gateway, question, contestants)
         if needs_consent(gateway.mode, found, limit):
-            tell(Foreseen(id, tuple(found), limit))
+            told(Foreseen(id, tuple(found), limit))
             return
-
-    def told(update: Update) -> None:
-        tell(Stepped(id, update))
-        if isinstance(update, Ended):
-            tell(Came(id, outcome(run), False))
-
     run = Run(gateway, question, contestants, told=told)
+    told(Entered(gateway.mode, gateway.prices.version, run.contestants))
+    await run.go()
+
+
+class Scores:
+    """What the steps of a race come to, told after each."""
+
+    def __init__(self, id: str, question: Question, tell: Tell) -> None:
+        self._id = id
+        self._question = question
+        self._tell = tell
+        self._entered: Entered | None = None
+        self._samples: dict[Cell, Sample] = {}
+        self._under_way: dict[Cell, tuple[str, list[str]]] = {}
+        """The id and the text so far of what has begun."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether anybody was asked."""
+        return self._entered is not None
+
+    def take(self, step: Step) -> None:
+        if isinstance(step, Foreseen):
+            self._tell(step)
+            return
+        if isinstance(step, Entered):
+            self._entered = step
+            return
+        match step:
+            case Began(cell, request_id):
+                self._under_way[cell] = request_id, []
+            case Wrote(cell, text):
+                self._under_way[cell][1].append(text)
+            case Discarded(cell):
+                self._under_way[cell][1].clear()
+            case Ended(cell, sample):
+                self._under_way.pop(cell, None)
+                self._samples[cell] = sample
+        self._tell(Stepped(self._id, step))
+        if isinstance(step, Ended):
+            self._score(whole=False)
+
+    def end(self, error: Exception | None = None) -> None:
+        """Nothing more comes. What is still under way was given up, or its end is not known for this reason."""
+        entered = self._entered
+        if entered is None:
+            return
+        for cell, (request_id, pieces) in list(self._under_way.items()):
+            contestant = entered.contestants[cell.contestant]
+            if error is None:
+                sample = cancelled(request_id, contestant, "".join(pieces), entered.mode)
+            else:
+                sample = failed(request_id, contestant, error, entered.mode)
+            self.take(Ended(cell, sample))
+        self._score(whole=True)
+
+    def _score(self, *, whole: bool) -> None:
+        if self._entered is not None:
+            mode, catalogue, contestants = self._entered.mode, self._entered.catalogue, self._entered.contestants
+            stands = outcome_of(self._question, contestants, self._samples, mode, catalogue)
+            self._tell(Came(self._id, stands, whole))
+
+
+async def compare(
+    id: str, question: Question, keys: Sequence[str], limit: Decimal | None, runtime: Runtime, tell: Tell
+) -> None:
+    """A race as the room shows it."""
+    scores = Scores(id, question, tell)
     try:
-        await run.go()
+        await race(id, question, keys, limit, runtime, scores.take)
     finally:
-        tell(Came(id, outcome(run), True))
+        scores.end()

@@ -83,6 +83,23 @@ class Moved(RoomReport):
     """Why it was not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a switch would find: each part with its backend, and what came of trying it out."""
+
+    backends: Mapping[Part, str]
+    checks: tuple[BackendCheck, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A switch, done. `backends`: what the parts that were meant are on now."""
+
+    success: bool
+    changes: tuple[Switched, ...]
+    backends: Mapping[Part, str]
+
+
 async def look(figures: bool, since_us: int, runtime: Runtime, tell: Tell) -> None:
     """How the stores are; `figures`: with what reading takes some time, sizes and sums since then."""
     stores = tuple(await runtime.store_health())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -54,6 +54,12 @@ class Patient:
     def id(self) -> str:
         return self.status.id
 
+    def later(self, by_us: int) -> Patient:
+        """As a clock tells it that is so much ahead: what is to come is told by countdowns."""
+        light, retest = self.light, self.retest_us
+        until = None if light.until_us is None else light.until_us + by_us
+        return replace(self, light=replace(light, until_us=until), retest_us=None if retest is None else retest + by_us)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen(RoomReport):
@@ -69,6 +75,12 @@ class Seen(RoomReport):
     interval_s: float
     round_us: int | None
     """When the last round ended."""
+
+    def as_of(self, now_us: int) -> Seen:
+        """The same for a clock that shows this while the gateway's shows `at_us`."""
+        by_us = now_us - self.at_us
+        round_us = None if self.round_us is None else self.round_us + by_us
+        return replace(self, at_us=now_us, round_us=round_us, patients=tuple(one.later(by_us) for one in self.patients))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,14 @@ class Foreseen(RoomReport):
     """Of the checks in the background."""
     recorded: bool
     """Whether each is kept as a recording too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Questioned:
+    """Whether it was done; if not, what it may cost, which somebody has to agree to first."""
+
+    success: bool
+    foreseen: Foreseen | None
 
 
 async def look(watchman: Watchman, span: float, columns: int, runtime: Runtime, tell: Tell) -> None:

@@ -23,6 +23,7 @@ from sandbox.health.history import HealthHistory
 
 if TYPE_CHECKING:
     from sandbox.gateway.checks import HealthWatch
+    from sandbox.gateway.gateway import Gateway
     from sandbox.runtime import Runtime
 
 Change = BreakerChanged | ProviderDisabled | ProviderEnabled
@@ -36,6 +37,8 @@ class Watchman:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._mode = ""
+        self.follows: Gateway | None = None
+        """The gateway that it looks after."""
         self._watch: HealthWatch | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._forget()
@@ -81,8 +84,8 @@ class Watchman:
         await self.leave()
         if runtime.mode != self._mode:
             self._forget()
-        self._mode = runtime.mode
-        self._unsubscribe = runtime.bus.subscribe(self)
+        self._mode, self.follows = runtime.mode, runtime.gateway
+        self._unsubscribe = runtime.bus.subscribe(self, texts=False)
         self._watch = _rounds(runtime, self)
         if went_on:
             await self._watch.start()

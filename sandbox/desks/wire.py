@@ -35,7 +35,7 @@ def read(kind: type[T], data: bytes) -> T:
     from pydantic import ValidationError
 
     try:
-        return _reader(kind).validate_json(data)  # type: ignore[no-any-return]
+        return _reader(kind).validate_json(data)  # type: ignore[no-any-return, arg-type]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(map(str, first["loc"])) or "all of it"

@@ -51,7 +51,8 @@ class Transition(NamedTuple):
     """Monotonic seconds of the next probe, for an open breaker."""
 
 
-class Snapshot(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Snapshot:
     """What a person wants to see of a breaker."""
 
     state: State

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from providers.base import BaseLLMProvider
 from providers.clock import Clock
@@ -95,7 +94,8 @@ class Deployment:
         )
 
 
-class ProviderStatus(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
     """One line of `health`."""
 
     id: str

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.tui.actions import PLAYGROUND
 from sandbox.tui.app_commands import AppCommands
 from sandbox.tui.rooms import ROOMS, Room
 
 if TYPE_CHECKING:
+    from sandbox.core.events import Event
     from sandbox.tui.actions import Action
     from sandbox.tui.frame import TopBar
-    from sandbox.tui.reports import Opened
+    from sandbox.tui.reports import Opened, Provoked
+
+EARLY: Final = 20_000
+"""Events, the newest ones."""
 
 
 class AppRooms(AppCommands):
@@ -23,6 +28,8 @@ class AppRooms(AppCommands):
         self._rooms: dict[str, Room] = {}
         self._opened: Opened | None = None
         """What the engine said when it opened: rooms that are made later are told it too."""
+        self.early: deque[tuple[int, Event | Provoked]] | None = deque(maxlen=EARLY)
+        """What happened, and when, before a room was made that shows it all; None: the room was."""
         self._door = asyncio.Lock()
         self._wanted = ""
         """The room that was asked for last."""
@@ -50,21 +57,11 @@ class AppRooms(AppCommands):
 
     def enter(self, name: str) -> None:
         """Show a room; it is as it was left."""
-        if not self._offered(name):
-            return
         self._wanted = name
         if name in self._rooms:
             self._show(name)
         else:
             self.run_worker(self.made(name))
-
-    def _offered(self, name: str) -> bool:
-        """Whether the room can show this gateway; if not, that is said."""
-        if any(name == offered for offered, _, _ in self.frame.rooms):
-            return True
-        title = next(room.title for room in ROOMS if room.name == name)
-        self.flash(f"{title} works only where the gateway runs, not from an attached screen", "warning")
-        return False
 
     async def made(self, name: str) -> Room:
         """A room, behind the one that is shown unless it is asked for."""
@@ -88,8 +85,6 @@ class AppRooms(AppCommands):
 
     async def perform_there(self, action: Action) -> None:
         """Do an action of another room, there."""
-        if not self._offered(action.place):
-            return
         self._wanted = action.place
         await self.made(action.place)
         self._show(action.place)

@@ -107,7 +107,7 @@ class SandboxApp(AppRooms):
             self._notes.append(notice)
         self.guide = Guide(self.state.hints_seen)
         self.frame = FrameFacts(
-            rooms=[(room.name, room.key, room.title) for room in ROOMS if attached is None or room.anywhere],
+            rooms=[(room.name, room.key, room.title) for room in ROOMS],
             mode=settings.mode,
             keys=keys_found(settings) if attached is None else (),
             attached=attached.url.partition("://")[2] if attached is not None else "",
@@ -218,6 +218,7 @@ class SandboxApp(AppRooms):
     def _drain(self) -> None:
         """The only place where the engine's doings reach the screen."""
         from sandbox.core.events import Event
+        from sandbox.tui.reports import Provoked
 
         try:
             _ = self.screen
@@ -225,8 +226,11 @@ class SandboxApp(AppRooms):
             return  # the program is ending
         outbox = self.engine.outbox
         rooms = list(self._rooms.values())
+        now_us = self.clock.time_us()
         for _ in range(min(len(outbox), DRAIN_LIMIT)):
             item = outbox.popleft()
+            if self.early is not None and isinstance(item, (Event, Provoked)):
+                self.early.append((now_us, item))
             if isinstance(item, Event):
                 self.board.apply(item)
                 self.visitors.take(item)
@@ -234,7 +238,6 @@ class SandboxApp(AppRooms):
                     room.on_bus_event(item)
             else:
                 self._report(item)
-        now_us = self.clock.time_us()
         self.room.tick(now_us)
         self._draw_frame(now_us)
 

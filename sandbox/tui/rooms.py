@@ -25,8 +25,6 @@ class RoomEntry(NamedTuple):
     title: str
     place: str
     """`module:class`"""
-    anywhere: bool = False
-    """It can show a gateway that runs elsewhere, or needs none."""
 
     def load(self) -> type[Room]:
         module, _, name = self.place.partition(":")
@@ -35,12 +33,12 @@ class RoomEntry(NamedTuple):
 
 
 ROOMS: tuple[RoomEntry, ...] = (
-    RoomEntry("playground", "1", "Playground", "sandbox.tui.playground:Playground", anywhere=True),
+    RoomEntry("playground", "1", "Playground", "sandbox.tui.playground:Playground"),
     RoomEntry("compare", "2", "Compare", "sandbox.tui.compare.room:CompareRoom"),
-    RoomEntry("lab", "3", "Lab", "sandbox.tui.lab.room:LabRoom", anywhere=True),
+    RoomEntry("lab", "3", "Lab", "sandbox.tui.lab.room:LabRoom"),
     RoomEntry("costs", "4", "Costs", "sandbox.tui.costs.room:CostsRoom"),
     RoomEntry("health", "5", "Health", "sandbox.tui.health.room:HealthRoom"),
-    RoomEntry("fixtures", "6", "Fixtures", "sandbox.tui.fixtures.room:Fixtures", anywhere=True),
+    RoomEntry("fixtures", "6", "Fixtures", "sandbox.tui.fixtures.room:Fixtures"),
 )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Final
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
@@ -14,8 +14,10 @@ from providers.errors import InputError, InvalidRequestError, ModelNotFoundError
 from providers.hints import did_you_mean
 from sandbox.access.callers import Access
 from sandbox.compat.backend_manager import as_numbers
+from sandbox.desks.wire import written
 from sandbox.server.admin.audit import AuditUnavailable
-from sandbox.server.admin.operations import OPERATIONS, Call, Desk, Operation
+from sandbox.server.admin.operations import Call, Desk, Operation
+from sandbox.server.admin.table import EVERYTHING
 from sandbox.server.bodies import body_of
 from sandbox.server.gateway.app import later
 from sandbox.server.gateway.failures import on_wire, told
@@ -33,7 +35,7 @@ HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-
 
 def add(app: web.Application, desk: Desk, access: Access, service: Service) -> None:
     """Add the paths of all operations."""
-    for operation in OPERATIONS:
+    for operation in EVERYTHING:
         handler = _Handler(operation, desk, access, service)
         app.router.add_route(operation.method, operation.path, handler.handle, expect_handler=later)
 
@@ -48,19 +50,29 @@ class _Handler:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         with self._service.exchange(request) as exchange:
             try:
-                answer = await self._answered(request, exchange)
-                await exchange.reply.whole(200, {**HEADERS, **identity(exchange.ident)}, answer)
+                call = await self._asked(request, exchange)
+                if self._operation.flow is not None:
+                    await self._tell(self._operation.flow(self._desk, call), exchange)
+                else:
+                    answer = await self._answered(call)
+                    await exchange.reply.whole(200, {**HEADERS, **identity(exchange.ident)}, answer)
             except asyncio.CancelledError:
                 ended = exchange.taken_back()
                 if ended is None:
                     raise
+                if exchange.reply.code is not None:
+                    exchange.reply.reset()
+                    return exchange.reply
                 await refuse(request, exchange.reply, exchange.ident, ended)
             except Exception as error:
                 if exchange.reply.code is None:
                     await refuse(request, exchange.reply, exchange.ident, error)
+                elif self._operation.flow is not None:
+                    told(error, exchange.ident)
+                    exchange.reply.reset()
         return exchange.reply
 
-    async def _answered(self, request: web.Request, exchange: Exchange) -> bytes:
+    async def _asked(self, request: web.Request, exchange: Exchange) -> Call:
         operation = self._operation
         caller = self._access.required(request.headers, SCOPE)
         asked: BaseModel | None = None
@@ -73,8 +85,25 @@ class _Handler:
         parts = {name: request.match_info[name] for name in operation.parts}
         for name, value in parts.items():
             _check_part(name, value, operation.parts[name])
-        call = Call(caller.name, exchange.ident, parts, asked)
-        return orjson.dumps(as_numbers(await operation.work(self._desk, call)))
+        return Call(caller.name, exchange.ident, parts, asked)
+
+    async def _answered(self, call: Call) -> bytes:
+        assert self._operation.work is not None  # noqa: S101
+        answer = await self._operation.work(self._desk, call)
+        return answer if isinstance(answer, bytes) else written(as_numbers(answer))
+
+    async def _tell(self, flow: AsyncIterator[bytes], exchange: Exchange) -> None:
+        """Piece by piece. What goes wrong after the first one is told by the connection, which breaks."""
+        reply = exchange.reply
+        headers = {**HEADERS, "content-type": self._operation.kind, "x-accel-buffering": "no"}
+        async with aclosing(flow) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                if reply.code is None:
+                    reply.open(200, {**headers, **identity(exchange.ident)})
+                await reply.put(piece)
+        if reply.code is None:
+            reply.open(200, {**headers, **identity(exchange.ident)})
+        await reply.end()
 
 
 async def refuse(request: web.Request, reply: Reply, ident: str, error: BaseException) -> None:

@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from sandbox import __version__
+from sandbox.gateway.strategies import RoutingStrategy
 from sandbox.server.admin import shapes
-from sandbox.server.admin.operations import OPERATIONS, Operation
+from sandbox.server.admin.operations import Operation
+from sandbox.server.admin.table import EVERYTHING
 from sandbox.server.gateway.asking import MAX_DEADLINE_MS, MAX_FALLBACKS, MAX_NAME
 
 _REF: Final = "#/components/schemas/{model}"
@@ -94,19 +96,23 @@ _HEADERS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         "What happens when a stream breaks.",
         {"type": "string", "enum": ["fail", "restart", "continue", "buffer"]},
     ),
+    "x-sandbox-strategy": (
+        "In which order candidates are asked.",
+        {"type": "string", "enum": [str(one) for one in RoutingStrategy]},
+    ),
     "x-sandbox-no-cache": ("Whether the cache is passed by.", {"type": "string", "enum": ["0", "1"]}),
 }
 
 
 def document() -> dict[str, Any]:
     """The whole document."""
-    asked = [one.body for one in OPERATIONS if one.body] + [body for _, _, body in _VENDORS]
-    told = [*(one.told for one in OPERATIONS), shapes.ErrorBody]
+    asked = [one.body for one in EVERYTHING if one.body] + [body for _, _, body in _VENDORS]
+    told = [*(one.told for one in EVERYTHING), shapes.ErrorBody]
     models = [*((one, "validation") for one in asked), *((one, "serialization") for one in told)]
     refs, definitions = models_json_schema(models, ref_template=_REF)  # type: ignore[arg-type]
     named = {key[0]: ref for key, ref in refs.items()}
     paths: dict[str, dict[str, Any]] = {}
-    for one in OPERATIONS:
+    for one in EVERYTHING:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, named)
     paths["/api/admin/events"] = {"get": _events(named)}
     for path, summary, body in _VENDORS:
@@ -143,7 +149,7 @@ def _operation(one: Operation, named: _Named) -> dict[str, Any]:
         "security": [{"bearer": []}],
         "parameters": parameters + (_query(one.query) if one.query else []),
         "responses": {
-            "200": {"description": "Done.", "content": {_JSON: {"schema": named[one.told]}}},
+            "200": {"description": "Done.", "content": {one.kind: {"schema": named[one.told]} if one.work else {}}},
             **_errors(named, *statuses, *([404] if one.parts or one.names else [])),
         },
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from providers.errors import ConfigError, InputError
 from sandbox.compat.backend_manager import BackendManager, as_numbers
 from sandbox.compat.litellm_config import LLMBackend
 from sandbox.core.offline import OFFLINE_MODES
+from sandbox.desks.watchman import Watchman
 from sandbox.server.admin import shapes, watching
 from sandbox.server.admin.audit import AuditLog
 
@@ -27,8 +28,16 @@ class Desk:
     runtime: Runtime
     manager: BackendManager
     audit: AuditLog
+    watchman: Watchman
+    """Has seen how providers did since the server was started."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Changes are made one after the other, so that what the log says of before and after is of this one."""
+
+    async def watched(self) -> Watchman:
+        """It looks after the gateway that there is now: another preset is another gateway."""
+        if self.watchman.follows is not self.runtime.gateway:
+            await self.watchman.follow(self.runtime)
+        return self.watchman
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,8 @@ class Call:
     asked: Any
 
 
-Work = Callable[[Desk, Call], Awaitable[Mapping[str, Any]]]
+Work = Callable[[Desk, Call], Awaitable[Mapping[str, Any] | bytes]]
+Flow = Callable[[Desk, Call], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,8 @@ class Operation:
     method: str
     path: str
     summary: str
-    work: Work
+    work: Work | None
+    """None: it has a flow."""
     told: type[BaseModel]
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
@@ -59,6 +70,10 @@ class Operation:
     """The path's variables and what each may be."""
     names: bool = False
     """Its body names something that may not be there."""
+    flow: Flow | None = None
+    """Tells piece by piece, as it becomes known."""
+    kind: str = "application/json"
+    """Of what it tells."""
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -98,7 +113,7 @@ async def _gateway(desk: Desk, call: Call) -> Mapping[str, Any]:
 async def _switch(desk: Desk, call: Call) -> Mapping[str, Any]:
     asked: shapes.SwitchBackend = call.asked
     manager = desk.manager
-    return await _audited(
+    return await audited(
         desk,
         call,
         "backend_switch",
@@ -109,7 +124,7 @@ async def _switch(desk: Desk, call: Call) -> Mapping[str, Any]:
 
 async def _set_budget(desk: Desk, call: Call) -> Mapping[str, Any]:
     asked: shapes.SetBudget = call.asked
-    return await _audited(
+    return await audited(
         desk,
         call,
         "budget_change",
@@ -134,7 +149,7 @@ async def _set_endpoint(desk: Desk, call: Call) -> Mapping[str, Any]:
             hint = " (server.allow_private_endpoints)" if "allow private addresses" in str(error) else ""
             raise InputError(f"{error}{hint}") from None
 
-    return await _audited(
+    return await audited(
         desk,
         call,
         "vllm_endpoint_change",
@@ -153,7 +168,7 @@ async def _provoke(desk: Desk, call: Call) -> Mapping[str, Any]:
         watching.provoke(runtime, asked.provider, asked.fault)
         return {"success": True, "faults": watching.faults_of(runtime)}
 
-    return await _audited(desk, call, "fault_change", change, lambda: {"faults": watching.faults_of(runtime)})
+    return await audited(desk, call, "fault_change", change, lambda: {"faults": watching.faults_of(runtime)})
 
 
 async def _force(desk: Desk, call: Call) -> Mapping[str, Any]:
@@ -166,10 +181,10 @@ async def _force(desk: Desk, call: Call) -> Mapping[str, Any]:
         watching.command(runtime, asked.provider, asked.command)
         return {"success": True, "provider": asked.provider, "breaker": str(breaker.snapshot().state)}
 
-    return await _audited(desk, call, "breaker_change", change, lambda: {asked.provider: str(breaker.snapshot().state)})
+    return await audited(desk, call, "breaker_change", change, lambda: {asked.provider: str(breaker.snapshot().state)})
 
 
-async def _audited(
+async def audited(
     desk: Desk,
     call: Call,
     action: str,

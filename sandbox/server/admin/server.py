@@ -12,6 +12,7 @@ from sandbox.access.callers import Access
 from sandbox.access.keys import hashed, new_key
 from sandbox.compat.backend_manager import BackendManager
 from sandbox.core.offline import is_local
+from sandbox.desks.watchman import Watchman
 from sandbox.server.admin import api
 from sandbox.server.admin.audit import FILE, AuditLog
 from sandbox.server.admin.exposition import Exposition
@@ -81,6 +82,7 @@ class AdminServer(GatewayServer):
             AuditLog(
                 runtime.settings.data_dir / FILE, clock=runtime.clock, secrets=tuple(secrets_of(runtime.settings))
             ),
+            Watchman(runtime.clock),
         )
         service, feed = app[SERVICE], Feed(runtime.bus)
         service.steer = Steering(runtime, desk.manager)
@@ -93,10 +95,12 @@ class AdminServer(GatewayServer):
         async def life(_: web.Application) -> AsyncIterator[None]:
             unsubscribe = runtime.bus.subscribe(self._meters, texts=False)
             try:
+                await desk.watched()
                 await desk.manager.start()
                 yield
             finally:
                 unsubscribe()
+                await desk.watchman.leave()
                 await desk.manager.close()
                 desk.audit.close()
 

@@ -11,6 +11,7 @@ from providers.hints import did_you_mean
 from providers.types import MAX_MODEL_CHARS, GenerationRequest
 from sandbox.gateway.call import CallOptions
 from sandbox.gateway.policies import StreamPolicy
+from sandbox.gateway.strategies import RoutingStrategy
 
 MAX_FALLBACKS: Final = 20
 MAX_NAME: Final = 200
@@ -52,6 +53,7 @@ def read(
         include_usage,
         CallOptions(
             fallbacks=fallbacks,
+            strategy=_strategy(headers.get("x-sandbox-strategy")),
             no_cache=_flag("x-sandbox-no-cache", headers.get("x-sandbox-no-cache")),
             stream_policy=_policy(headers.get("x-sandbox-stream-policy")),
             # Who reads a stream over HTTP has shown its text already, and no event of these formats takes it back.
@@ -103,6 +105,17 @@ def _policy(value: str | None) -> StreamPolicy | None:
     raise InvalidRequestError(
         f"x-sandbox-stream-policy is {value[:40]!r}: {hint}it must be one of {', '.join(get_args(StreamPolicy))}"
     )
+
+
+def _strategy(value: str | None) -> RoutingStrategy | None:
+    if value is None:
+        return None
+    word = value.strip().lower()
+    known = [str(one) for one in RoutingStrategy]
+    if word in known:
+        return RoutingStrategy(word)
+    hint = did_you_mean(word[:40], known)
+    raise InvalidRequestError(f"x-sandbox-strategy is {value[:40]!r}: {hint}it must be one of {', '.join(known)}")
 
 
 # --- fields ---------------------------------------------------------------------------------------------------------

@@ -101,6 +101,19 @@ class GatewayClient:
                     yield event
                 self._last = splitter.last_id or self._last
 
+    async def told(
+        self, path: str, body: Mapping[str, Any] | None = None, *, patience: float = TOO_LONG_S, query: str = ""
+    ) -> bytes:
+        """What a path of the admin API tells, asked with a body or without one. Raises LinkError."""
+        return await self._read("GET" if body is None else "POST", f"/api/admin/{path}{query}", body, patience)
+
+    async def pieces(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """What a path tells piece by piece, as the pieces come. Raises LinkError, also for what breaks off."""
+        headers = {"content-type": "application/json"}
+        async with self._open("POST", f"/api/admin/{path}", orjson.dumps(body), headers) as response:
+            async for piece in response.content.iter_any():
+                yield piece
+
     @asynccontextmanager
     async def completion(self, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         """A chat completion under way. Raises LinkError for a refusal."""
@@ -110,14 +123,18 @@ class GatewayClient:
 
     # --- one exchange -----------------------------------------------------------------------------------------------
 
-    async def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        sent = None if body is None else orjson.dumps(body)
+    async def _read(self, method: str, path: str, body: Mapping[str, Any] | None, patience: float) -> bytes:
+        sent = None if body is None else orjson.dumps(body, default=str)
         headers = {} if sent is None else {"content-type": "application/json"}
         try:
-            async with self._clock.timeout(TOO_LONG_S), self._open(method, path, sent, headers) as response:
-                answer = orjson.loads(await response.read())
+            async with self._clock.timeout(patience), self._open(method, path, sent, headers) as response:
+                return await response.read()
         except TimeoutError:
-            raise LinkError(f"{self.url} did not answer within {TOO_LONG_S:.0f} s") from None
+            raise LinkError(f"{self.url} did not answer within {patience:.0f} s") from None
+
+    async def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            answer = orjson.loads(await self._read(method, path, body, TOO_LONG_S))
         except orjson.JSONDecodeError:
             answer = None
         if not isinstance(answer, dict):
@@ -136,7 +153,10 @@ class GatewayClient:
                 method, self.url + path, data=body, headers=headers, allow_redirects=False
             ) as response:
                 if response.status != 200:
-                    raise LinkError(await self._said(response), response.status)
+                    said = await self._said(response)
+                    if response.status == 404 and f"there is no {urlsplit(path).path}" in said:
+                        said = f"{self.url} is of an older version, which cannot do this: update it there"
+                    raise LinkError(said, response.status)
                 yield response
         except aiohttp.ClientConnectorError as error:
             number = error.os_error.errno

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ from providers.faults import fault_from
 from sandbox.core.events import (
     ClientAsked,
     Event,
+    HealthChecked,
     RequestCancelled,
     RequestCompleted,
     RequestFailed,
@@ -70,6 +72,19 @@ class _Own:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(slots=True, eq=False)
+class _Awaited:
+    """Providers whose checks have not been told yet."""
+
+    ids: set[str]
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def heard(self, provider: str) -> None:
+        self.ids.discard(provider)
+        if not self.ids:
+            self.over.set()
+
+
 class AttachedEngine(Engine):
     """Begins anew whenever the gateway is back."""
 
@@ -80,6 +95,9 @@ class AttachedEngine(Engine):
         self._own: dict[str, _Own] = {}
         self._names: dict[str, str] = {}
         """Ids of this screen's requests, by the gateway's."""
+        self._awaited: list[_Awaited] = []
+        self._gone = True
+        """There is no connection; whoever follows the events has said why."""
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
@@ -109,6 +127,7 @@ class AttachedEngine(Engine):
             except Exception as error:
                 logger.exception("the gateway's events could not be followed")
                 why = sentence(error)
+            self._gone = True
             wait = AGAIN.backoff(retry, seeded())
             retry += 1
             self.outbox.append(Linked(why, self.clock.time_us() + round(wait * 1e6)))
@@ -129,7 +148,7 @@ class AttachedEngine(Engine):
             if anew:
                 raise
             return
-        self._state = state
+        self._state, self._gone = state, False
         self._ready.set()
         if before is None or lights(before) != lights(state) or before["preset"] != state["preset"]:
             self.outbox.append(opened(state, self._client.url, self.clock.time_us()))
@@ -162,6 +181,9 @@ class AttachedEngine(Engine):
             self._own[event.tag].there = event.request_id
             self._names[event.request_id] = event.tag
             return
+        if isinstance(event, HealthChecked):
+            for awaited in self._awaited:
+                awaited.heard(event.provider)
         self.outbox.append(self._renamed(event))
 
     def _renamed(self, event: Event) -> Event:
@@ -242,16 +264,57 @@ class AttachedEngine(Engine):
         except LinkError as error:
             raise InputError(f"nothing was changed: {error}") from None
 
-    # --- what is not possible from here -----------------------------------------------------------------------------
+    # --- what the rooms have it do ----------------------------------------------------------------------------------
 
     async def _work(self, id: str, job: Job) -> None:
-        self.outbox.append(Refused(id, "InputError", f"this room works where the gateway runs, {self._client.url}"))
+        try:
+            await self._done(job)
+        except (LinkError, InputError) as error:
+            self.outbox.append(
+                Refused(id, type(error).__name__, str(error) if isinstance(error, LinkError) else sentence(error))
+            )
+        except Exception as error:
+            logger.exception("a room's work failed in an unforeseen way")
+            self.outbox.append(Refused(id, type(error).__name__, sentence(error)))
 
     async def _errand(self, job: Job) -> None:
-        return
+        if self._gone:
+            # Whoever follows the events has said it, and the room begins anew when the gateway is back.
+            return
+        try:
+            await self._done(job)
+        except LinkError as error:
+            raise InputError(str(error)) from None
+
+    async def _done(self, job: Job) -> None:
+        from sandbox.tui.attached.works import There, do
+
+        state = await self._known()
+        there = There(self._client, self.clock, self.settings, state["mode"], self._checks)
+        if not await do(job, there, self.outbox.append):
+            raise InputError(f"this is done where the gateway runs, at {self._client.url}")
+
+    @contextmanager
+    def _checks(self, ids: Sequence[str]) -> Iterator[Callable[[], Awaitable[None]]]:
+        """Checks that are made meanwhile; the way to wait for their events, which come by a connection of their own."""
+        awaited = _Awaited(set(ids))
+        self._awaited.append(awaited)
+
+        async def told() -> None:
+            with suppress(TimeoutError):
+                async with self.clock.timeout(END_S):
+                    await awaited.over.wait()
+
+        try:
+            yield told
+        finally:
+            self._awaited.remove(awaited)
 
     async def _use_preset(self, name: str) -> None:
-        self._impossible("its preset")
+        await self._changed("preset", preset=name)
+        await self._look()
+
+    # --- what is not possible from here -----------------------------------------------------------------------------
 
     async def _reopen(self, settings: Settings) -> None:
         self._impossible("its mode")

@@ -19,7 +19,7 @@ State = dict[str, Any]
 
 
 def opened(state: State, url: str, now_us: int) -> Opened:
-    """The gateway as rooms hear of one. What cannot be chosen from here is offered as it is, and nothing else."""
+    """The gateway as rooms hear of one."""
     from providers import factory
 
     # Whoever copies a request from here asks the gateway itself, by the format that it takes any model in.
@@ -27,9 +27,9 @@ def opened(state: State, url: str, now_us: int) -> Opened:
     return Opened(
         mode=state["mode"],
         preset=state["preset"],
-        presets=(state["preset"],),
+        presets=tuple(state["presets"]),
         strategy=state["strategy"],
-        strategies=(state["strategy"],),
+        strategies=tuple(state["strategies"]),
         providers=tuple(ProviderInfo(one["id"], one["kind"], one["model"], way) for one in state["providers"]),
         lights=tuple(
             Light(
@@ -71,4 +71,7 @@ def asked_body(ask: Ask, state: State) -> tuple[bytes, dict[str, str]]:
             for one in sorted(state["providers"], key=lambda one: one["id"] != ask.provider)
         ]
         body["fallbacks"] = [request.model] if request.model else others
-    return orjson.dumps(body), {"x-sandbox-no-cache": "1"} if ask.no_cache else {}
+    headers = {"x-sandbox-no-cache": "1"} if ask.no_cache else {}
+    if ask.strategy:
+        headers["x-sandbox-strategy"] = ask.strategy
+    return orjson.dumps(body), headers

@@ -125,6 +125,9 @@ class HealthRoom(HealthCommands):
 
     def _watch_freely(self) -> None:
         """Where checks cost nothing they go on in the background, unless somebody stopped them."""
+        if self.ui.frame.attached:
+            # Somebody else's gateway is only looked at.
+            return
         if self.ui.frame.mode == "mock" and self._state.health_watch and self.ui.frame.room == self.ROOM:
             self.ui.engine.errand(partial(ward.begin_rounds, self.ui.engine.watchman, False))
 
@@ -232,11 +235,6 @@ class HealthRoom(HealthCommands):
         head.redraw()
 
     def _empty(self) -> str:
-        if self.ui.frame.attached:
-            return (
-                f"This room works where the gateway runs, at {self.ui.frame.attached}.\n"
-                "Its breakers are in the strip below; f in the Playground holds and resets them."
-            )
         if self.visits.problem:
             return f"✗ The gateway could not be opened.\n{self.visits.problem}\nL chooses another mode."
         if self.visits.seen is None:
