@@ -128,6 +128,13 @@ class BaseLLMProvider:
         """Whether it has all that it needs to be asked; whether its credential is good, only the vendor knows."""
         return self.lacks() is None
 
+    def cannot(self, request: GenerationRequest, model_id: str) -> str | None:
+        """What of a request it cannot do, in a sentence, such as a tool of another vendor; None: nothing it knows of.
+
+        A gateway asks before it sends, and goes on to the next.
+        """
+        return None
+
     async def close(self) -> None:
         """Release connections; safe to call twice."""
 

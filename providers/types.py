@@ -138,7 +138,8 @@ class AttemptRecord:
     model: str
     outcome: Literal["ok", "failed", "skipped"]
     error_type: str | None = None
-    """Class name of the error; for a skip the reason: breaker_open, throttled, disabled, budget, window, prefill."""
+    """Class name of the error; for a skip the reason: breaker_open, throttled, disabled, budget, window, prefill,
+    tools."""
     error_message: str | None = None
     status: int | None = None
     started_ms: float = 0.0

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness
-from providers.dialects import api_of, dialect
+from providers.dialects import api_of, dialect, vendor_tools
 from providers.dialects.base import Dialect, Quirks
-from providers.errors import AuthenticationError, ConfigError, MalformedResponseError, ProviderError
+from providers.errors import (
+    AuthenticationError,
+    ConfigError,
+    InvalidRequestError,
+    MalformedResponseError,
+    ProviderError,
+)
 from providers.faults import FaultSource
 from providers.limits import texts
 from providers.resuming import within
@@ -241,6 +247,12 @@ class WireProvider(BaseLLMProvider):
             return error.message
         return None
 
+    def cannot(self, request: GenerationRequest, model_id: str) -> str | None:
+        if not request.tools:
+            return None
+        lack = vendor_tools.cannot(request.tools, self.dialect_of(model_id).name)
+        return lack and f"{self.registered_as} cannot {lack}"
+
     def _connected_once(self) -> Transport:
         """One connected transport, however many first requests there are at once: an SDK's client takes its time."""
         with self._connecting:
@@ -339,6 +351,9 @@ class WireProvider(BaseLLMProvider):
                 self._quirks.clear()
             quirks = self._quirks[model_id] = self.quirks_of(model_id)
         dialect = self.dialect_of(model_id)
+        lack = self.cannot(request, model_id)
+        if lack is not None:
+            raise InvalidRequestError(lack)
         body = dialect.encode_request(request, model=self.asked_as(model_id), stream=stream, quirks=quirks)
         transport = self._transport or await self._open(model_id)
         path, api = self.path_of(model_id, stream=stream), api_of(dialect.name, stream=stream)

@@ -129,7 +129,8 @@ def attempt_outcome(record: AttemptRecord, *, simulated: bool) -> str:
     if record.outcome == "ok":
         return f"answered in {duration_ms(record.latency_ms)}{retry}"
     if record.outcome == "skipped":
-        return f"passed over: {_PASSED_OVER.get(record.error_type or '', record.error_type)}"
+        why = record.error_message if record.error_type == "tools" else None
+        return f"passed over: {why or _PASSED_OVER.get(record.error_type or '', record.error_type)}"
     status = f"{record.status} " if record.status else ""
     billed = f", wasted {dollars(record.cost_usd, simulated=simulated)}" if record.cost_usd else ""
     return f"{status}{record.error_type} after {duration_ms(record.latency_ms)}{retry}{billed}"

@@ -64,7 +64,7 @@ class CandidateSkipped(Event):
     provider: str
     model: str
     reason: str
-    """breaker_open, throttled, disabled, budget, window, prefill."""
+    """breaker_open, throttled, disabled, budget, window, prefill, tools."""
     retry_after_s: float | None
 
 

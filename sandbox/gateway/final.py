@@ -8,6 +8,7 @@ from typing import NamedTuple
 from providers.errors import (
     AllProvidersFailedError,
     CircuitBreakerOpenError,
+    InvalidRequestError,
     ProviderError,
     ProviderTimeoutError,
     RateLimitError,
@@ -23,7 +24,7 @@ class Skip(NamedTuple):
     retry_after: float | None
     """Seconds until it could be asked, where known."""
     error: ProviderError | None
-    """What disabled it."""
+    """What disabled it, or what it cannot do."""
 
 
 def final_error(call: Call, candidates: int, skips: Sequence[Skip], last: ProviderError | None) -> ProviderError:
@@ -60,9 +61,13 @@ def _refusal(call: Call, skips: Sequence[Skip], records: tuple[AttemptRecord, ..
     if "budget" in waits and call.allowance is not None:
         return call.allowance.refusal(records)
     for skip in skips:
-        if skip.error is not None:
+        if skip.error is not None and skip.reason != "tools":
             message = f"{skip.error.message} (disabled until it is re-tested)"
             return type(skip.error)(message, provider=skip.error.provider, status=skip.error.status, attempts=records)
+    if "tools" in waits:
+        lacks = [skip.error.message for skip in skips if skip.error is not None]
+        told = lacks[0] if len(lacks) == 1 else f"{lacks[0]}; nor can the other {len(lacks) - 1} candidates"
+        return InvalidRequestError(told, attempts=records, model=call.request.model)
     if call.deadline.remaining() <= 0:
         return ProviderTimeoutError(f"the request's deadline of {call.deadline.seconds:g} s passed", attempts=records)
     return AllProvidersFailedError("no candidate could be asked", attempts=records)

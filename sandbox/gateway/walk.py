@@ -15,6 +15,7 @@ from providers.clock import Clock, Randomness
 from providers.errors import (
     ContentFilterError,
     ContextLengthError,
+    InvalidRequestError,
     ProviderError,
     StreamInterruptedError,
 )
@@ -147,6 +148,7 @@ class Walk:
             if (
                 candidate.deployment.available(candidate.model_id, foreseen)
                 and self._fits(candidate)
+                and self._lack(candidate) is None
                 and (self._only is None or self._only(candidate))
                 and (self.call.allowance is None or self.call.allowance.covers(candidate))
             ):
@@ -163,6 +165,11 @@ class Walk:
         window = self.tools.router.window(candidate)
         return window is not None and window > self._outgrown
 
+    def _lack(self, candidate: Candidate) -> str | None:
+        """What of this request's tools the candidate cannot do."""
+        request = self.call.request
+        return candidate.deployment.provider.cannot(request, candidate.model_id) if request.tools else None
+
     def _admit(self, candidate: Candidate) -> int | None:
         """A permit of its breaker, or None after noting why it is passed over."""
         deployment, allowance = candidate.deployment, self.call.allowance
@@ -174,6 +181,10 @@ class Walk:
             return None
         if self._only is not None and not self._only(candidate):
             self._skip(candidate, "prefill", None, None)
+            return None
+        lack = self._lack(candidate)
+        if lack is not None:
+            self._skip(candidate, "tools", None, InvalidRequestError(lack, provider=deployment.id))
             return None
         gone = deployment.disabled(candidate.model_id)
         if gone is not None:

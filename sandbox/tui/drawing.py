@@ -49,6 +49,7 @@ SKIP_WORDS = {
     "budget": "over budget",
     "window": "window too small",
     "prefill": "starts only anew",
+    "tools": "lacks a tool",
 }
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"

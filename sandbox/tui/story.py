@@ -72,7 +72,7 @@ class Skip:
     provider: str
     model: str
     reason: str
-    """breaker_open, throttled, disabled, budget, window, prefill."""
+    """breaker_open, throttled, disabled, budget, window, prefill, tools."""
     retry_after_s: float | None
     at_us: int
 

@@ -197,6 +197,43 @@ async def test_a_prompt_too_long_goes_only_to_a_larger_window() -> None:
 
 
 @virtual
+async def test_a_vendor_s_own_tool_goes_only_to_whom_can_run_it() -> None:
+    bench = Bench(retry=RetryPolicy("last_candidate", retries=2))
+    lacking = bench.add("openai", model="gpt-4")
+    able = bench.add("anthropic", DOWN, DOWN, "ok")
+    other = bench.add("deepseek", model="deepseek-chat")
+    for one in (lacking, other):
+        one.cannot = lambda request, model_id, id=one.kind: f"{id} cannot run 'web_search'"  # type: ignore[method-assign]
+    asked = GenerationRequest(prompt="hello", tools=[{"type": "web_search_20250305", "name": "web_search"}])
+    response = await bench.gateway.generate(asked)
+    assert (response.provider, lacking.times, other.times) == ("anthropic", [], [])
+    skipped = response.attempts[0]
+    assert (skipped.provider, skipped.outcome, skipped.error_type) == ("openai", "skipped", "tools")
+    assert skipped.error_message == "openai cannot run 'web_search'"
+    # The one behind it counts for nobody to fail over to, so that this one has all its retries.
+    assert len(able.times) == 3
+    assert (await bench.gateway.generate(GenerationRequest(prompt="hello"))).provider == "openai"
+
+
+@virtual
+async def test_a_tool_that_nobody_can_run_ends_the_request_in_one_sentence() -> None:
+    bench = Bench()
+    for id in ("openai", "anthropic", "deepseek"):
+        one = bench.add(id)
+        one.cannot = lambda request, model_id, id=id: f"{id} cannot run 'web_search'"  # type: ignore[method-assign]
+    asked = GenerationRequest(prompt="hello", tools=[{"type": "web_search"}])
+    with pytest.raises(InvalidRequestError) as raised:
+        await bench.gateway.generate(asked)
+    assert raised.value.message == "openai cannot run 'web_search'; nor can the other 2 candidates"
+    assert not raised.value.retryable
+    assert [a.error_type for a in raised.value.attempts] == ["tools"] * 3
+    bench.gateway.breaker("deepseek").force_open()
+    del bench.gateway.registry.get("deepseek").provider.cannot
+    with pytest.raises(CircuitBreakerOpenError):
+        await bench.gateway.generate(asked)
+
+
+@virtual
 async def test_the_breaker_opens_refuses_probes_and_closes() -> None:
     bench = Bench(
         breaker=BreakerPolicy("consecutive", failure_threshold=3, recovery_timeout=30.0),
