@@ -88,11 +88,11 @@ def validate(*files: str, json: bool = False, session: Annotated[Session, Parame
     known = {} if files else {one.key: one.path for one in shelf_of(session).all()}
     for name in files or known:
         try:
-            one = load(known.get(name) or place_of(name, session))
+            found = load(known.get(name) or place_of(name, session))
         except ScenarioError as error:
             items.append({"file": name, "ok": False, "problem": str(error), "notes": []})
         else:
-            items.append({"file": name, "ok": True, "problem": None, "notes": one.notes})
+            items.append({"file": name, "ok": True, "problem": None, "notes": found.notes})
     output = session.output
     if json:
         output.json({"items": items})
