@@ -61,8 +61,9 @@ def load_schedule(path: Path, clock: Clock, told: Callable[[str], None] | None =
     source = read(path)
     _check_top(source)
     schedule = Schedule(faults_of(source), clock)
-    for sentence in without_effect(source) if told is not None else ():
-        told(sentence)
+    if told is not None:
+        for sentence in without_effect(source):
+            told(sentence)
     return schedule
 
 
