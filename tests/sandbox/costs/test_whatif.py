@@ -208,7 +208,7 @@ async def test_what_another_vendor_does_not_sell_is_taken_as_the_standard_and_na
 
 
 NAMES = {
-    "openai": ("gpt-4o", ("gpt-4o", "gpt-4o-2024-05-13", "gpt-4o-mini", None)),
+    "openai": ("gpt-4o", ("gpt-4o-2024-05-13", "gpt-5.4", "gpt-5.4", None)),
     "azure_openai": ("house-deployment", ("gpt-4o-2024-05-13", "gpt-4.1", None)),
     "anthropic": ("claude-sonnet-4-5", ("claude-sonnet-4-5-20250929", "claude-opus-4-6")),
     "bedrock": ("claude-3-sonnet", ("anthropic.claude-3-sonnet-20240229-v1:0", None)),
