@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.app import App
+from sandbox.tui.stage import StagedApp
 
 if TYPE_CHECKING:
-    from providers.clock import Clock
     from sandbox.settings import Settings
     from sandbox.tui.engine import Engine
     from sandbox.tui.frame import FrameFacts
@@ -26,8 +25,7 @@ RECOUNT_US = 1_000_000
 """How often today's spending is read while requests come in from outside."""
 
 
-class AppCommands(App[None]):
-    clock: Clock
+class AppCommands(StagedApp):
     settings: Settings
     state: UIState
     frame: FrameFacts

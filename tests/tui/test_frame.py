@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.command import CommandPalette
@@ -19,7 +20,7 @@ from sandbox.tui.palette import ActionCommands
 from sandbox.tui.prompt import PromptEditor
 from sandbox.tui.rooms import ROOMS
 from sandbox.tui.state import FILE_NAME
-from tests.tui.support import NARROW, WIDE, asked, ended, notice, ready, screen_text, sees, until
+from tests.tui.support import NARROW, WIDE, asked, ended, notice, ready, screen_text, sees, settle, until
 
 Make = Callable[..., SandboxApp]
 
@@ -157,6 +158,30 @@ async def test_plain_characters_only(make: Make) -> None:
         await pilot.pause(0.1)
         odd = {letter for letter in screen_text(app) if not letter.isascii()}
         assert odd == set()
+
+
+async def test_what_a_key_brings_waits_for_no_frame(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        await ready(pilot)
+        app.query_one(PromptEditor).focus()
+        await pilot.pause()
+        frames = app.screen._update_timer
+        frames.pause()
+        monkeypatch.setattr(frames, "resume", lambda: None)
+        shown: list[str] = []
+        display = app._display
+
+        def seen(screen: Any, renderable: Any) -> None:
+            shown.append(screen_text(app))
+            display(screen, renderable)
+
+        monkeypatch.setattr(app, "_display", seen)
+        await pilot.press("q", "q", "z")
+        for _ in range(600):
+            # A pause of the pilot's would paint.
+            await settle()
+        assert "qqz" in shown[-1]
 
 
 @pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "tokyo-night", "catppuccin-latte"])

@@ -326,6 +326,23 @@ async def test_only_rows_in_sight_are_ever_made(make: Make, monkeypatch: pytest.
             assert len(made) < 60, key
 
 
+async def test_a_step_paints_a_line_of_the_border_and_not_the_pane(
+    short: SandboxApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is painted anew for a step stands between a key and the screen."""
+    async with short.run_test(size=WIDE) as pilot:
+        room = await entered(pilot)
+        # The first one puts figures in place of the legend, which takes another layout.
+        await pilot.press("n")
+        await sees(pilot, "1 of 8")
+        lines: list[int] = []
+        painted = room.pane.render_line
+        monkeypatch.setattr(room.pane, "render_line", lambda y: (lines.append(y), painted(y))[1])
+        await pilot.press("n")
+        await sees(pilot, "2 of 8")
+        assert not lines
+
+
 @pytest.mark.parametrize("size", [NARROW, WIDE])
 async def test_a_row_is_told_at_length(short: SandboxApp, size: tuple[int, int]) -> None:
     async with short.run_test(size=size) as pilot:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Region
 from textual.message import Message
 from textual.widgets import Input
 
@@ -65,6 +67,12 @@ class EventRows(CursorPane):
         self.cursor = cursor
         self.rebuild()
 
+    def clear(self, empty: str) -> None:
+        """Show none."""
+        self.take, self.rows, self.empty = None, array("i"), empty
+        self.cursor = -1
+        self.rebuild()
+
     @property
     def selected(self) -> int | None:
         """The position of the row that is chosen."""
@@ -89,12 +97,27 @@ class EventList(FilteredList):
         self.rows = EventRows()
         box = Input(id="lab-filter", placeholder="provider, breaker, 503, request 12 …", compact=True)
         super().__init__(listed=self.rows, box=box, id="lab-events")
+        self._told = ""
+
+    def tell_count(self, told: str) -> None:
+        """Say in the lower border where one stands."""
+        if told != self._told:
+            self._told = told
+            self._border_subtitle = Content(told)
+            self._paint_border(self.size.height + self.gutter.bottom - 1)
 
     def name_level(self, level: Level) -> None:
         """Say in the title what is listed."""
-        self.border_title = " │ ".join(
-            f"[bold $text-primary on $primary-muted] {title} [/]"
-            if key == level
-            else f"[not bold @click=app.in_room('list_level',{key!r})]{title}[/]"
-            for key, title in TABS.items()
+        self._border_title = Content.from_markup(
+            " │ ".join(
+                f"[bold $text-primary on $primary-muted] {title} [/]"
+                if key == level
+                else f"[not bold @click=app.in_room('list_level',{key!r})]{title}[/]"
+                for key, title in TABS.items()
+            )
         )
+        self._paint_border(-self.gutter.top)
+
+    def _paint_border(self, y: int) -> None:
+        """One line of it, counted from the first inside: to change it as Textual does paints the whole pane anew."""
+        self.refresh(Region(-self.gutter.left, y, self.outer_size.width, 1))

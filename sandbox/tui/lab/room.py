@@ -166,7 +166,7 @@ class LabRoom(LabCommands):
         header.redraw()
         self._draw_timeline(now_us)
         self.rows.put_cursor(self.row)
-        self.pane.border_subtitle = self._count()
+        self.pane.tell_count(self._count())
         self._draw_detail(now_us)
 
     def _draw_timeline(self, now_us: int) -> None:
