@@ -16,6 +16,7 @@ from providers.errors import InputError
 from sandbox.cli.listening import schedule_of
 from sandbox.cli.serve import arrange
 from sandbox.cli.session import Session
+from sandbox.core.descriptors import raise_limit
 from sandbox.core.offline import OFFLINE_MODES
 from sandbox.core.tally import Tally
 
@@ -52,6 +53,7 @@ async def run(
     if not command:
         raise InputError("there is no command to run: `sandbox run -- python app.py`")
     schedule = schedule_of(scenario, session)
+    raise_limit()
     async with session.runtime() as runtime:
         arrange(session, runtime, schedule, fail or [])
         tally = Tally()

@@ -12,6 +12,7 @@ from sandbox.cli.ask import provoke
 from sandbox.cli.exits import Exit
 from sandbox.cli.listening import check_port, schedule_of, told_to_end, unavailable, work_for_long
 from sandbox.cli.session import Session
+from sandbox.core.descriptors import raise_limit
 
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
@@ -49,6 +50,7 @@ async def serve(
     check_port(port)
     check_port(web_port, "--web-port")
     schedule = schedule_of(scenario, session)
+    raise_limit()
     async with session.runtime() as runtime:
         server = session.server(runtime, host=host, port=port)
         browser = session.web(server, host=host, port=web_port) if web else None

@@ -12,6 +12,7 @@ from providers.errors import InputError
 from sandbox.cli.exits import Exit
 from sandbox.cli.listening import check_port, schedule_of, terminated, unavailable, work_for_long
 from sandbox.cli.session import Session
+from sandbox.core.descriptors import raise_limit
 from sandbox.core.offline import following
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ async def wiretap(
     simulation = _simulation(session, fixtures or [], seed, pace, fixtures_only)
     if session.open_wiretap is None:
         raise RuntimeError("this process was given no server")
+    raise_limit()
     tap = session.open_wiretap(host=host, port=port, simulation=simulation, schedule=schedule)
     with following("mock"):
         try:

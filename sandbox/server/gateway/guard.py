@@ -16,6 +16,7 @@ from providers.errors import ConfigError
 from providers.hints import did_you_mean
 from sandbox.core.offline import is_local
 from sandbox.server.addresses import ALL, own_names
+from sandbox.server.crowded import beyond
 from sandbox.server.gateway.failures import on_wire
 from sandbox.server.gateway.service import Service
 from sandbox.server.gateway.telling import identity
@@ -101,6 +102,8 @@ def guard(service: Service, door: Door) -> Middleware:
         refused: e.ProviderError | None = door.refusal(request.headers, request.raw_path)
         if refused is None and service.draining:
             refused = e.ServiceUnavailableError("the gateway is shutting down", status=503, retry_after=1.0)
+        if refused is None and service.room is not None and beyond(request, service.room):
+            refused = _no_room()
         if refused is not None:
             return error_response(request, service, refused)
         try:
@@ -111,6 +114,22 @@ def guard(service: Service, door: Door) -> Middleware:
             return error_response(request, service, _in_words(request, error), error.status, _allowed(error))
 
     return middleware
+
+
+def _no_room() -> e.ServiceUnavailableError:
+    return e.ServiceUnavailableError(
+        "the gateway has more connections than it may hold; try again, or raise its limit (ulimit -n)",
+        status=503,
+        retry_after=1.0,
+    )
+
+
+def full() -> bytes:
+    """That as a whole answer, for a connection that cannot even be read: in the format that most callers know."""
+    wire = on_wire(dialect("openai_chat"), _no_room(), "")
+    headers = {**wire.headers, "content-length": str(len(wire.body)), "connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {wire.status} Service Unavailable\r\n{lines}\r\n".encode() + wire.body
 
 
 def caller_format(request: web.BaseRequest) -> Dialect:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from sandbox.core.offline import OFFLINE_MODES
 from sandbox.server.addresses import base, elsewhere
 from sandbox.server.bodies import MAX_BODY
+from sandbox.server.crowded import Crowd, room
 from sandbox.server.gateway.app import SERVICE, gateway_app
-from sandbox.server.gateway.guard import check_binding
+from sandbox.server.gateway.guard import check_binding, full
 from sandbox.server.http_log import http_logger
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class GatewayServer:
         self._max_body = max_body
         self._bound: int | None = None
         """The port that it has, or had."""
+        self._crowd = Crowd(full(), clock=runtime.clock)
         self._runner: web.AppRunner | None = None
         self._app: web.Application | None = None
 
@@ -130,7 +133,10 @@ class GatewayServer:
         except BaseException:
             await runner.cleanup()
             raise
-        app[SERVICE].start()
+        service = app[SERVICE]
+        service.room = room(upstream=self._runtime.mode not in OFFLINE_MODES)
+        service.start()
+        self._crowd.watch(runner.addresses)
         self._bound = int(runner.addresses[0][1])
         self._runner, self._app = runner, app
 
@@ -145,6 +151,7 @@ class GatewayServer:
             await service.drain(self._grace)
         finally:
             # Also where somebody does not want to wait for that.
+            self._crowd.leave()
             service.end_all()
             await service.close()
             await runner.cleanup()

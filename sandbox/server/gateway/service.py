@@ -89,6 +89,8 @@ class Service:
         """Whose page asks that may read the answer."""
         self.draining = False
         """No further request is taken."""
+        self.room: int | None = None
+        """The highest number of a descriptor whose connection is answered; None: any."""
         self._exchanges: set[Exchange] = set()
         self._idle = asyncio.Event()
         self._idle.set()
