@@ -157,7 +157,7 @@ async def check(
 
     Unless it was `agreed` to, what may cost money is only foreseen. What comes of it is on the bus.
     """
-    if not agreed and _foresee(runtime, ids, enable, None, tell):
+    if not agreed and foresee(runtime, ids, enable, None, tell):
         return
     watch = watchman.watch
     for id in ids:
@@ -170,7 +170,7 @@ async def begin_rounds(watchman: Watchman, agreed: bool, runtime: Runtime, tell:
     """Ask everybody again and again from now on. Unless it was `agreed` to, what may cost money is only foreseen."""
     watch = watchman.watch
     everybody = [deployment.id for deployment in runtime.gateway.registry]
-    if agreed or not _foresee(runtime, everybody, False, watch.interval, tell):
+    if agreed or not foresee(runtime, everybody, False, watch.interval, tell):
         await watch.start()
 
 
@@ -178,8 +178,8 @@ async def end_rounds(watchman: Watchman, runtime: Runtime, tell: Tell) -> None:
     await watchman.watch.stop()
 
 
-def _foresee(runtime: Runtime, ids: Sequence[str], enable: bool, interval: float | None, tell: Tell) -> bool:
-    """Whether asking them may cost money; then that is told."""
+def foresee(runtime: Runtime, ids: Sequence[str], enable: bool, interval: float | None, tell: Tell) -> bool:
+    """Whether asking them, once or every `interval` seconds, may cost money; then that is told."""
     gateway = runtime.gateway
     found = estimates(gateway, Question(("ping",), max_tokens=1), choose(gateway, ids))
     if not needs_consent(gateway.mode, found, Decimal(0)):

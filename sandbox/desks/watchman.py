@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from providers.clock import Clock
 from providers.errors import InputError
 from sandbox.core.events import (
+    EVENT_TYPES,
     AttemptFailed,
+    AttemptSucceeded,
     BreakerChanged,
     Event,
     HealthChecked,
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
     from sandbox.runtime import Runtime
 
 Change = BreakerChanged | ProviderDisabled | ProviderEnabled
+_HEARD: Final = frozenset(
+    kind
+    for kind in EVENT_TYPES.values()
+    if issubclass(
+        kind, (AttemptFailed, AttemptSucceeded, BreakerChanged, HealthChecked, ProviderDisabled, ProviderEnabled)
+    )
+)
+"""All others are passed over in one look-up: a server has many."""
 KEPT_CHANGES: Final = 50
 """Of each provider; the oldest go first."""
 
@@ -54,6 +64,8 @@ class Watchman:
 
     def __call__(self, event: Event) -> None:
         """An observer of the bus."""
+        if type(event) not in _HEARD:
+            return
         self.history(event)
         if isinstance(event, HealthChecked):
             self.checks[event.provider] = event

@@ -47,6 +47,11 @@ class FrameFacts:
     armed: bool = False
     """The next exchange with a provider is recorded."""
 
+    @property
+    def until(self) -> str:
+        """How long something holds that is written nowhere."""
+        return "until the gateway there ends" if self.attached else "until this program ends"
+
 
 def mode_sentences(mode: str, keys: Sequence[str]) -> tuple[str, str]:
     """What a mode means, at length and in short."""

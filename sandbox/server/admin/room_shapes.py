@@ -7,11 +7,13 @@ from typing import Annotated, Generic, Literal, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, RootModel
 
+from providers.errors import InputError
 from sandbox.comparison.question import MOST_REPEATS
 from sandbox.desks import books, compare, places, ward
 from sandbox.server.admin.shapes import Asked, Told
 from sandbox.settings.units import LARGEST_BUDGET
 from sandbox.stores import Part, Place
+from sandbox.usage import periods
 from sandbox.usage.base import Dimension, UsageRecord, UsageTotals
 
 T = TypeVar("T")
@@ -21,12 +23,11 @@ MAX_KEY = 500
 MAX_TEXT = 40_000
 """Characters of a prompt: a body may have no more than 64 KiB."""
 MAX_COLUMNS = 400
+TIMES = ("hour", "day", "month")
 Span = Literal["24h", "7d", "30d", "month", "all"]
 Key = Annotated[str, Field(max_length=MAX_KEY)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_KEY)]
-Money = Annotated[
-    Decimal, Field(ge=0, le=LARGEST_BUDGET, allow_inf_nan=False, description="USD.")
-]
+Money = Annotated[Decimal, Field(ge=0, le=LARGEST_BUDGET, allow_inf_nan=False, description="USD.")]
 Microseconds = Annotated[int, Field(ge=0, lt=2**63)]
 
 assert set(get_args(Span)) == set(books.SPANS)  # noqa: S101
@@ -44,6 +45,13 @@ class CostsView(Asked):
     )
 
     def asked(self) -> books.Asked:
+        """Raises InputError for a time that is none."""
+        for by, key in self.path:
+            if by in TIMES:
+                try:
+                    periods.named(key)
+                except ValueError as error:
+                    raise InputError(f"path: {error}") from None
         return books.Asked(self.span, tuple(self.path), self.by)
 
 

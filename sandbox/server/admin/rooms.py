@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from providers.errors import InputError, ServiceUnavailableError
@@ -105,32 +104,44 @@ async def _check(desk: Desk, call: Call) -> Mapping[str, Any]:
     asked: shapes.CheckProviders = call.asked
     for provider in asked.providers:
         check_known(desk.runtime, provider)
-    watchman = await desk.watched()
-    ids = tuple(dict.fromkeys(asked.providers))
-    return await _questioned(
-        desk, call, "health_check", partial(ward.check, watchman, ids, asked.enable, asked.agreed, desk.runtime)
-    )
+    runtime, ids = desk.runtime, tuple(dict.fromkeys(asked.providers))
+    told: list[RoomReport] = []
+    if not asked.agreed and ward.foresee(runtime, ids, asked.enable, None, told.append):
+        return {"success": False, "foreseen": told[0]}
+    if asked.enable:
+        await _enable(desk, call, ids)
+    # Not between two lines of the log: a provider that hangs is not to keep others from being forced.
+    await ward.check(await desk.watched(), ids, False, True, runtime, told.append)
+    return {"success": True, "foreseen": None}
+
+
+async def _enable(desk: Desk, call: Call, ids: Sequence[str]) -> None:
+    gateway = desk.runtime.gateway
+
+    async def change() -> Mapping[str, Any]:
+        for id in ids:
+            gateway.enable(id)
+        return {"success": True}
+
+    def state() -> Mapping[str, Any]:
+        return {one.id: one.disabled for one in gateway.health() if one.id in ids}
+
+    await audited(desk, call, "provider_enable", change, state)
 
 
 async def _monitor(desk: Desk, call: Call) -> Mapping[str, Any]:
     asked: shapes.SetMonitor = call.asked
     watchman = await desk.watched()
-    work = partial(ward.begin_rounds, watchman, asked.agreed) if asked.on else partial(ward.end_rounds, watchman)
-    return await _questioned(desk, call, "monitor_change", partial(work, desk.runtime))
-
-
-async def _questioned(desk: Desk, call: Call, action: str, work: Any) -> Mapping[str, Any]:
-    """Do what may cost money, unless it is only foreseen."""
 
     async def change() -> Mapping[str, Any]:
         told: list[RoomReport] = []
-        await work(told.append)
+        if asked.on:
+            await ward.begin_rounds(watchman, asked.agreed, desk.runtime, told.append)
+        else:
+            await ward.end_rounds(watchman, desk.runtime, told.append)
         return {"success": not told, "foreseen": told[0] if told else None}
 
-    def state() -> Mapping[str, Any]:
-        return {"monitor": desk.watchman.running}
-
-    return await audited(desk, call, action, change, state)
+    return await audited(desk, call, "monitor_change", change, lambda: {"monitor": watchman.running})
 
 
 # --- stores ---------------------------------------------------------------------------------------------------------

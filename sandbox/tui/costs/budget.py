@@ -32,11 +32,13 @@ class BudgetDialog(ModalScreen[Chosen | None]):
         Binding("up", "app.focus_previous", show=False),
     ]
 
-    def __init__(self, tenant: str | None, limits: Mapping[str | None, Decimal], file: Path | None) -> None:
-        """`tenant` is proposed; `limits` are those that there are; `file`: where it will be written."""
+    def __init__(self, tenant: str | None, limits: Mapping[str | None, Decimal], file: Path | None, until: str) -> None:
+        """`tenant` is proposed; `limits` are those that there are; `file`: where it will be written; `until`: how long it
+        holds else."""
         super().__init__()
         self._limits = limits
         self._file = file
+        self._until = until
         self._tenant = Input(tenant or "", placeholder="empty: all tenants together", compact=True, id="budget-tenant")
         self._amount = Input("", placeholder="such as 20; none takes it away", compact=True, id="budget-amount")
         self._said = Static()
@@ -67,7 +69,7 @@ class BudgetDialog(ModalScreen[Chosen | None]):
 
     @on(Input.Changed, "#budget-amount")
     def _look(self) -> None:
-        where = f"; written to {self._file}" if self._file is not None else "; until this program ends"
+        where = f"; written to {self._file}" if self._file is not None else f"; {self._until}"
         if not self._amount.value.strip():
             before = self._limits.get(self.tenant)
             now = "no budget" if before is None else f"{dollars(before)} a month"

@@ -227,7 +227,7 @@ class CostsCommands(Room):
             if result is not None:
                 self.ui.engine.work(BUDGET, partial(books.set_budget, *result, file))
 
-        self.app.push_screen(BudgetDialog(tenant, limits, file), chosen)
+        self.app.push_screen(BudgetDialog(tenant, limits, file, self.ui.frame.until), chosen)
 
     def budgeted(self, report: Budgeted) -> None:
         """Say what holds now, and what will hold at the next start."""
@@ -241,7 +241,7 @@ class CostsCommands(Room):
         allowed = "no budget" if report.limit_usd is None else f"{dollars(report.limit_usd)} a month"
         told = f"{whose(report.tenant)}: {allowed}"
         if report.file is None:
-            self.ui.flash(f"{told}, until this program ends", "done")
+            self.ui.flash(f"{told}, {self.ui.frame.until}", "done")
             return
         loaded = self.ui.loaded
         origin = None if loaded is None else loaded.origin(key_of(report.tenant))

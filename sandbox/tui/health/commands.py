@@ -194,7 +194,9 @@ class HealthCommands(Room):
             return
         loaded, now = self.ui.loaded, self.ui.clock.time_us
         file = None if loaded is None else loaded.config_file
-        self._switching = Switching(f"health-switch-{random_id()}", wanted_of(value), file, now())
+        self._switching = Switching(
+            f"health-switch-{random_id()}", wanted_of(value), file, now(), until=self.ui.frame.until
+        )
         self._dialog = SwitchDialog(self._switching, self.ui.engine, now)
         self.app.push_screen(self._dialog, self._left)
 

@@ -65,6 +65,8 @@ class Switching:
     checks: dict[Part, BackendCheck] = field(default_factory=dict)
     moved: Moved | None = None
     problem: str = ""
+    until: str = "until this program ends"
+    """How long it holds where it is not written."""
 
     def take(self, report: Report, now_us: int) -> bool:
         """Take a report in; returns whether it was about this switch."""
@@ -105,7 +107,7 @@ class Switching:
         told = ", ".join(f"{NAMES[one.part]} on {one.after}" for one in self.moved.changes) or "as it was before"
         if self.moved.problem:
             return f"{told}; the settings could not be written: {self.moved.problem}", "warning"
-        return f"{told}{f', in {self.moved.file} too' if self.moved.file else ', until this program ends'}", "done"
+        return f"{told}{f', in {self.moved.file} too' if self.moved.file else f', {self.until}'}", "done"
 
 
 def keys(switching: Switching) -> str:
