@@ -276,6 +276,8 @@ class Recording:
         self.marks: list[tuple[int, int, tuple[int | Decimal, ...]]] = []
         """Figures here and there: a time, how many kept events are in them, and they, packed."""
         self.ended_us = 0
+        self.simulated = True
+        """What it costs is no real money."""
         self.reached_us = maxsize
         """What is after it has not happened yet."""
         self.seen = 0

@@ -62,9 +62,10 @@ class Watch(Recorder):
 
     recording: RollingRecording
 
-    def __init__(self, ids: Sequence[str], began_us: int, *, kept: int = KEPT) -> None:
+    def __init__(self, ids: Sequence[str], began_us: int, *, simulated: bool = True, kept: int = KEPT) -> None:
         self._scenario = _blank_scenario()
         super().__init__(self._scenario, ids, None, kept)
+        self.recording.simulated = simulated
         self.began_us = began_us
         self._open: dict[str, _Open] = {}
         self._provoked: dict[tuple[str, Fault], int] = {}
@@ -77,14 +78,16 @@ class Watch(Recorder):
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, late_us: int = 0) -> None:
+        """`late_us`: by how much the clock that gave the event its time is behind."""
+        late_us -= self.began_us
         # Clocks are set back now and then; a recording's times never are.
-        at_us = max(self._now_us, event.t_us - self.began_us)
+        at_us = max(self._now_us, event.t_us + late_us)
         provider = getattr(event, "provider", None)
         if provider is not None and provider not in self.recording.places:
             return  # of a chain that is no longer asked
         if isinstance(event, BreakerChanged):
-            until_us = None if event.until_us is None else event.until_us - self.began_us + EPOCH_US
+            until_us = None if event.until_us is None else event.until_us + late_us + EPOCH_US
             event = replace(event, until_us=until_us)
         elif isinstance(event, RouteChosen):
             self._of(event.request_id).first = event.candidates[0].provider if event.candidates else ""

@@ -63,8 +63,11 @@ def fault_word(faults: Sequence[Fault]) -> str:
     return "+".join(words)
 
 
-def carry_out(engine: Engine, provider: str, what: str) -> tuple[str, str]:
-    """Do what was chosen (a fault, `heal` or a breaker's command); returns the feedback and its kind."""
+def carry_out(engine: Engine, provider: str, what: str, *, then: str = "r sends again") -> tuple[str, str]:
+    """Do what was chosen (a fault, `heal` or a breaker's command); returns the feedback and its kind.
+
+    `then`: what one does next with a provider that is broken.
+    """
     from providers.faults import parse_fault
 
     titles = {command: title for command, title, _ in COMMANDS}
@@ -75,7 +78,7 @@ def carry_out(engine: Engine, provider: str, what: str) -> tuple[str, str]:
         engine.breaker(provider, what)
         return f"{provider}: {titles[what]}", "done"
     engine.provoke(provider, parse_fault(what))
-    return f"{provider} is broken: r sends again", "warning"
+    return f"{provider} is broken: {then}", "warning"
 
 
 def advice(error_type: str, *, broken: Sequence[str], retry_after_s: float | None, mode: str) -> str:

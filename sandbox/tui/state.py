@@ -113,6 +113,10 @@ class UIState:
     """Another preset beside it."""
     lab_at_us: int = 0
     """Where in it one stands, microseconds since its start."""
+    lab_view: str = ""
+    """live: the running gateway is shown; replay: the scenario is; empty: what suits the screen."""
+    lab_span: int = 1
+    """How far one looks back on the running gateway."""
     lab_level: str = "moments"
     lab_speed: int = 1
     lab_text: str = ""

@@ -258,9 +258,7 @@ def fault_lines(faults: Sequence[TimedFault], scale: Scale, most: int, *, added:
     """The windows of the faults, in as few lines as hold them; the last `added` of them are the user's own."""
     rows: list[list[tuple[int, int, int]]] = []
     shown = [
-        timed
-        for timed in faults
-        if timed.fault.probability and (timed.end_us is None or timed.end_us > scale.begin_us)
+        timed for timed in faults if timed.fault.probability and (timed.end_us is None or timed.end_us > scale.begin_us)
     ]
     first_own = len(faults) - added
     for timed in shown:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sandbox.scenarios.telling import clock_time, short_time
 from sandbox.tui.cells import Cell, CellBar
 from sandbox.tui.lab.player import Player
@@ -28,8 +30,28 @@ class LabHeader(CellBar):
         self.preset = ""
         self.beside = ""
         self.changed = False
+        self.live: Sequence[str] = ()
+        """What is said of the running gateway: how far one looks back, where it is, what one missed."""
 
     def cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
+        return self._live_cells(width) if self.live else self._replay_cells(width)
+
+    def _live_cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
+        player, (span, where, missed) = self.player, self.live
+        mark, style = (PLAYING, "bold $text-success") if player.playing else (PAUSED, "bold $text-accent")
+        right = [Cell([(f"{mark} ", style), (clock_time(player.at_us), NAME)], "app.perform('play')")]
+        left = [
+            Cell([("live", NAME), (" ▾", MUTED)], "app.perform('scenario')"),
+            Cell([(f" · the last {span}", PLAIN), (" ▾", MUTED)], "app.perform('speed')"),
+        ]
+        room = width - sum(cell.width for cell in (*left, *right)) - 1
+        for text, style in ((missed, WARN), (where, SOFT)):
+            if text and len(text) + 3 <= room:
+                left.append(Cell([(" · ", MUTED), (text, style)]))
+                room -= len(text) + 3
+        return left, right
+
+    def _replay_cells(self, width: int) -> tuple[list[Cell], list[Cell]]:
         player = self.player
         mark = PLAYING if player.playing else PAUSED
         time = f"{clock_time(player.at_us)} / {short_time(player.length_us)}"

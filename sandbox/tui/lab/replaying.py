@@ -105,6 +105,9 @@ class LabReplaying(Room):
         """Replay what was replayed last, with the cursor where it stood."""
         self.shelf = Shelf(self.ui.settings.data_dir)
         self.pane.name_level(self.level)
+        self.begin_replay()
+
+    def begin_replay(self) -> None:
         start(self, "replay", self._begin)
 
     async def _begin(self) -> None:
@@ -235,7 +238,11 @@ class LabReplaying(Room):
         if words:
             start(self, "filter", self._filter, take, every, words)
         else:
-            self._show_rows(take, every, "Nothing happened: v lists more.")
+            self.show_rows(take, every, self.nothing_listed())
+
+    def nothing_listed(self) -> str:
+        """What is said where there is no row."""
+        return "Nothing happened: v lists more."
 
     async def _filter(self, take: Take, every: Sequence[int], words: Sequence[str]) -> None:
         faults = take.scenario.faults
@@ -259,9 +266,9 @@ class LabReplaying(Room):
             self.searching = False
             self.touch()
         told = " ".join(words)
-        self._show_rows(take, rows, f"No row has {told!r} in it.\nEscape in the filter shows all {len(every):,}.")
+        self.show_rows(take, rows, f"No row has {told!r} in it.\nEscape in the filter shows all {len(every):,}.")
 
-    def _show_rows(self, take: Take, rows: Sequence[int], empty: str) -> None:
+    def show_rows(self, take: Take, rows: Sequence[int], empty: str) -> None:
         self.row = take.recording.row_at(rows, self.player.at_us)
         self.rows.show(take, rows, self.row, empty)
         self.touch()

@@ -5,7 +5,7 @@ The gateway's run takes place in a thread and is recorded; what the keys do is t
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -14,17 +14,22 @@ from textual.binding import BindingType
 from sandbox.scenarios.recorder import Take
 from sandbox.scenarios.telling import clock_time
 from sandbox.tui import actions
-from sandbox.tui.lab import explaining
 from sandbox.tui.lab.bench import thinned_note
-from sandbox.tui.lab.commands import LabCommands
 from sandbox.tui.lab.detail import LabDetail, Writer
+from sandbox.tui.lab.explaining import opening_lines, row_lines
 from sandbox.tui.lab.header import LabHeader
 from sandbox.tui.lab.listing import EventList, EventRows
+from sandbox.tui.lab.living import LabLive
 from sandbox.tui.lab.timeline import Timeline, View
 from sandbox.tui.pieces import DOT, GOOD, WARN, Line, clip
+from sandbox.tui.reports import Opened
 from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
 from sandbox.tui.tables import ASCII_LEVELS, LEVELS
+
+if TYPE_CHECKING:
+    from sandbox.core.events import Event
+    from sandbox.tui.reports import Report
 
 _PLAYS = "Space plays: "
 PAINT_US = 80_000
@@ -39,12 +44,13 @@ TALL = 34
 """Lines of the room from which on a lane has two."""
 
 
-class LabRoom(LabCommands):
+class LabRoom(LabLive):
     TOPIC = "Lab"
     HELP = (
         "An outage in virtual time: the real gateway with its breakers, retries and budgets over simulated providers. "
         "Space plays it, n steps from event to event, ← → move through time, f breaks a provider at the cursor, "
-        "b puts another policy beside it. A click on the time line goes there."
+        "b puts another policy beside it. A click on the time line goes there. "
+        "l shows the running gateway in its place, as it happens."
     )
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.LAB)]
     SCOPED_CSS = False
@@ -102,7 +108,7 @@ class LabRoom(LabCommands):
         self.rows = self.pane.rows
         self.detail = LabDetail()
         self._last_us = self._painted_us = self._told_us = 0
-        self._told: tuple[int, int | None] = (0, None)
+        self._told: tuple[int, int | None, int] = (0, None, 0)
         """For which take and which row the detail was written."""
 
     def compose(self) -> ComposeResult:
@@ -113,6 +119,17 @@ class LabRoom(LabCommands):
 
     def on_mount(self) -> None:
         self.begin()
+        if self.wants_live:
+            self.go_live()
+
+    def on_bus_event(self, event: Event) -> None:
+        self.feed.take(event)
+
+    def on_report(self, report: Report) -> None:
+        if self.ui.early is not None and isinstance(report, Opened):
+            early, self.ui.early = self.ui.early, None
+            self.feed.catch_up(report, early)
+        self.feed.report(report)
 
     def enter(self) -> None:
         self.ui.guide.learn({"lab"})
@@ -126,7 +143,9 @@ class LabRoom(LabCommands):
                 facts.add("result")
         if self.work is not None:
             facts.add("replaying")
-        if self.before:
+        if self.live:
+            facts.add("watching")
+        if self.ui.board.broken if self.live else self.before:
             facts.add("by_hand")
         return facts
 
@@ -142,6 +161,9 @@ class LabRoom(LabCommands):
     # --- drawing --------------------------------------------------------------------------------------------------
 
     def tick(self, now_us: int) -> None:
+        if self.live:
+            self.tick_live(now_us)
+            return
         elapsed, self._last_us = now_us - self._last_us, now_us
         playing = self.player.playing
         if playing and 0 < elapsed < LONGEST_TICK_US:
@@ -163,6 +185,7 @@ class LabRoom(LabCommands):
             header.scenario, header.seed = scenario.name, scenario.document.seed
             header.preset = self.preset or scenario.document.preset
         header.beside, header.changed = self.beside_preset, self.changed
+        header.live = self.live_names() if self.live else ()
         header.redraw()
         self._draw_timeline(now_us)
         self.rows.put_cursor(self.row)
@@ -172,7 +195,9 @@ class LabRoom(LabCommands):
     def _draw_timeline(self, now_us: int) -> None:
         told: Line = []
         width = self.size.width - 2
-        if self.work is not None:
+        if self.live:
+            told = self.live_told(width)
+        elif self.work is not None:
             told = [(self.work.line(now_us, now_us // PAINT_US, width), "$text-accent")]
         elif self.take is None:
             told = [(self.problem or "o chooses a scenario", WARN)]
@@ -185,7 +210,7 @@ class LabRoom(LabCommands):
             View(
                 takes,
                 self.player.at_us,
-                self.added,
+                len(self.take.scenario.faults) if self.live and self.take is not None else self.added,
                 told,
                 tall=height >= TALL,
                 most=max(6, height - 1 - LEAST_LIST),
@@ -210,7 +235,9 @@ class LabRoom(LabCommands):
         take = self.take
         if take is None or self.ui.is_narrow:
             return
-        told = id(take), self.rows.selected
+        # Of what is under way there is more to tell every moment.
+        grown = take.recording.seen if self.live else 0
+        told = id(take), self.rows.selected, grown
         hurried = self.player.playing and now_us - self._told_us < DETAIL_US
         if told != self._told and not hurried:
             self._told, self._told_us = told, now_us
@@ -219,11 +246,11 @@ class LabRoom(LabCommands):
     def telling(self, take: Take, position: int | None) -> tuple[str, Writer]:
         """The title and the text for a row; for none, what the outage is about."""
         if position is None:
-            return take.scenario.name, lambda width: explaining.opening_lines(take)
+            return take.scenario.name, lambda width: self.live_lines(take) if self.live else opening_lines(take)
         note = thinned_note(take)
         extra: list[Line] = [[], [(note, WARN)]] if note else []
         at = clock_time(take.recording.times[position])
-        return at, lambda width: explaining.row_lines(take, position, width) + extra
+        return at, lambda width: row_lines(take, position, width) + extra
 
     # --- moving ---------------------------------------------------------------------------------------------------
 
@@ -240,11 +267,13 @@ class LabRoom(LabCommands):
         self.go(message.at_us)
 
     def lay_out(self) -> None:
-        self._told = (0, None)
+        self._told = (0, None, 0)
         self.touch()
 
     def on_key(self, event: events.Key) -> None:
-        """Escape goes back to the list."""
+        """Escape goes back to the list; from there, to what happens now; and then what was broken is mended."""
         if event.key == "escape" and not self.ui.is_typing and self.work is None:
             event.stop()
+            if self.rows.has_focus and self.live:
+                self.go_back()
             self.rows.focus()
