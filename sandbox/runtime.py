@@ -248,7 +248,7 @@ class Runtime:
     # --- parts ----------------------------------------------------------------------------------------------------
 
     def _open_stores(self) -> None:
-        self._stores.open()
+        self._stores.open(reading=not self._answers)
         self.cache, self.usage = self._stores.cache, self._stores.usage
         try:
             self._link = shared_link(self.settings)

@@ -129,8 +129,8 @@ def _redis_cache(settings: Settings, *, clock: Clock, failed: Failed) -> CacheSt
     )
 
 
-def open_usage(settings: Settings, *, clock: Clock) -> UsageStore:
-    """The usage records. Raises UsageUnavailable."""
+def open_usage(settings: Settings, *, clock: Clock, reading: bool = False) -> UsageStore:
+    """The usage records; `reading`: none are to be added. Raises UsageUnavailable."""
     if settings.usage.backend == "dynamodb":
         return _dynamodb_usage(settings, clock=clock)
     from sandbox.usage.sqlite import SqliteUsageStore
@@ -140,6 +140,7 @@ def open_usage(settings: Settings, *, clock: Clock) -> UsageStore:
         clock=clock,
         durability=settings.usage.durability,
         retention_days=settings.usage.retention_days,
+        reading=reading,
     )
 
 
@@ -232,8 +233,11 @@ class Stores:
     def usage(self) -> SwitchableUsageStore | None:
         return self._usage
 
-    def open(self) -> None:
-        """A store that cannot be opened is told once and done without: a request never fails for it."""
+    def open(self, *, reading: bool = False) -> None:
+        """A store that cannot be opened is told once and done without: a request never fails for it.
+
+        `reading`: for looking at what is kept, which leaves it as it is.
+        """
         here = kept_here(self.settings)
         if here:
             # No trouble, and so no warning.
@@ -256,7 +260,7 @@ class Stores:
         except (CacheUnavailable, InputError) as error:
             self._told(f"{error}: going on without cache")
         try:
-            self._usage = SwitchableUsageStore(open_usage(self.settings, clock=self._clock))
+            self._usage = SwitchableUsageStore(open_usage(self.settings, clock=self._clock, reading=reading))
         except (UsageUnavailable, InputError) as error:
             self._told(f"{error}: usage of this run is not recorded")
 

@@ -54,19 +54,24 @@ class Session:
         return self.loaded.settings
 
     @asynccontextmanager
-    async def runtime(self, *, stores_only: bool = False, unhurried: bool = False) -> AsyncIterator[Runtime]:
+    async def runtime(
+        self, *, stores_only: bool = False, cache: bool = True, unhurried: bool = False
+    ) -> AsyncIterator[Runtime]:
         """The wired engine for as long as it is needed. Raises ConfigError for what is not available.
 
-        `stores_only`: for looking at what is kept, which needs no provider and so no key in any mode. `unhurried`:
+        `stores_only`: for looking at what is kept, which needs no provider and so no key in any mode. Without `cache`
+        it is not opened, and nobody hears that it cannot be. `unhurried`:
         simulated answers take their time, unless the user said otherwise.
         """
         settings = self.settings
         from sandbox.runtime import Runtime
 
         if stores_only:
-            from sandbox.stores import to_look_at
+            from sandbox.stores import to_look_at, with_backends
 
             settings = to_look_at(settings)
+            if not cache:
+                settings = with_backends(settings, {"cache": "off"})
         if unhurried:
             from sandbox.settings.pace import at_reading_pace
 
@@ -96,7 +101,7 @@ class Session:
     @asynccontextmanager
     async def budgets(self) -> AsyncIterator[Budgets]:
         """The budgets of the mode, to look at: that needs no provider."""
-        async with self.runtime(stores_only=True) as runtime:
+        async with self.runtime(stores_only=True, cache=False) as runtime:
             budgets = runtime.budgets_of(self.settings.booked)
             try:
                 yield budgets
@@ -108,7 +113,7 @@ class Session:
         """The usage records. Raises UsageUnavailable where there are none to read."""
         from sandbox.usage.base import UsageUnavailable
 
-        async with self.runtime(stores_only=True) as runtime:
+        async with self.runtime(stores_only=True, cache=False) as runtime:
             if runtime.usage is None:
                 raise UsageUnavailable("; ".join(runtime.notes) or "usage is not recorded")
             yield runtime.usage

@@ -47,16 +47,61 @@ def open_for_writing(path: Path, *, clock: Clock, sync: bool) -> sqlite3.Connect
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises sqlite3.Error when there is no such database."""
+    """A connection that cannot write.
+
+    Raises sqlite3.Error when there is no such database, UsageUnavailable for one that cannot be written and has another
+    schema, and for one whose write-ahead log cannot be read where it lies.
+    """
+    access = _access(path)
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?{access}", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
     )
     try:
         connection.execute("PRAGMA query_only = ON")
+        if access != _SHARED:
+            _check_as_it_is(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+_SHARED = "mode=rw"
+"""Readers of a write-ahead log take part in its bookkeeping, which lies in files beside the database."""
+
+
+def is_writable(path: Path) -> bool:
+    """Whether the database, and what lies beside it, may be written by this process."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+
+
+def _access(path: Path) -> str:
+    if is_writable(path) or not path.exists():
+        return _SHARED
+    log, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+    if index.exists() or (log.exists() and log.stat().st_size):
+        return "mode=ro"
+    # Nobody has it open, and nothing is missing from it: it is read as it lies, without the files that SQLite would
+    # have to make beside it.
+    return "mode=ro&immutable=1"
+
+
+def _check_as_it_is(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise UsageUnavailable for a schema that this program cannot read and may not change."""
+    try:
+        migrations.check(connection, path)
+        if not migrations.is_current(connection):
+            raise UsageUnavailable(
+                f"the usage database {path} has an older schema and cannot be written, so that it cannot be brought up "
+                "to date: copy it to a folder of your own and name that as `data_dir`"
+            )
+    except sqlite3.OperationalError as error:
+        if _code(error) != sqlite3.SQLITE_CANTOPEN:
+            raise
+        raise UsageUnavailable(
+            f"the usage database {path} has a write-ahead log that cannot be read where nothing may be written: copy "
+            "it with the files beside it to a folder of your own and name that as `data_dir`"
+        ) from error
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

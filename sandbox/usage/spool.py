@@ -30,6 +30,11 @@ class Spool:
         self.folder = folder
         self._clock = clock
 
+    @classmethod
+    def beside(cls, path: Path, clock: Clock) -> Spool:
+        """The spool of a database."""
+        return cls(path.with_name(path.name + ".spool"), clock)
+
     def write(self, records: Sequence[UsageRecord]) -> None:
         """Keep the records. Raises OSError when this disk cannot either."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from providers.clock import Clock
 from providers.errors import InputError
-from sandbox.usage import database, reports
+from sandbox.usage import database, migrations, reports
 from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
 from sandbox.usage.records import COLUMNS, from_row
+from sandbox.usage.spool import Spool
 from sandbox.usage.writer import UsageWriter
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class SqliteUsageStore:
     millisecond of the event loop for each request. With `async` it is committed within 100 ms and then outlives the
     process.
     `retention_days`: raw records older than that are deleted, at the start and daily; roll-ups stay.
+    `reading`: nothing is to be recorded, so that a database that cannot be written, or need not be, is only read.
 
     Raises UsageUnavailable for a database of a newer version or of another program. Any other trouble (locked, full,
     unwritable, damaged) is no reason to stop: see `problem`.
@@ -59,29 +61,33 @@ class SqliteUsageStore:
         clock: Clock,
         durability: Literal["async", "sync"] = "async",
         retention_days: float | None = None,
+        reading: bool = False,
     ) -> None:
         self.path = path
         self._sync = durability == "sync"
-        self._writer = UsageWriter(path, clock=clock, sync=self._sync, retention_days=retention_days)
+        self._new_writer = partial(UsageWriter, path, clock=clock, sync=self._sync, retention_days=retention_days)
+        self._writer = None if reading and _is_to_be_left(path, clock) else self._new_writer()
         self._link = database.Link(path, lambda: database.open_for_reading(path))
         self._thread: ThreadPoolExecutor | None = None
 
     @property
     def problem(self) -> str | None:
-        return self._writer.problem
+        return None if self._writer is None else self._writer.problem
 
     @property
     def pending(self) -> int:
-        return self._writer.pending
+        return 0 if self._writer is None else self._writer.pending
 
     def record(self, record: UsageRecord) -> None:
         """Take the record, which is not to be changed afterwards."""
-        self._writer.put(record)
+        writer = self._writer or self._writing()
+        writer.put(record)
         if self._sync:
-            self._wait_for_commit()
+            self._wait_for_commit(writer)
 
     async def flush(self) -> None:
-        await asyncio.wrap_future(self._writer.flush())
+        if self._writer is not None:
+            await asyncio.wrap_future(self._writer.flush())
 
     async def totals(self, where: UsageFilter) -> UsageTotals:
         return await self._read(lambda connection: reports.totals(connection, where))
@@ -121,7 +127,7 @@ class SqliteUsageStore:
         deleted = 0
         while True:
             try:
-                chunk = await asyncio.wrap_future(self._writer.prune(before_us))
+                chunk = await asyncio.wrap_future(self._writing().prune(before_us))
             except (sqlite3.Error, OSError) as error:
                 raise UsageUnavailable(database.sentence(self.path, error)) from error
             if not chunk:
@@ -129,22 +135,29 @@ class SqliteUsageStore:
             deleted += chunk
 
     async def close(self) -> None:
-        await asyncio.shield(asyncio.wrap_future(self._writer.close()))
+        if self._writer is not None:
+            await asyncio.shield(asyncio.wrap_future(self._writer.close()))
         if self._thread is not None:
             thread, self._thread = self._thread, None
             await asyncio.wrap_future(thread.submit(self._link.close))
             thread.shutdown()
 
-    def _wait_for_commit(self) -> None:
+    def _writing(self) -> UsageWriter:
+        if self._writer is None:
+            self._writer = self._new_writer()
+        return self._writer
+
+    def _wait_for_commit(self, writer: UsageWriter) -> None:
         try:
-            self._writer.flush().result(_SYNC_WAIT_S)
+            writer.flush().result(_SYNC_WAIT_S)
         except (UsageUnavailable, TimeoutError):
             return  # `problem` says it; the record is in the spool, or on its way.
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run the query on the reading thread. Raises UsageUnavailable when the database cannot be read."""
-        if self._writer.waiting and not self._writer.in_trouble:
-            await asyncio.wrap_future(self._writer.settled())
+        writer = self._writer
+        if writer is not None and writer.waiting and not writer.in_trouble:
+            await asyncio.wrap_future(writer.settled())
         if self._thread is None:
             # Here, because a run that only records does without threads that read.
             from concurrent.futures import ThreadPoolExecutor
@@ -155,16 +168,38 @@ class SqliteUsageStore:
         except (sqlite3.Error, OSError) as error:
             if database.is_damaged(error):
                 await self._replace(error)
-            raise UsageUnavailable(self._writer.problem or database.sentence(self.path, error)) from error
+            raise UsageUnavailable(self.problem or database.sentence(self.path, error)) from error
 
     def _run(self, query: Callable[[sqlite3.Connection], T]) -> T:
         return query(self._link.get())
 
     async def _replace(self, error: BaseException) -> None:
         try:
-            await asyncio.wrap_future(self._writer.replace_damaged(error))
+            await asyncio.wrap_future(self._writing().replace_damaged(error))
         except (sqlite3.Error, OSError) as second:
             raise UsageUnavailable(database.sentence(self.path, second)) from error
+
+
+def _is_to_be_left(path: Path, clock: Clock) -> bool:
+    """Whether there is nothing to write: nothing to make, to bring up to date or to bring in; or no way to write it.
+
+    Raises UsageUnavailable for a database that can be neither read nor written.
+    """
+    if not path.exists():
+        return False
+    writable = database.is_writable(path)
+    if writable and Spool.beside(path, clock).files():
+        return False
+    try:
+        connection = database.open_for_reading(path)
+        try:
+            return not writable or migrations.is_current(connection)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        if writable:
+            return False
+        raise UsageUnavailable(database.sentence(path, error)) from error
 
 
 def page(connection: sqlite3.Connection, where: UsageFilter, last: Position | None) -> list[tuple[Any, ...]]:

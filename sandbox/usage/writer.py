@@ -68,7 +68,7 @@ class UsageWriter:
         self._committed = committed
         self._retention_us = None if retention_days is None else int(retention_days * DAY_US)
         self._link = database.Link(path, lambda: database.open_for_writing(path, clock=clock, sync=sync))
-        self._spool = Spool(path.with_name(path.name + ".spool"), clock)
+        self._spool = Spool.beside(path, clock)
         self._worker = BatchWorker[UsageRecord](
             "usage-writer", self._take, linger=0.0 if sync else LINGER_S, limit=BATCH, crowd=BATCH, tick=self._tick
         )
