@@ -33,8 +33,8 @@ class BudgetDialog(ModalScreen[Chosen | None]):
     ]
 
     def __init__(self, tenant: str | None, limits: Mapping[str | None, Decimal], file: Path | None, until: str) -> None:
-        """`tenant` is proposed; `limits` are those that there are; `file`: where it will be written; `until`: how long it
-        holds else."""
+        """`tenant` is proposed; `limits` are those that there are; `file`: where it will be written, or `until` when it
+        holds."""
         super().__init__()
         self._limits = limits
         self._file = file
