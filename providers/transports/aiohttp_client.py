@@ -27,6 +27,7 @@ from yarl import URL
 
 from providers.errors import ConnectionFailedError, ProviderError, ProviderTimeoutError
 from providers.transports.base import WireRequest
+from providers.transports.judged import Judge, JudgedResolver
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to open a connection, TLS included. How long an answer may take is the caller's to limit."""
@@ -156,10 +157,12 @@ class _Route:
 class _Pool:
     """The connections of one event loop."""
 
-    def __init__(self, headers: CIMultiDict[str], timeout: aiohttp.ClientTimeout, limit: int) -> None:
+    def __init__(
+        self, headers: CIMultiDict[str], timeout: aiohttp.ClientTimeout, limit: int, judge: Judge | None
+    ) -> None:
         self._headers = headers
         self._timeout = timeout
-        self._connector = aiohttp.TCPConnector(limit=limit)
+        self._connector = aiohttp.TCPConnector(limit=limit, resolver=None if judge is None else JudgedResolver(judge))
         self._routes: dict[tuple[str, str], _Route] = {}
 
     @property
@@ -226,10 +229,13 @@ class AiohttpTransport:
         headers: Mapping[str, str] | None = None,
         max_connections: int = 100,
         connect_timeout: float = CONNECT_TIMEOUT,
+        judge: Judge | None = None,
     ) -> None:
+        """`judge`: asked of each address that a host name leads to, whenever it is looked up."""
         self._base_url = base_url.rstrip("/")
         self._headers = CIMultiDict(headers or {})
         self._max_connections = max_connections
+        self._judge = judge
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
@@ -254,7 +260,7 @@ class AiohttpTransport:
                 if other.is_closed():
                     del self._pools[other]
                     _run_without_loop(old.close())
-            pool = self._pools[loop] = _Pool(self._headers, self._timeout, self._max_connections)
+            pool = self._pools[loop] = _Pool(self._headers, self._timeout, self._max_connections, self._judge)
         return pool
 
     async def close(self) -> None:

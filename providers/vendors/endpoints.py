@@ -45,6 +45,15 @@ async def checked_endpoint(url: str, *, source: str, allow_private: bool, lookup
     return text
 
 
+def judge(*, allow_private: bool) -> Callable[[str], str | None]:
+    """The same for the addresses that a name leads to later, whenever it is called."""
+
+    def judged(address: str) -> str | None:
+        return _refusal(ipaddress.ip_address(address.partition("%")[0]), allow_private)
+
+    return judged
+
+
 async def system_lookup(host: str) -> list[str]:
     """What the system's resolver says. Raises OSError."""
     import asyncio

@@ -28,6 +28,7 @@ from providers.vendors.settings import Mode, checked_base_url, environment, mode
 if TYPE_CHECKING:
     from providers.mock.simulated import Simulation
     from providers.pricing import Catalogue
+    from providers.transports.judged import Judge
     from providers.vendors.recording import Recorder
 
 TransportKind = Literal["sdk", "aiohttp"]
@@ -58,6 +59,11 @@ class WireProvider(BaseLLMProvider):
     aliases: ClassVar[Mapping[str, str]] = {}
     """Plain model names, and the vendor's own id for each."""
     quirks: ClassVar[Quirks] = Quirks()
+    judge: Judge | None = None
+    """Of one whose address somebody gave at run time: what is wrong with where it leads. Then no SDK moves the bytes.
+
+    To be set before the first request.
+    """
 
     def __init__(
         self,
@@ -262,12 +268,12 @@ class WireProvider(BaseLLMProvider):
 
     def _connected(self) -> Transport:
         base_url, api_key = self.base_url or "", self.api_key or ""
-        if self.transport_kind == "sdk":
+        if self.transport_kind == "sdk" and self.judge is None:
             return self.sdk_transport(base_url, api_key)
         from providers.transports.aiohttp_client import AiohttpTransport
 
         headers = {"content-type": "application/json", "user-agent": USER_AGENT, **self.auth_headers(api_key)}
-        return AiohttpTransport(base_url, headers=headers, max_connections=self.max_connections)
+        return AiohttpTransport(base_url, headers=headers, max_connections=self.max_connections, judge=self.judge)
 
     def _simulated(self) -> Transport:
         from providers.mock.simulated import SimulatedTransport, Simulation

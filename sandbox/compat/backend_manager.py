@@ -113,14 +113,14 @@ class BackendManager:
 
         Raises ConfigError for an address that must not be called (see `checked_endpoint`).
         """
-        from providers.vendors.endpoints import checked_endpoint, system_lookup
+        from providers.vendors.endpoints import checked_endpoint, judge, system_lookup
         from sandbox.core.offline import OFFLINE_MODES
 
         runtime = await self.engine.runtime()
         lookup = None if runtime.mode in OFFLINE_MODES else system_lookup
         checked = await checked_endpoint(endpoint, source="endpoint", allow_private=allow_private, lookup=lookup)
         before = self.config.backend(LLMBackend.VLLM).endpoint
-        self.engine.reconfigure(LLMBackend.VLLM, endpoint=checked)
+        self.engine.reconfigure(LLMBackend.VLLM, judge=judge(allow_private=allow_private), endpoint=checked)
         self._seen.pop(LLMBackend.VLLM, None)
         return {
             "success": True,

@@ -23,6 +23,8 @@ from sandbox.compat.litellm_config import LiteLLMConfig, LLMBackend
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from providers.base import BaseLLMProvider
+    from providers.transports.judged import Judge
     from sandbox.compat.machine_time import MachineTime
     from sandbox.costs.limit import AlertCallback
     from sandbox.gateway.call import CallOptions
@@ -75,6 +77,7 @@ class UnifiedEngine:
         self._machine: MachineTime | None = None
         self._monitor: HealthMonitor | None = None
         self._alerts: list[AlertCallback] = []
+        self._judges: dict[str, Judge] = {}
         self._limit: tuple[Decimal | None] | None = None
         """The budget that was set at run time, in a tuple because it may be none; None: the settings'."""
         self.clock = clock if runtime is None else runtime.clock
@@ -168,6 +171,7 @@ class UnifiedEngine:
         runtime = Runtime.of(settings, clock=self.clock, prices=seed_prices(), policy=policy)
         for one in runtime.gateway.registry:
             one.provider.timeout = LONGEST_TIMEOUT
+            self._watch(one.provider, one.id)
         if self._limit is not None:
             runtime.set_budget(None, self._limit[0])
         for callback in self._alerts:
@@ -188,15 +192,29 @@ class UnifiedEngine:
         await self.stop()
         if not self._kept:
             self._machine, self._settings, self._config, self._limit = None, None, self._given, None
+            self._judges.clear()
 
     # --- changes --------------------------------------------------------------------------------------------------
 
-    def reconfigure(self, backend: LLMBackend, **changes: Any) -> None:
-        """Change a backend (see `LiteLLMConfig.update`) and ask it as it is then from now on. Raises InputError."""
+    def reconfigure(self, backend: LLMBackend, *, judge: Judge | None = None, **changes: Any) -> None:
+        """Change a backend (see `LiteLLMConfig.update`) and ask it as it is then from now on. Raises InputError.
+
+        `judge`: of where its address leads, from now on.
+        """
         self.config.update(backend, **changes)
+        if judge is not None:
+            self._judges[backend] = judge
         for runtime in self._runtimes():
             runtime.reconfigure(backend, self._provided(runtime.settings, backend))
-            runtime.gateway.registry.get(backend).provider.timeout = LONGEST_TIMEOUT
+            provider = runtime.gateway.registry.get(backend).provider
+            provider.timeout = LONGEST_TIMEOUT
+            self._watch(provider, backend)
+
+    def _watch(self, provider: BaseLLMProvider, backend: str) -> None:
+        """Have an address that was given at run time judged by whoever calls it."""
+        judge = self._judges.get(backend)
+        if judge is not None:
+            provider.judge = judge  # type: ignore[attr-defined]  # both backends are on a wire
 
     def switch(self, backend: LLMBackend) -> None:
         """Answer by another backend from now on. One that costs by the hour begins to, or ceases."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -174,6 +175,51 @@ async def test_the_new_address_is_really_asked(monkeypatch: pytest.MonkeyPatch) 
         assert await client.chat_completion(PROMPT)
         assert {one["path"] for one in await rig.journal()} == {"/vllm/v1/chat/completions"}
         assert (await manager.get_costs())["mode"] == "live"
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "sdk"])
+@pytest.mark.parametrize(
+    ("leads_to", "private", "why"),
+    [
+        ("127.0.0.1", False, "a private address; allow private addresses to use it"),
+        ("10.0.0.5", False, "a private address; allow private addresses to use it"),
+        ("169.254.169.254", True, "of the range in which clouds keep their metadata services"),
+        ("127.0.0.1", True, None),
+    ],
+)
+async def test_a_name_that_leads_elsewhere_later_is_judged_again(
+    monkeypatch: pytest.MonkeyPatch, leads_to: str, private: bool, why: str | None, transport: str
+) -> None:
+    """DNS rebinding: a public address for the check, another one for the call."""
+    from tests.sandbox.server.support import tapped
+
+    answers = ["93.184.215.14", leads_to]
+    loop = asyncio.get_running_loop()
+    real = loop.getaddrinfo
+
+    async def getaddrinfo(host: str | bytes, port: Any, **asked: Any) -> Any:
+        if host != "llm.example.com":
+            return await real(host, port, **asked)
+        address = answers[0] if len(answers) == 1 else answers.pop(0)
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port or 0))]
+
+    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setenv("SANDBOX_MODE", "live")
+    monkeypatch.setenv("VLLM_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("SANDBOX_PROVIDERS__VLLM__TRANSPORT", transport)
+    monkeypatch.setenv("SANDBOX_RETRY__RETRIES", "0")
+    async with tapped() as rig, UnifiedLLMClient() as client:
+        manager = BackendManager(engine=client.engine)
+        await manager.set_vllm_endpoint(f"http://llm.example.com:{rig.tap.port}/vllm/v1", allow_private=private)
+        assert len(answers) == 1
+        for _ in range(2):
+            health = await manager.check_health("vllm")
+            assert health["healthy"] is (why is None), health
+            told = f"ConnectionFailedError: llm.example.com is at {leads_to}, and that is {why}"
+            assert why is None or health["last_error"].startswith(told)
+            # Another setting of it does not take the judge away.
+            client.engine.reconfigure(LLMBackend.VLLM, models={"qwen": "Qwen/Qwen3-8B"})
+        assert bool(await rig.journal()) is (why is None)
 
 
 # --- costs and budget -----------------------------------------------------------------------------------------------
