@@ -262,7 +262,7 @@ class Stores:
         try:
             self._usage = SwitchableUsageStore(open_usage(self.settings, clock=self._clock, reading=reading))
         except (UsageUnavailable, InputError) as error:
-            self._told(f"{error}: usage of this run is not recorded")
+            self._told(str(error) if reading else f"{error}: usage of this run is not recorded")
 
     async def connect(self, link: RedisLink | None) -> None:
         """Wait a moment for Redis: whoever starts for one request would else be done before it is there."""
