@@ -24,6 +24,7 @@ from sandbox.gateway.policies import Policy
 from sandbox.gateway.quotas import Quotas
 from sandbox.provider_set import Gathered, ProviderSet
 from sandbox.settings import Settings
+from sandbox.settings.loading import secrets_of
 from sandbox.settings.model import ProviderSettings
 from sandbox.settings.prices import listed_prices, with_machines
 from sandbox.sharing import (
@@ -36,7 +37,7 @@ from sandbox.sharing import (
     shared_turns,
 )
 from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at
-from sandbox.usage.base import UsageStore
+from sandbox.usage.base import UsageStore, UsageUnavailable
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -180,7 +181,13 @@ class Runtime:
             bad = [check for check in await self.check_backend(place, part=part) if check.problem is not None]
             if bad:
                 raise BackendUnavailable("; ".join([*(str(check.problem) for check in bad), "nothing was changed"]))
-        return await self._stores.switch(backends_at(place, part, self.settings), self._switched)
+        backends = backends_at(place, part, self.settings)
+        if backends.get("usage", self.backends["usage"]) != self.backends["usage"]:
+            try:
+                await self.budgets.carry_over()
+            except UsageUnavailable as error:
+                self._failed("budgets", f"what was spent this month is not known to later budgets: {error}")
+        return await self._stores.switch(backends, self._switched)
 
     def set_budget(self, tenant: str | None, limit_usd: Decimal | None) -> None:
         """What a tenant (None: all together) may spend in a month from now on, USD; None: there is no limit.
@@ -274,7 +281,17 @@ class Runtime:
         except ModuleNotFoundError as error:
             self._note(f"telemetry.endpoint needs the extra `otel` ({error}): pip install llm-failover-sandbox[otel]")
             return
-        self._telemetry = Telemetry.to(endpoint, self.bus)
+        contents = None
+        if self.settings.telemetry.content:
+            from sandbox.telemetry.contents import Contents
+
+            contents = Contents(secrets_of(self.settings))
+        self._telemetry = Telemetry.to(endpoint, self.bus, contents=contents)
+
+    def _exchanged(self, *told: Any) -> None:
+        """Tell the telemetry what a request was about, where there is one."""
+        if self._telemetry is not None:
+            self._telemetry.exchanged(*told)
 
     def _recorded(self, saved: Saved) -> None:
         self.forget_fixtures()
@@ -325,6 +342,7 @@ class Runtime:
             **self._shared(policy),
             record=self.usage.record if self.usage is not None else None,
             store_prompts=settings.usage.store_prompts,
+            exchanged=self._exchanged if settings.telemetry.content else None,
             budgets=self.budgets,
             costs=None if self.usage is None else GatewayCosts(self.usage, self.budgets, clock=self.clock),
         )

@@ -38,7 +38,7 @@ from sandbox.gateway.call import DEFAULT_OPTIONS, Call, CallOptions, kept_name
 from sandbox.gateway.deployments import Deployment, ProviderStatus, Registry
 from sandbox.gateway.flights import Flights
 from sandbox.gateway.keeping import Keeping
-from sandbox.gateway.ledger import Ledger, Recorder
+from sandbox.gateway.ledger import Exchanged, Ledger, Recorder
 from sandbox.gateway.limits import RateLimits
 from sandbox.gateway.policies import Policy
 from sandbox.gateway.quotas import DayQuota
@@ -75,6 +75,7 @@ class Gateway:
         similar_questions: SemanticIndex | None = None,
         record: Recorder | None = None,
         store_prompts: bool = False,
+        exchanged: Exchanged | None = None,
         budgets: Budgets | None = None,
         breakers: BreakerMaker | None = None,
         turns: Turns | None = None,
@@ -105,7 +106,13 @@ class Gateway:
         self._flights = Flights()
         self._tools = Tools(self.policy, self.router, self.prices, clock, draws, self.bus)
         self._ledger = Ledger(
-            prices=self.prices, clock=clock, bus=self.bus, mode=mode, record=record, store_prompts=store_prompts
+            prices=self.prices,
+            clock=clock,
+            bus=self.bus,
+            mode=mode,
+            record=record,
+            store_prompts=store_prompts,
+            exchanged=exchanged,
         )
 
     # --- providers ------------------------------------------------------------------------------------------------

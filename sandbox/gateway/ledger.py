@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ from providers.clock import Clock, iso
 from providers.errors import ProviderError, StreamInterruptedError
 from providers.pricing import Catalogue
 from providers.redaction import redact
-from providers.types import Completion, LLMResponse, TokenUsage
+from providers.types import Completion, LLMResponse, Message, TokenUsage, ToolCall
 from sandbox.core.bus import Bus
 from sandbox.core.events import (
     CacheHit,
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 _NOTHING = Decimal(0)
 
 Recorder = Callable[[UsageRecord], None]
+Exchanged = Callable[[str, Sequence[Message], str, Sequence[ToolCall], str], None]
+"""Hears the id of a request, its messages, the text and the tool calls of its answer, and why that ended (`error`: it
+broke off, and this is what had come)."""
 
 
 class Ledger:
@@ -45,6 +48,7 @@ class Ledger:
         mode: str,
         record: Recorder | None,
         store_prompts: bool = False,
+        exchanged: Exchanged | None = None,
     ) -> None:
         self._prices = prices
         self._clock = clock
@@ -52,6 +56,7 @@ class Ledger:
         self._mode = mode
         self._record = record
         self._store_prompts = store_prompts
+        self._exchanged = exchanged
 
     def use(self, record: Recorder | None) -> None:
         """Hand usage records over there from now on."""
@@ -238,6 +243,8 @@ class Ledger:
             # What a simulated provider among real ones answers is booked elsewhere, and costs nobody anything.
             counts = response is not None and response.mode == self._mode
             call.allowance.settle(response.cost_usd if response is not None and counts else None)
+        if self._exchanged is not None:
+            self._tell(self._exchanged, call, response)
         if self._record is None:
             return
         request = call.request
@@ -305,6 +312,17 @@ class Ledger:
             return
         if self._bus.active:
             self._bus.publish(UsageRecorded(self._clock.time_us(), call.id, log_id))
+
+    @staticmethod
+    def _tell(exchanged: Exchanged, call: Call, response: LLMResponse | None) -> None:
+        messages = call.request.chat()
+        try:
+            if response is None:
+                exchanged(call.id, messages, call.shown, (), "error")
+            else:
+                exchanged(call.id, messages, response.text, response.tool_calls, response.stop)
+        except Exception:
+            logger.exception("what request %s was about was not taken", call.id)
 
     def _story(self, call: Call, response: LLMResponse | None) -> dict[str, Any]:
         """Plan and attempts. Prompt and answer only when the user opted in."""

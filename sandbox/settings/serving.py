@@ -113,8 +113,11 @@ class ServerSettings(Section):
 
 
 class TelemetrySettings(Section):
-    """Traces and metrics for OpenTelemetry (extra `otel`). No prompt and no answer is ever among them."""
+    """Traces and metrics for OpenTelemetry (extra `otel`). No prompt and no answer is among them, unless asked for."""
 
     endpoint: Endpoint | None = Field(
         default=None, description="Address of a collector that takes OTLP over HTTP; unset: nothing is sent."
+    )
+    content: bool = Field(
+        default=False, description="Whether traces hold prompts and answers too, without what looks like a key."
     )

@@ -20,10 +20,12 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from sandbox import __version__
+from sandbox.telemetry.contents import Contents
 from sandbox.telemetry.instruments import Instruments
 from sandbox.telemetry.spans import RequestIds, Spans
 
 if TYPE_CHECKING:
+    from providers.types import Message, ToolCall
     from sandbox.core.bus import Bus
 
 SERVICE: Final = "llm-failover-sandbox"
@@ -53,7 +55,10 @@ _once: Final = _Once()
 class Telemetry:
     """Subscribed from the start on, until `close`."""
 
-    def __init__(self, bus: Bus, processor: SpanProcessor, readers: Sequence[MetricReader]) -> None:
+    def __init__(
+        self, bus: Bus, processor: SpanProcessor, readers: Sequence[MetricReader], *, contents: Contents | None = None
+    ) -> None:
+        """`contents`: how prompts and answers are written; None: they are not told, whoever says them."""
         ids = RequestIds()
         resource = Resource.create({"service.version": __version__})
         if str(resource.attributes["service.name"]).startswith("unknown_service"):  # OTEL_SERVICE_NAME says otherwise
@@ -61,12 +66,13 @@ class Telemetry:
         self._traces = TracerProvider(resource=resource, id_generator=ids, shutdown_on_exit=False)
         self._traces.add_span_processor(processor)
         self._metrics = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
-        spans = Spans(self._traces.get_tracer(SERVICE, __version__), ids)
+        self._spans = spans = Spans(self._traces.get_tracer(SERVICE, __version__), ids)
+        self._contents = contents
         instruments = Instruments(self._metrics.get_meter(SERVICE, __version__))
         self._leave = [bus.subscribe(spans, texts=False), bus.subscribe(instruments, texts=False)]
 
     @classmethod
-    def to(cls, endpoint: str, bus: Bus) -> Telemetry:
+    def to(cls, endpoint: str, bus: Bus, *, contents: Contents | None = None) -> Telemetry:
         """To the collector at this address, without `/v1/traces` and its like."""
         base = endpoint.rstrip("/")
         for module in (metric_exporter, trace_exporter):
@@ -75,7 +81,17 @@ class Telemetry:
             bus,
             BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=TIMEOUT_S)),
             [PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=TIMEOUT_S))],
+            contents=contents,
         )
+
+    def exchanged(
+        self, request_id: str, asked: Sequence[Message], answer: str, tool_calls: Sequence[ToolCall], stop: str
+    ) -> None:
+        """What a request asked and was answered, said before it ends."""
+        contents = self._contents
+        if contents is not None:
+            answered = contents.answered(answer, tool_calls, stop) if answer or tool_calls else None
+            self._spans.contents(request_id, contents.asked(asked), answered)
 
     def close(self) -> None:
         """Send what waits, for no longer than a few seconds, and stop; safe to call twice. Blocks."""

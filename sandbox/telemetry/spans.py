@@ -1,8 +1,8 @@
 """Events become spans: one for each request, and below it one for each attempt on a provider.
 
 What a vendor was asked and charged for is on the attempt's span, so that nobody who adds up the spans of a trace counts
-it twice; what became of the request is on its own. No prompt, no answer and no message of a vendor is told, for these
-quote prompts. A trace has its request's id.
+it twice; what became of the request is on its own. No message of a vendor is told, for these quote prompts, and prompts
+and answers only where somebody says them here, who was asked to. A trace has its request's id.
 """
 
 from __future__ import annotations
@@ -95,6 +95,17 @@ class Spans:
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
+
+    def contents(self, request_id: str, asked: str, answered: str | None) -> None:
+        """What a request asked and was answered, before it is told how it ended. It stands in its trace once."""
+        found = self._open.get(request_id)
+        if found is None:
+            return
+        # On the attempt that answered; where none did (a cache, a failure), on the request.
+        span = next((found.attempts[one] for one in reversed(found.ended) if one in found.attempts), found.root)
+        span.set_attribute(c.INPUT_MESSAGES, asked)
+        if answered is not None:
+            span.set_attribute(c.OUTPUT_MESSAGES, answered)
 
     # --- the request ------------------------------------------------------------------------------------------------
 

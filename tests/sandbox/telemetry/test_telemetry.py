@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from decimal import Decimal
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -22,7 +24,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from providers.errors import ProviderError
 from providers.faults import Fault, parse_fault
-from providers.types import GenerationRequest
+from providers.types import GenerationRequest, ToolCall
 from sandbox.core.bus import Bus
 from sandbox.core.events import AttemptStarted, AttemptSucceeded, RequestCompleted, RequestReceived
 from sandbox.runtime import Runtime
@@ -30,6 +32,7 @@ from sandbox.settings import Settings
 from sandbox.telemetry import conventions as c
 from sandbox.telemetry import export as export_module
 from sandbox.telemetry import spans as spans_module
+from sandbox.telemetry.contents import MAX_CHARS, MAX_MESSAGES, Contents
 from sandbox.telemetry.export import Telemetry
 from sandbox.usage.base import UsageFilter
 
@@ -314,6 +317,127 @@ async def test_what_arrives_at_a_collector_and_what_never_does(
         assert KEY.encode() not in sent
         assert b"canary-prompt" not in sent
         assert KEY not in caplog.text
+
+
+# --- what was asked and answered ------------------------------------------------------------------------------------
+
+SECRET_WORDS = f"my key is {KEY} and Bearer tok-canary-0123456789abcdef and sk-ant-canary-0a1b2c3d4e5f6a7b8c9d"
+
+
+async def told(
+    folder: Path, messages: list[dict[str, Any]], *faults: str, content: bool = True, stream: bool = False
+) -> tuple[list[Span], bytes]:
+    """The spans that reach a collector, and all the bytes that do."""
+    async with collecting() as (collector, url):
+        told = {"endpoint": url, "content": content}
+        async with await Runtime.open(
+            settings(folder, telemetry=told, breaker={"mode": "off"}, cache={"backend": "disk"})
+        ) as runtime:
+            for provider, fault in zip(("openai", "anthropic"), faults, strict=False):
+                runtime.faults.set(provider, [parse_fault(fault)])
+            request = GenerationRequest(messages=messages, model="gpt-4o-mini")
+            for _ in range(2):
+                with suppress(ProviderError):
+                    if stream:
+                        async for _event in runtime.gateway.stream(request):
+                            pass
+                    else:
+                        await runtime.gateway.generate(request)
+        traces = [ExportTraceServiceRequest.FromString(one) for one in collector.bodies["/v1/traces"]]
+        spans = [s for one in traces for r in one.resource_spans for g in r.scope_spans for s in g.spans]
+        return spans, b"".join(b"".join(bodies) for bodies in collector.bodies.values())
+
+
+def attributes(span: Span) -> dict[str, str]:
+    return {one.key: one.value.string_value for one in span.attributes}
+
+
+async def test_prompts_and_answers_are_told_where_the_settings_say_so_and_keys_never(tmp_path: Path) -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"{PROMPT} {SECRET_WORDS}"}]
+    spans, sent = await told(tmp_path, asked, "http_error:503")
+    attempts = [one for one in spans if one.name.startswith("chat ")]
+    failed, answered = attempts
+    assert c.INPUT_MESSAGES not in attributes(failed)
+    question = json.loads(attributes(answered)[c.INPUT_MESSAGES])
+    assert question[0] == {"role": "system", "parts": [{"type": "text", "content": "Be brief."}]}
+    assert question[1]["parts"][0]["content"].startswith(PROMPT)
+    [answer] = json.loads(attributes(answered)[c.OUTPUT_MESSAGES])
+    assert (answer["role"], answer["finish_reason"]) == ("assistant", "stop")
+    assert answer["parts"][0]["content"]
+    # What the cache answers has no attempt: the request itself tells it.
+    first, hit = [one for one in spans if one.name.startswith("request ")]
+    assert c.INPUT_MESSAGES not in attributes(first)
+    assert json.loads(attributes(hit)[c.OUTPUT_MESSAGES]) == [answer]
+    for canary in (KEY, "tok-canary", "sk-ant-canary"):
+        assert canary.encode() not in sent
+
+
+async def test_unless_asked_for_neither_prompts_nor_answers_are_told(tmp_path: Path) -> None:
+    spans, sent = await told(tmp_path, [{"role": "user", "content": PROMPT}], content=False)
+    assert spans
+    assert b"canary-prompt" not in sent
+    assert not [one for one in spans if "messages" in str(attributes(one))]
+
+
+async def test_a_failure_tells_what_was_asked_and_a_stream_what_had_come(tmp_path: Path) -> None:
+    asked = [{"role": "user", "content": PROMPT}]
+    spans, _ = await told(tmp_path / "a", asked, "http_error:503", "http_error:503")
+    failed = attributes(next(one for one in spans if one.name.startswith("request ")))
+    assert PROMPT in failed[c.INPUT_MESSAGES]
+    assert c.OUTPUT_MESSAGES not in failed
+    spans, _ = await told(tmp_path / "b", asked, "stream_cut:3", stream=True)
+    cut = attributes(next(one for one in spans if one.name.startswith("request ")))
+    [partial] = json.loads(cut[c.OUTPUT_MESSAGES])
+    assert (partial["finish_reason"], bool(partial["parts"][0]["content"])) == ("error", True)
+
+
+def test_the_form_of_messages() -> None:
+    contents = Contents(["secret-value"])
+    asked = [
+        {"role": "user", "content": [
+            {"type": "text", "text": "what is this? secret-value"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        ]},
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"key": "secret-value"}'}}
+        ]},
+        {"role": "tool", "tool_call_id": "c1", "content": "a cat, says secret-value"},
+    ]  # fmt: skip
+    assert json.loads(contents.asked(asked)) == [
+        {"role": "user", "parts": [{"type": "text", "content": "what is this? [redacted]"}, {"type": "image_url"}]},
+        {"role": "assistant", "parts": [
+            {"type": "tool_call", "id": "c1", "name": "look", "arguments": '{"key": "[redacted]"}'}
+        ]},
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "a cat, says [redacted]"}]},
+    ]  # fmt: skip
+    assert json.loads(contents.answered("", [ToolCall("c2", "look", "{}")], "tool_calls")) == [
+        {"role": "assistant", "finish_reason": "tool_call", "parts": [
+            {"type": "tool_call", "id": "c2", "name": "look", "arguments": "{}"}
+        ]}
+    ]  # fmt: skip
+
+
+def test_long_texts_are_cut_and_no_key_is_left_at_the_cut() -> None:
+    text = "a" * (MAX_CHARS - 10) + " " + KEY
+    [message] = json.loads(Contents().asked([{"role": "user", "content": text}]))
+    content = message["parts"][0]["content"]
+    assert len(content) <= MAX_CHARS + 1
+    assert KEY[:8] not in content
+    many = [{"role": "user", "content": str(number)} for number in range(MAX_MESSAGES + 5)]
+    kept = json.loads(Contents().asked(many))
+    assert (len(kept), kept[0]["parts"][0]["content"]) == (MAX_MESSAGES, "5")
+
+
+async def test_a_listener_in_trouble_costs_no_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with watched(tmp_path, telemetry={"content": True}) as seen:
+
+        def broken(*_: Any) -> None:
+            raise ValueError("no")
+
+        seen.runtime.gateway._ledger._exchanged = broken
+        await ask(seen.runtime)
+        assert (seen.roots[0].attributes or {})["sandbox.outcome"] == "answered"
+    assert "was not taken" in caplog.text
 
 
 async def test_a_collector_that_is_away_costs_a_request_nothing(
