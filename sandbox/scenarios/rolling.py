@@ -54,7 +54,10 @@ class RollingBins(Bins):
 
 
 class RollingRecording(Recording):
-    """`begin_us` to `ended_us` is what is looked at: rows and figures are of that time alone."""
+    """`begin_us` to `ended_us` is what is looked at: rows and figures are of that time alone.
+
+    At first it begins before the start: then less than that has happened.
+    """
 
     def __init__(self, ids: Sequence[str]) -> None:
         super().__init__(ids, KEPT_US)
@@ -73,7 +76,7 @@ class RollingRecording(Recording):
 
     def figures(self, at_us: int) -> Figures:
         """What happened from `begin_us` up to a time."""
-        before_us = self.begin_us - 1
+        before_us = max(0, self.begin_us) - 1
         now, before = super().figures(max(at_us, before_us)).packed(), super().figures(before_us).packed()
         return Figures.unpacked(tuple(after - first for after, first in zip(now, before, strict=True)))
 

@@ -119,9 +119,9 @@ def milliseconds(value: Any) -> str:
     return "–" if value is None else duration_ms(float(value))
 
 
-def usd(value: Any) -> str:
-    """Money of a run, where everything is simulated."""
-    return dollars(value, simulated=True)
+def usd(value: Any, *, simulated: bool = True) -> str:
+    """Money of a run, where everything is simulated; that of a running gateway may be real."""
+    return dollars(value, simulated=simulated)
 
 
 def sick(scenario: Scenario) -> list[str]:

@@ -173,12 +173,12 @@ class Watch(Recorder):
     def look(self, now_us: int, span_us: int, columns: int, preset: str) -> tuple[Take, int]:
         """The last `span_us` or a little more, so that columns stay where they are while time goes on; and now.
 
-        A column is some bins wide. Until that much has passed, one looks from the start on.
+        A column is some bins wide. Until that much has passed, the first ones lie before the start.
         """
         recording = self.recording
         at_us = max(self._now_us, now_us - self.began_us)
         column_us = -(-span_us // (columns * recording.bins.width_us)) * recording.bins.width_us
-        recording.begin_us = max(0, (at_us // column_us + 1 - columns) * column_us)
+        recording.begin_us = (at_us // column_us + 1 - columns) * column_us
         recording.ended_us = recording.begin_us + columns * column_us
         recording.reached_us = at_us
         if recording.times and recording.times[0] < at_us - KEPT_US - _SLACK_US:

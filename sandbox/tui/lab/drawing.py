@@ -11,7 +11,7 @@ from itertools import accumulate, groupby, pairwise
 from math import ceil
 from typing import Final, NamedTuple
 
-from sandbox.core.figures import duration_ms
+from sandbox.core.figures import SIMULATED_MARK, duration_ms
 from sandbox.scenarios.bins import Column
 from sandbox.scenarios.faults import TimedFault
 from sandbox.scenarios.recorder import Take
@@ -21,6 +21,7 @@ from sandbox.tui.pieces import BAD, FAILED, GOOD, MUTED, NAME, OK, PLAIN, SHAPES
 from sandbox.tui.tables import LEVELS
 
 FULL, MIXED, IDLE = "█", "▒", "·"
+NOTHING: Final = ""
 CURSOR: Final = "▼"
 _FAINT: Final = "$foreground 35%"
 _HERE: Final = " on $foreground 15%"
@@ -82,7 +83,7 @@ class Lane(NamedTuple):
     """What a lane shows, column by column; the same wherever the cursor stands."""
 
     states: list[str]
-    """Of the breaker."""
+    """Of the breaker; NOTHING before the start."""
     mostly: list[str]
     """The state of the larger part of each column."""
     ok: list[int]
@@ -101,6 +102,7 @@ class Drawn:
     lanes: dict[str, Lane]
     idle: list[str]
     """Providers that nobody asked and nothing happened to."""
+    simulated: bool = True
 
 
 def drawn(take: Take, columns: int, end_us: int, begin_us: int = 0) -> Drawn:
@@ -121,25 +123,29 @@ def drawn(take: Take, columns: int, end_us: int, begin_us: int = 0) -> Drawn:
         mostly = [states.mostly(begin, end) for begin, end in pairwise(edges)]
         # What is short is shown where it is new: a probe in every column would hide that the breaker is open.
         shown = [
-            one if at == 0 or seen[at - 1] != one else most
+            NOTHING if edges[at + 1] <= 0 else one if at == 0 or seen[at - 1] != one else most
             for at, (one, most) in enumerate(zip(seen, mostly, strict=True))
         ]
         lanes[id] = Lane(shown, mostly, ok, bad)
-    return Drawn(found, *_curves(found, length_us, min(length_us, recording.reached_us - begin_us)), lanes, idle)
+    first_us, last_us = max(0, -begin_us), min(length_us, recording.reached_us - begin_us)
+    return Drawn(found, *_curves(found, length_us, first_us, last_us), lanes, idle, recording.simulated)
 
 
-def _curves(columns: Sequence[Column], length_us: int, passed_us: int) -> tuple[list[float], list[float]]:
-    """Requests a second and 99th percentiles, so that single requests do not make gaps; `passed_us`: there is no more
-    of it yet."""
-    count = len(columns)
+def _curves(columns: Sequence[Column], length_us: int, first_us: int, last_us: int) -> tuple[list[float], list[float]]:
+    """Requests a second and 99th percentiles, so that single requests do not make gaps.
+
+    `first_us` and `last_us`, from the first column on: what is before and after has not been.
+    """
+    column_us = length_us / len(columns)
+    count = max(1, round((last_us - first_us) / column_us))
     arrived = [0, *accumulate(one.arrived for one in columns)]
     reach = min(count // 8, ceil(_ENOUGH * count / arrived[-1]) // 2) if arrived[-1] else 0
-    column_us = length_us / count
     rates, p99s = [], []
-    for at in range(count):
-        begin, end = max(0, at - reach), min(count, at + reach + 1)
-        span_us = max(column_us, min(end * column_us, passed_us) - begin * column_us)
-        rates.append((arrived[end] - arrived[begin]) / span_us * 1e6 if at * column_us <= passed_us else 0.0)
+    for at in range(len(columns)):
+        begin, end = max(0, at - reach), min(len(columns), at + reach + 1)
+        span_us = max(column_us, min(end * column_us, last_us) - max(begin * column_us, first_us))
+        is_known = first_us < (at + 1) * column_us and at * column_us <= last_us
+        rates.append((arrived[end] - arrived[begin]) / span_us * 1e6 if is_known else 0.0)
         last = next((one.p99_ms for one in reversed(columns[max(0, at - 2 * reach) : at + 1]) if one.p99_ms), None)
         p99s.append(last or 0.0)
     return rates, p99s
@@ -185,7 +191,7 @@ def lane_lines(take: Take, shown: Drawn, scale: Scale, figures: Figures, top: in
             continue
         open_us = recording.open_us(scale.at_us, id)
         opened: Line = [(f"open {_span(open_us)}", BAD)] if open_us else []
-        lines.append(scale.line(id, [(SHAPES[state], _STYLES[state]) for state in lane.states], opened))
+        lines.append(scale.line(id, [_state(state) for state in lane.states], opened))
         ticks = [_tick(ok, bad, top, scale.levels) for ok, bad in zip(lane.ok, lane.bad, strict=True)]
         lines.append(scale.line("", ticks, counts))
     if shown.idle:
@@ -193,8 +199,14 @@ def lane_lines(take: Take, shown: Drawn, scale: Scale, figures: Figures, top: in
     return lines
 
 
+def _state(state: str) -> Piece:
+    return (SHAPES[state], _STYLES[state]) if state else (" ", PLAIN)
+
+
 def _both(state: str, mostly: str, ok: int, bad: int) -> Piece:
     """A column of a lane that has one line: a probe, else a breaker that refuses, else failures, else answers."""
+    if not state:
+        return " ", PLAIN
     if state == "half_open":
         return SHAPES["half_open"], "$error" if bad and not ok else "$warning"
     if mostly in ("open", "disabled"):
@@ -241,7 +253,7 @@ def axis_line(scale: Scale) -> Line:
     seconds = scale.length_us / 1e6
     step = next((one for one in _STEPS_S if one * columns >= _TICK * seconds), _STEPS_S[-1])
     cells = [" "] * columns
-    at = -(-scale.begin_us // (step * 1_000_000)) * step
+    at = max(0, -(-scale.begin_us // (step * 1_000_000)) * step)
     while at < scale.end_us / 1e6:
         column = scale.column(round(at * 1e6))
         text = short_time(at * 1_000_000)
@@ -323,8 +335,8 @@ def latency_line(shown: Drawn, scale: Scale) -> Line:
     """The 99th percentile of what was answered."""
     top = max(shown.p99s)
     glyphs = [_curve(value, top, scale.levels, "$secondary") for value in shown.p99s]
-    here = shown.p99s[scale.here]
-    return scale.line("p99", glyphs, [(f"~{duration_ms(here)}", PLAIN) if here else ("–", MUTED)])
+    here, mark = shown.p99s[scale.here], SIMULATED_MARK if shown.simulated else ""
+    return scale.line("p99", glyphs, [(mark + duration_ms(here), PLAIN) if here else ("–", MUTED)])
 
 
 def _curve(value: float, top: float, levels: str, style: str) -> Piece:
@@ -336,14 +348,14 @@ def _curve(value: float, top: float, levels: str, style: str) -> Piece:
 
 def figure_lines(take: Take, figures: Figures, at_us: int, width: int) -> list[Line]:
     """What it comes to at the cursor, and whether what was expected holds in the end."""
-    premium, waste = figures.premium, figures.waste
+    premium, waste, simulated = figures.premium, figures.waste, take.recording.simulated
     available = figures.availability
     open_us = take.recording.open_us(at_us)
     pairs: list[Line] = [
         [("availability ", MUTED), (percent(available), GOOD if available == 1 else BAD)],
         [("failed over ", MUTED), (f"{figures.failovers:,}", NAME)],
-        [("premium ", MUTED), (usd(premium), WARN if premium is None or premium > 0 else PLAIN)],
-        [("waste ", MUTED), (usd(waste), WARN if waste else PLAIN)],
+        [("premium ", MUTED), (usd(premium, simulated=simulated), WARN if premium is None or premium > 0 else PLAIN)],
+        [("waste ", MUTED), (usd(waste, simulated=simulated), WARN if waste else PLAIN)],
         [("breaker open ", MUTED), (_span(open_us) if open_us else "0 s", BAD if open_us else PLAIN)],
     ]
     mark = expectation_mark(take)

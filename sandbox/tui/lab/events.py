@@ -9,15 +9,20 @@ from sandbox.core.events import (
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
+    BackendSwitched,
     BreakerChanged,
     BudgetThresholdCrossed,
     CacheHit,
     CandidateSkipped,
     ChunkReceived,
+    ClientAnswered,
+    ClientAsked,
     ComponentFailed,
     CostComputed,
     Event,
+    ExchangeRecorded,
     FallbackTaken,
+    HealthChecked,
     ProviderDisabled,
     ProviderEnabled,
     RequestCancelled,
@@ -59,6 +64,8 @@ NOTHING: Final = "·"
 BEGINS, ENDS = "▶", "■"
 _STATES: Final = {"closed": GOOD, "half_open": WARN, "open": BAD}
 _TIME: Final = 11
+LONGEST_NAME: Final = 12
+"""Characters of a request's number; what is longer is none, and is known by its beginning."""
 
 
 class Row(NamedTuple):
@@ -72,22 +79,26 @@ class Row(NamedTuple):
 
 
 def request_name(request_id: str) -> str:
-    """`request 123` of `req-000123`."""
-    return f"request {request_id.rpartition('-')[2].lstrip('0') or request_id}"
+    """`request 123` of `req-000123`; of a long one the beginning."""
+    name = request_id.rpartition("-")[2].lstrip("0") or request_id
+    return f"request {name if len(name) <= LONGEST_NAME else request_id[:8]}"
 
 
 def state_word(state: str) -> str:
     return state.replace("_", " ")
 
 
-def row_of(event: Event, faults: Sequence[TimedFault]) -> Row:
-    """What to say of an event; `faults` are those of the scenario."""
+def row_of(event: Event, faults: Sequence[TimedFault], *, simulated: bool = True) -> Row:
+    """What to say of an event; `faults` are those of the scenario, `simulated` is said of what it costs."""
     if isinstance(event, (FaultBegan, FaultEnded)):
         began = isinstance(event, FaultBegan)
         text = f"fault {'begins' if began else 'ends'}: {fault_text(faults[event.number])}"
         return Row(event.provider, BEGINS if began else ENDS, WARN, text, True)
     if isinstance(event, BreakerChanged):
         return _breaker(event)
+    paid = _PAID.get(type(event))
+    if paid is not None:
+        return paid(event, simulated)
     teller = _TELLERS.get(type(event))
     if teller is None:
         return Row(getattr(event, "provider", ""), NOTHING, MUTED, type(event).__name__)
@@ -113,8 +124,8 @@ def _attempt_failed(event: AttemptFailed) -> Row:
     return Row(event.provider, FAILED, BAD, f"{text}{DOT}{request_name(event.request_id)}, attempt {event.attempt + 1}")
 
 
-def _completed(event: RequestCompleted) -> Row:
-    cost = "from the cache" if event.cached else usd(event.cost_usd)
+def _completed(event: RequestCompleted, simulated: bool) -> Row:
+    cost = "from the cache" if event.cached else usd(event.cost_usd, simulated=simulated)
     text = f"{request_name(event.request_id)} answered in {duration_ms(event.latency_ms)}{DOT}{cost}"
     if event.failovers:
         return Row(event.provider, FAILOVER, WARN, f"{text}{DOT}failed over")
@@ -142,6 +153,23 @@ def _restarted(event: StreamRestartedElsewhere) -> Row:
     return Row(event.from_provider, RESTART, WARN, text)
 
 
+def _costs(event: CostComputed, simulated: bool) -> Row:
+    return Row("", NOTHING, MUTED, f"{request_name(event.request_id)} costs {usd(event.cost_usd, simulated=simulated)}")
+
+
+def _budget(event: BudgetThresholdCrossed, simulated: bool) -> Row:
+    limit = usd(event.limit_usd, simulated=simulated)
+    return Row("", BEGINS, WARN, f"{event.scope} has used {event.threshold * 100:g} % of {limit}", True)
+
+
+_PAID: Final[dict[type[Event], Callable[[Any, bool], Row]]] = {
+    RequestCompleted: _completed,
+    CostComputed: _costs,
+    BudgetThresholdCrossed: _budget,
+}
+"""What names money, which is simulated or real."""
+
+
 def _quiet(write: Callable[[Any], str]) -> Callable[[Any], Row]:
     """A row about what belongs to every request."""
     return lambda event: Row(
@@ -151,7 +179,6 @@ def _quiet(write: Callable[[Any], str]) -> Callable[[Any], Row]:
 
 _TELLERS: Final[dict[type[Event], Callable[[Any], Row]]] = {
     AttemptFailed: _attempt_failed,
-    RequestCompleted: _completed,
     RequestFailed: _request_failed,
     CandidateSkipped: _skipped,
     RouteChosen: _routed,
@@ -159,8 +186,19 @@ _TELLERS: Final[dict[type[Event], Callable[[Any], Row]]] = {
     RequestReceived: _quiet(lambda event: f"comes from {event.tenant}"),
     AttemptStarted: _quiet(lambda event: f"is asked, attempt {event.attempt + 1}, {event.model}"),
     ChunkReceived: _quiet(lambda event: f"gets {len(event.text)} characters"),
-    CostComputed: _quiet(lambda event: f"costs {usd(event.cost_usd)}"),
-    UsageRecorded: _quiet(lambda event: "is in the books"),
+    UsageRecorded: _quiet(lambda event: "is in the books" if event.log_id else "is counted"),
+    ClientAsked: _quiet(lambda event: f"comes from outside, {event.api}"),
+    ClientAnswered: _quiet(lambda event: f"went out, {len(event.text):,} characters"),
+    ExchangeRecorded: lambda event: Row(event.provider, BEGINS, MUTED, f"recorded as {event.file}"),
+    HealthChecked: lambda event: Row(
+        event.provider,
+        OK if event.is_healthy else FAILED,
+        GOOD if event.is_healthy else BAD,
+        f"checked: {'well' if event.is_healthy else event.error or 'not well'}",
+    ),
+    BackendSwitched: lambda event: Row(
+        "", BEGINS, WARN, f"{event.part} moved from {event.from_backend} to {event.to_backend}", True
+    ),
     AttemptSucceeded: lambda event: Row(
         event.provider,
         OK,
@@ -185,16 +223,13 @@ _TELLERS: Final[dict[type[Event], Callable[[Any], Row]]] = {
     ProviderEnabled: lambda event: Row(
         event.provider, SHAPES["closed"], GOOD, f"back in rotation: {event.reason}", True
     ),
-    BudgetThresholdCrossed: lambda event: Row(
-        "", BEGINS, WARN, f"{event.scope} has used {event.threshold * 100:g} % of {usd(event.limit_usd)}", True
-    ),
     ComponentFailed: lambda event: Row("", FAILED, WARN, f"{event.component} failed: {event.message}"),
 }
 
 
 def row_line(recording: Recording, position: int, faults: Sequence[TimedFault], names: int, width: int) -> Line:
     """A row in columns: time, provider (`names` wide), mark, words."""
-    row = row_of(recording.event(position), faults)
+    row = row_of(recording.event(position), faults, simulated=recording.simulated)
     room = width - _TIME - names - 3
     return [
         (f"{clock_time(recording.times[position]):<{_TIME}}", MUTED),
@@ -207,6 +242,6 @@ def row_line(recording: Recording, position: int, faults: Sequence[TimedFault], 
 def holds(recording: Recording, position: int, faults: Sequence[TimedFault], words: Sequence[str]) -> bool:
     """Whether every word (in lower case) is in what a row says."""
     event = recording.event(position)
-    row = row_of(event, faults)
+    row = row_of(event, faults, simulated=recording.simulated)
     text = f"{row.who} {row.text} {type(event).__name__}".lower()
     return all(word in text for word in words)

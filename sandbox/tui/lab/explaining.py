@@ -31,7 +31,7 @@ from sandbox.scenarios.telling import (
 )
 from sandbox.tui.drawing import cost_line, request_line, step_lines, time_line
 from sandbox.tui.lab.drawing import comparison_lines
-from sandbox.tui.lab.events import failure_word, request_name, row_of
+from sandbox.tui.lab.events import LONGEST_NAME, failure_word, request_name, row_of
 from sandbox.tui.pieces import BAD, DOT, FAILED, GOOD, MUTED, NAME, OK, PLAIN, WARN, Line
 from sandbox.tui.story import Attempt, RequestStory, breaker_state
 from sandbox.tui.tables import LEVELS
@@ -46,7 +46,7 @@ def row_lines(take: Take, position: int, width: int) -> list[Line]:
     """Everything about the event of a row: the story of its request, or what it means."""
     recording = take.recording
     event = recording.event(position)
-    row = row_of(event, take.scenario.faults)
+    row = row_of(event, take.scenario.faults, simulated=recording.simulated)
     at = clock_time(recording.times[position])
     lines: list[Line] = [[(f"{at}  ", MUTED), (f"{row.who}  " if row.who else "", NAME), (row.text, row.style)], []]
     if isinstance(event, (FaultBegan, FaultEnded)):
@@ -71,6 +71,8 @@ def _request(take: Take, position: int, width: int) -> list[Line]:
     positions = recording.of_request(position)
     story = _story(recording, positions)
     lines: list[Line] = [[(request_name(story.request_id), _TITLE), (f"{DOT}{story.tenant}", MUTED)]]
+    if len(story.request_id) > LONGEST_NAME:
+        lines.append([(story.request_id, MUTED)])
     if recording.thinned_us is not None and recording.times[positions[-1]] >= recording.thinned_us:
         lines.append([("not all of its events were kept: there were too many in this run", WARN)])
     lines += [request_line(story), []]
@@ -87,7 +89,7 @@ def _request(take: Take, position: int, width: int) -> list[Line]:
     lines += _chunks(recording, positions, width)
     growth = next((found for at in positions if (found := recording.growth(at)) is not None), None)
     if growth is not None and not growth.succeeded and growth.waste:
-        lines.append([("paid for nothing ", PLAIN), (usd(growth.waste), WARN)])
+        lines.append([("paid for nothing ", PLAIN), (usd(growth.waste, simulated=recording.simulated), WARN)])
     return lines
 
 
@@ -215,7 +217,7 @@ def _fault(take: Take, timed: TimedFault) -> list[Line]:
         _fact("failed over", f"{after.failovers - before.failovers:,}"),
     ]
     if after.premium is not None and before.premium is not None:
-        lines.append(_fact("premium", usd(after.premium - before.premium)))
+        lines.append(_fact("premium", usd(after.premium - before.premium, simulated=recording.simulated)))
     return lines
 
 
@@ -259,7 +261,7 @@ def _summary(take: Take) -> list[Line]:
         _fact("requests", f"{figures.requests:,}, {figures.succeeded:,} answered{DOT}{percent(figures.availability)}"),
         _fact("failed over", f"{figures.failovers:,}{DOT}retries {figures.retries:,}"),
         _fact("breaker open", duration_ms(recording.open_us(recording.ended_us) / 1000)),
-        *_money(figures),
+        *_money(figures, recording.simulated),
     ]
     result = take.result
     if result is not None:
@@ -286,14 +288,17 @@ def _summary(take: Take) -> list[Line]:
     return lines
 
 
-def _money(figures: Figures) -> list[Line]:
+def _money(figures: Figures, simulated: bool) -> list[Line]:
     if figures.unpriced:
         return [_fact("cost", f"{figures.unpriced:,} answers are unpriced", WARN)]
     total = figures.cost + figures.waste
+    cost, baseline, premium, waste = (
+        usd(value, simulated=simulated) for value in (total, figures.baseline, figures.premium, figures.waste)
+    )
     return [
-        _fact("cost", usd(total), NAME),
-        _fact("", f"{usd(figures.baseline)} without the outage + {usd(figures.premium)} for failing over"),
-        _fact("", f"+ {usd(figures.waste)} for answers that nobody got"),
+        _fact("cost", cost, NAME),
+        _fact("", f"{baseline} without the outage + {premium} for failing over"),
+        _fact("", f"+ {waste} for answers that nobody got"),
     ]
 
 

@@ -249,7 +249,7 @@ class LabRoom(LabLive):
             return take.scenario.name, lambda width: self.live_lines(take) if self.live else opening_lines(take)
         note = thinned_note(take)
         extra: list[Line] = [[], [(note, WARN)]] if note else []
-        at = clock_time(take.recording.times[position])
+        at = clock_time(take.recording.times[position]) + self.local_of(take, position)
         return at, lambda width: row_lines(take, position, width) + extra
 
     # --- moving ---------------------------------------------------------------------------------------------------
