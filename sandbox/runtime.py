@@ -37,7 +37,7 @@ from sandbox.sharing import (
     shared_turns,
 )
 from sandbox.stores import BackendUnavailable, Part, Place, Stores, Switched, backends_at
-from sandbox.usage.base import UsageStore, UsageUnavailable
+from sandbox.usage.base import UsageStore
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -182,12 +182,7 @@ class Runtime:
             if bad:
                 raise BackendUnavailable("; ".join([*(str(check.problem) for check in bad), "nothing was changed"]))
         backends = backends_at(place, part, self.settings)
-        if backends.get("usage", self.backends["usage"]) != self.backends["usage"]:
-            try:
-                await self.budgets.carry_over()
-            except UsageUnavailable as error:
-                self._failed("budgets", f"what was spent this month is not known to later budgets: {error}")
-        return await self._stores.switch(backends, self._switched)
+        return await self._stores.switch(backends, self._switched, self.budgets.carry_over)
 
     def set_budget(self, tenant: str | None, limit_usd: Decimal | None) -> None:
         """What a tenant (None: all together) may spend in a month from now on, USD; None: there is no limit.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -275,11 +275,17 @@ class Stores:
                 # Whatever their trouble, they tell of it themselves.
                 await asyncio.gather(*checks, return_exceptions=True)
 
-    async def switch(self, backends: Mapping[Part, str], swapped: Callable[[list[Switched]], None]) -> list[Switched]:
+    async def switch(
+        self,
+        backends: Mapping[Part, str],
+        swapped: Callable[[list[Switched]], None],
+        last: Callable[[UsageStore], Awaitable[None]] | None = None,
+    ) -> list[Switched]:
         """Put these parts on these backends; returns those that changed, when the stores before are closed.
 
         All are opened before the first is swapped. `swapped` is called right after that, before any request goes on:
-        from then on each record goes to the new store. Raises BackendUnavailable, with nothing changed.
+        from then on each record goes to the new store. `last` may read the usage records that are left, before they are
+        closed. Raises BackendUnavailable, with nothing changed.
         """
         async with self._switching:
             wanted = {part: one for part, one in backends.items() if backend_of(self.settings, part) != one}
@@ -292,7 +298,7 @@ class Stores:
             if usage is not None and self._usage is None:
                 self._usage = SwitchableUsageStore(usage)
             elif usage is not None and self._usage is not None:
-                leaving.append(self._usage.replace(usage))
+                leaving.append(self._usage.replace(usage, last))
             self.settings = settings
             swapped(changes)
             results = await asyncio.gather(*map(self._left, leaving), return_exceptions=True)

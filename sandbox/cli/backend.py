@@ -16,7 +16,8 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.session import Session
 from sandbox.core.figures import duration_ms
 from sandbox.core.offline import following
-from sandbox.stores import PARTS, Part, backend_of, backends_at, write_place
+from sandbox.stores import PARTS, Part, backend_of, backends_at, kept_here, write_place
+from sandbox.usage.base import UsageUnavailable
 
 if TYPE_CHECKING:
     from sandbox.settings import Loaded
@@ -83,6 +84,8 @@ async def switch(
             _tell(session, one)
     what = " and ".join(f"{name} on {one}" for name, one in wanted.items())
     agreed = ok and (yes or confirmed(session, f"Put {what}, in {file}?", doing=f"putting {what}"))
+    if agreed:
+        await _carry_budgets(session, wanted)
     changed = agreed and write_place(file, backend, part)
     if json:
         items = [_item(loaded, one.part, one) for one in checks]
@@ -101,6 +104,25 @@ async def switch(
     if agreed:
         _warn_of_what_wins(session, wanted)
     return Exit.DONE if ok else Exit.CHECK_FAILED
+
+
+async def _carry_budgets(session: Session, wanted: Mapping[Part, str]) -> None:
+    """Keep what was spent this month in the budgets' ledgers, which stay where they are."""
+    used = session.settings
+    before = backend_of(used, "usage")
+    if wanted.get("usage", before) == before:
+        return
+    why = f"{used.mode} mode asks no other machine" if "usage" in kept_here(used) else ""
+    try:
+        await session.carry_budgets()
+    except UsageUnavailable as error:
+        why = redact(str(error))
+    if why:
+        session.output.note(
+            f"budgets go on without what only {before} knows to be spent this month ({why}): to count it, switch back, "
+            "and again with --mode live",
+            "yellow",
+        )
 
 
 async def _check(session: Session, wanted: Mapping[Part, str] | None = None) -> Sequence[BackendCheck]:

@@ -108,6 +108,21 @@ class Session:
             finally:
                 await budgets.close()
 
+    async def carry_budgets(self) -> None:
+        """Let the ledgers of every mode that can be looked at from here hold what was spent this month.
+
+        Raises UsageUnavailable where that cannot be read.
+        """
+        async with self.runtime(stores_only=True, cache=False) as runtime:
+            if runtime.usage is None:
+                return
+            for mode in ("mock", "replay", "live"):
+                budgets = runtime.budgets_of(mode)
+                try:
+                    await budgets.carry_over(runtime.usage)
+                finally:
+                    await budgets.close()
+
     @asynccontextmanager
     async def usage(self) -> AsyncIterator[UsageStore]:
         """The usage records. Raises UsageUnavailable where there are none to read."""

@@ -22,6 +22,7 @@ from sandbox.core.figures import dollars
 from sandbox.costs.base import ALL, Balance, Budget, BudgetStore, Debt, Grant, scope_of, tenant_of, whose
 from sandbox.costs.limit import AlertCallback, Limit, alert
 from sandbox.costs.periods import month_after, month_of
+from sandbox.costs.rates import spent_usd
 from sandbox.costs.reservation import Reservation, pico
 from sandbox.costs.sheltered import ShelteredBudgetStore
 from sandbox.costs.status import BudgetStatus, status_of
@@ -178,6 +179,20 @@ class Budgets:
         if difference := pico(used) - booked:
             self._look("", period, self._store.settle(Debt(None, period, (ALL,), difference)))
 
+    async def carry_over(self, usage: UsageStore) -> None:
+        """Let this month's ledgers, of all tenants and of each, hold what these usage records know.
+
+        For records that others take the place of: the ledgers stay, and a budget that is set later asks only the new
+        records. Raises UsageUnavailable where they cannot be read.
+        """
+        period = self._month_of(self._clock.time_us())
+        where = UsageFilter(mode=self.mode, since_us=period, until_us=month_after(period))
+        spent = {scope_of(tenant): spent_usd(sums) for tenant, sums in await usage.breakdown(where, "tenant")}
+        spent[ALL] = sum(spent.values(), Decimal(0))
+        used = {scope: pico(amount) for scope, amount in spent.items() if amount}
+        if used:
+            await self._store.begin(period, used)
+
     def _month_of(self, time_us: int) -> int:
         start, end = self._month
         if not start <= time_us < end:
@@ -214,8 +229,7 @@ class Budgets:
     async def _learn(self, usage: UsageStore, period: int, scope: str) -> None:
         where = UsageFilter(mode=self.mode, since_us=period, until_us=month_after(period), tenant_id=tenant_of(scope))
         try:
-            totals = await usage.totals(where)
-            used = pico(totals.cost_usd) + pico(totals.waste_usd)
+            used = pico(spent_usd(await usage.totals(where)))
             self._unread = False
         except UsageUnavailable as error:
             logger.warning("what was spent this month is known from the budget ledger alone: %s", error)

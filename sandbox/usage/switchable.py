@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from sandbox.core.in_use import InUse
@@ -24,13 +24,16 @@ class SwitchableUsageStore:
     def current(self) -> UsageStore:
         return self._seat.store
 
-    def replace(self, store: UsageStore) -> Coroutine[Any, Any, None]:
+    def replace(
+        self, store: UsageStore, last: Callable[[UsageStore], Awaitable[None]] | None = None
+    ) -> Coroutine[Any, Any, None]:
         """Record there from now on. To be awaited: what this returns commits what the store before took, and closes it.
 
-        That raises UsageUnavailable where not all could be committed: the rest waits in that store's spool.
+        `last` may read it before it is closed. That raises UsageUnavailable where not all could be committed: the rest
+        waits in that store's spool.
         """
         before, self._seat = self._seat, _Seat(store, InUse())
-        return _leave(before)
+        return _leave(before, last)
 
     @property
     def problem(self) -> str | None:
@@ -83,9 +86,11 @@ class SwitchableUsageStore:
         await self._seat.store.close()
 
 
-async def _leave(seat: _Seat) -> None:
+async def _leave(seat: _Seat, last: Callable[[UsageStore], Awaitable[None]] | None) -> None:
     await seat.uses.over()
     try:
         await seat.store.flush()
+        if last is not None:
+            await last(seat.store)
     finally:
         await seat.store.close()

@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +195,23 @@ async def test_what_does_not_answer_is_refused_before_anything_changes(runtime: 
     [redis] = await runtime.check_backend("aws", part="cache")
     assert (redis.identity, redis.problem) == ("default", None)
     assert redis.latency_ms is not None
+
+
+async def test_a_budget_set_after_a_switch_knows_what_was_spent_before_it(settings: Settings) -> None:
+    """Of the records that are left behind it could not learn it: the ledgers stay, and are told in time."""
+    async with Runtime.of(settings) as runtime:
+        answers = [
+            await runtime.gateway.generate(GenerationRequest(f"question {n}", tenant_id=tenant))
+            for n, tenant in enumerate(("acme", "acme", "globex"))
+        ]
+        costs = [answer.cost_usd for answer in answers if answer.cost_usd]
+        await runtime.switch_backend("aws", part="usage")
+        runtime.set_budget(None, Decimal(20))
+        assert (await runtime.budgets.check_budget()).used_usd == sum(costs) > 0
+    later = settings.model_copy(
+        update={"usage": settings.usage.model_copy(update={"backend": "dynamodb"}), "budget_limit": Decimal(20)}
+    )
+    async with Runtime.of(later) as runtime:
+        runtime.set_budget("acme", Decimal(5))
+        stand = await runtime.budgets.statuses()
+        assert [one.used_usd for one in stand] == [sum(costs), costs[0] + costs[1]]
