@@ -60,6 +60,8 @@ class BackendCheck:
     """What is there: a version, a state."""
     problem: str | None = None
     """Why it cannot be used and what to do, in a sentence; None: it can."""
+    notice: str | None = None
+    """What does not come true there although it can be used, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +237,29 @@ async def _dynamodb(settings: Settings, clock: Clock) -> BackendCheck:
     access = aws_access(settings)
     table = Table(settings.usage.table, access, draws=seeded())
     try:
-        return await asyncio.to_thread(_tried, table, access, clock)
+        found = await asyncio.to_thread(_tried, table, access, clock)
+        days = settings.usage.retention_days
+        if not found.ok or days is None:
+            return found
+        return replace(found, notice=await asyncio.to_thread(_kept_for_good, table, days))
     finally:
         await asyncio.to_thread(table.close)
+
+
+def _kept_for_good(table: Table, days: float) -> str | None:
+    """That DynamoDB deletes no record in spite of usage.retention_days; None where it does."""
+    from sandbox.usage.dynamodb import names
+    from sandbox.usage.dynamodb.table import TableError, expiry_of
+
+    try:
+        if expiry_of(table) == names.EXPIRY:
+            return None
+    except TableError as error:
+        return f"whether table {table.name} deletes records after {days:g} days is not known: {error}"
+    return (
+        f"usage.retention_days is {days:g}, and table {table.name} deletes no record: `sandbox aws table create "
+        f"{table.name} --ttl` lets it"
+    )
 
 
 def _tried(table: Table, access: AwsAccess, clock: Clock) -> BackendCheck:

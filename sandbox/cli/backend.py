@@ -143,6 +143,7 @@ def _item(loaded: Loaded, part: Part, check: BackendCheck | None) -> dict[str, A
         "latency_ms": None if check is None else check.latency_ms,
         "detail": None if check is None else check.detail or None,
         "problem": None if check is None else check.problem,
+        "notice": None if check is None else check.notice,
     }
 
 
@@ -153,6 +154,8 @@ def _tell(session: Session, check: BackendCheck) -> None:
     whom = f" as {check.identity}" if check.identity else ""
     said = check.problem or f"{check.place}{whom}{took}: {check.detail}"
     out.line(f"{mark} {check.part:<6} {check.backend:<9} {said}")
+    if check.notice:
+        session.output.note(check.notice, "yellow")
 
 
 def _warn_of_what_wins(session: Session, wanted: Mapping[Part, str]) -> None:

@@ -166,6 +166,8 @@ async def _backends(session: Session) -> AsyncIterator[Check]:
             yield Check("cache", "ok", "off while exchanges are recorded")
         else:
             yield Check(one.part, "ok" if one.ok else "fail", _found(one))
+            if one.notice:
+                yield Check(one.part, "warn", one.notice)
 
 
 async def _shared(session: Session) -> AsyncIterator[Check]:

@@ -135,7 +135,8 @@ class Health(TypedDict):
 
 @with_config(STRICT)
 class BackendItem(TypedDict):
-    """One part; what was not tried out is null. `identity` is as whom it was reached."""
+    """One part; what was not tried out is null. `identity` is as whom it was reached, `notice` what does not come true
+    there although it can be used."""
 
     part: Literal["cache", "usage"]
     backend: Literal["disk", "redis", "off", "sqlite", "dynamodb"]
@@ -146,6 +147,7 @@ class BackendItem(TypedDict):
     latency_ms: Milliseconds | None
     detail: str | None
     problem: str | None
+    notice: str | None
 
 
 @with_config(STRICT)

@@ -168,7 +168,8 @@ def _told(check: BackendCheck, width: int) -> list[Line]:
     took = "" if check.latency_ms is None else f"{DOT}in {duration_ms(check.latency_ms)}"
     whom = f"{DOT}as {check.identity}" if check.identity else ""
     head = [(f"{OK} ", GOOD), (NAMES[check.part], NAME), (f" → {check.backend}", PLAIN), (f"{whom}{took}", PLAIN)]
-    return [head, *_below(f"{check.place}{f': {check.detail}' if check.detail else ''}", MUTED, width)]
+    found = _below(f"{check.place}{f': {check.detail}' if check.detail else ''}", MUTED, width)
+    return [head, *found, *(_below(check.notice, WARN, width) if check.notice else ())]
 
 
 def _below(text: str, style: str, width: int) -> list[Line]:

@@ -105,7 +105,7 @@ def create(
         raise UsageUnavailable(
             f"there is a table {table.name} of another shape: {'; '.join(wrong)}; name another, or delete it"
         )
-    if ttl and _ttl(table) != names.EXPIRY:
+    if ttl and expiry_of(table) != names.EXPIRY:
         say(f"switching on the deletion of records by {names.EXPIRY}")
         table.call(
             "update_time_to_live",
@@ -133,7 +133,7 @@ def describe(table: Table) -> Described:
         items=found.get("ItemCount", 0),
         bytes=found.get("TableSizeBytes", 0),
         indexes={i["IndexName"]: i.get("IndexStatus", "") for i in found.get("GlobalSecondaryIndexes", ())},
-        ttl=_ttl(table),
+        ttl=expiry_of(table),
         pitr=_pitr(table),
         differences=differences(found),
     )
@@ -178,7 +178,8 @@ def _wait_for(table: Table, status: str | None, say: Narrate, wait_s: float) -> 
         pause = min(2 * pause, LONGEST_LOOK_S)
 
 
-def _ttl(table: Table) -> str | None:
+def expiry_of(table: Table) -> str | None:
+    """The attribute by whose time DynamoDB deletes items; None: it deletes none. Raises TableError."""
     try:
         found = table.call("describe_time_to_live", TableName=table.name)["TimeToLiveDescription"]
     except TableError as error:

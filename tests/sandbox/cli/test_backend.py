@@ -338,6 +338,28 @@ def test_records_that_wait_are_shown(cli: Cli, emulators: Env) -> None:
     assert "until DynamoDB is recorded to again: 1" in cli("backend", "switch", "local", "--yes").err
 
 
+def test_a_table_that_deletes_nothing_is_told_where_records_are_to_be_deleted(cli: Cli, emulators: Env) -> None:
+    def told() -> list[str]:
+        ran = cli("doctor", "--json")
+        return [one["detail"] for one in ran.json["items"] if (one["check"], one["status"]) == ("usage", "warn")]
+
+    emulators(SANDBOX_BACKEND="aws")
+    table = cli("config", "show", "--json").json["items"]
+    name = next(item["value"] for item in table if item["key"] == "usage.table")
+    assert told() == []
+    emulators(SANDBOX_BACKEND="aws", SANDBOX_USAGE__RETENTION_DAYS="30")
+    sentence = (
+        f"usage.retention_days is 30, and table {name} deletes no record: `sandbox aws table create {name} --ttl` "
+        "lets it"
+    )
+    assert told() == [sentence]
+    switched = cli("backend", "switch", "aws", "--yes", "--json")
+    assert (switched.code, [item["notice"] for item in switched.json["items"]]) == (0, [None, sentence])
+    assert sentence in cli("backend", "show", "--check").err
+    assert cli("aws", "table", "create", name, "--ttl").code == 0
+    assert told() == []
+
+
 def test_health_asks_dynamodb_also_when_nothing_waits(cli: Cli, emulators: Env) -> None:
     emulators(SANDBOX_BACKEND="aws", SANDBOX_USAGE__TABLE="missing")
     ran = cli("health", "--json")
