@@ -20,7 +20,9 @@ async def body_of(request: web.BaseRequest, reply: Reply) -> bytes:
     if length.isdecimal() and int(length) > request.client_max_size:
         raise _too_large(request, reply)
     transport = request.transport
-    if headers.get("Expect", "").lower() == "100-continue" and transport is not None:
+    # Who speaks HTTP/1.0 would take that for the answer.
+    asks = request.version >= (1, 1) and headers.get("Expect", "").lower() == "100-continue"
+    if asks and transport is not None:
         transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         return await request.read()

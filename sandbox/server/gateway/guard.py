@@ -22,6 +22,7 @@ from sandbox.server.gateway.service import Service
 from sandbox.server.gateway.telling import identity
 from sandbox.server.pages import authority, host_name, leave
 from sandbox.server.reply import Reply
+from sandbox.server.unread import NAME
 
 METHODS: Final = ("GET", "POST")
 WILDCARDS: Final = frozenset(ALL)
@@ -150,7 +151,9 @@ def error_response(
     ident = service.new_id()
     wire: WireError = on_wire(caller_format(request), error, ident)
     response = web.Response(
-        status=status or wire.status, headers={**wire.headers, **identity(ident), **more}, body=wire.body
+        status=status or wire.status,
+        headers={"server": NAME, **wire.headers, **identity(ident), **more},
+        body=wire.body,
     )
     if service.draining:
         response.force_close()

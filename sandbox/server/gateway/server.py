@@ -15,6 +15,7 @@ from sandbox.server.crowded import Crowd, room
 from sandbox.server.gateway.app import SERVICE, gateway_app
 from sandbox.server.gateway.guard import check_binding, full
 from sandbox.server.http_log import http_logger
+from sandbox.server.unread import Runner
 
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
@@ -118,7 +119,7 @@ class GatewayServer:
             extend=self._extend,
             max_body=self._max_body,
         )
-        runner = web.AppRunner(
+        runner = Runner(
             app,
             handler_cancellation=True,
             access_log=None,

@@ -15,7 +15,9 @@ from providers.clock import SYSTEM_CLOCK, Clock
 from providers.errors import ConfigError
 from sandbox.server.addresses import base, elsewhere
 from sandbox.server.gateway.guard import Door
+from sandbox.server.gateway.server import IDLE
 from sandbox.server.http_log import http_logger
+from sandbox.server.unread import Runner
 from sandbox.server.web import page
 from sandbox.server.web.door import Sessions, from_here, over_tls, problem_with, refused
 
@@ -89,7 +91,9 @@ class WebServer:
         if self._runner is not None:
             return
         self._gateway = self._where()
-        runner = web.AppRunner(self._app(), access_log=None, logger=_http_logger, shutdown_timeout=ENDING_S)
+        runner = Runner(
+            self._app(), access_log=None, logger=_http_logger, keepalive_timeout=IDLE, shutdown_timeout=ENDING_S
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()

@@ -135,6 +135,12 @@ async def test_who_asks_before_sending_is_told_once_to_go_on(tmp_path):
         assert got.count(b"HTTP/1.1 200 OK") == 1
 
 
+async def test_who_knows_no_100_is_told_none(tmp_path):
+    async with served(tmp_path) as rig:
+        asked = http(CHAT, orjson.dumps(chat()), expect="100-continue").replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+        assert (await rig.raw(asked)).startswith(b"HTTP/1.1 200 OK")
+
+
 async def test_a_compressed_body_counts_by_what_it_unfolds_to(tmp_path):
     bomb = gzip.compress(b" " * 5_000_000)
     async with served(tmp_path, server={"max_body": 100_000}) as rig:
@@ -166,6 +172,31 @@ async def test_what_is_no_request_is_400_and_no_trouble(tmp_path, head, caplog):
         assert b"Traceback" not in got
         assert not caplog.records
         assert (await rig.ask(CHAT, chat())).status == 200
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (f"authorization: Bearer {CANARY}\0", "Invalid header value char"),
+        (f"authorization : Bearer {CANARY}", "Invalid header token"),
+        (f"{CANARY}", "Invalid header"),
+        (f"authorization: Bearer {CANARY}\r\n {CANARY}", "Unexpected whitespace"),
+        (f"x-api-key: {CANARY}{'a' * 20_000}", "Got more than"),
+        (f"content-length: {CANARY}", "Invalid character in Content-Length"),
+        (f"transfer-encoding: {CANARY}", "Transfer-Encoding"),
+        ("host: other", "Duplicate 'Host' header found"),
+    ],
+)
+async def test_a_key_in_what_cannot_be_read_is_not_repeated(tmp_path, line, says, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with served(tmp_path) as rig:
+        got = await rig.raw(f"POST {CHAT} HTTP/1.1\r\nhost: 127.0.0.1\r\n{line}\r\n\r\n".encode("latin-1"))
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert (CANARY.encode() in got, CANARY in caplog.text, b"aiohttp" in got.lower()) == (False, False, False)
+    assert head.split()[1] == b"400"
+    told = orjson.loads(body)["error"]
+    assert told["message"].startswith("this is no HTTP request: ")
+    assert says in told["message"]
 
 
 async def test_a_head_that_drips_is_not_waited_for(tmp_path, monkeypatch):

@@ -168,6 +168,17 @@ async def test_behind_a_proxy_with_tls_a_name_of_the_settings_opens_a_tab(tmp_pa
                 assert answer.status == 403
 
 
+async def test_who_says_nothing_or_no_http_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "IDLE", 0.2)
+    async with browsed(tmp_path) as (web, _):
+        for sent, first in ((b"GET / HTTP/1.1\r\nhost: 127", b""), (b"\x16\x03\x01\r\n\r\n", b"HTTP/1.0 400")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(web.url.rpartition(":")[2]))
+            writer.write(sent)
+            async with asyncio.timeout(10):
+                assert (await reader.read()).startswith(first)
+            writer.close()
+
+
 def test_the_librarys_page_is_left_without_what_is_elsewhere(tmp_path):
     page_of_theirs = '<head><link rel="stylesheet" href="https://fonts.example/css" /><link href="/own.css"></head>'
     (tmp_path / "app_index.html").write_text(page_of_theirs)
