@@ -249,7 +249,8 @@ async def _dynamodb(settings: Settings, clock: Clock) -> BackendCheck:
 def _kept_for_good(table: Table, days: float) -> str | None:
     """That DynamoDB deletes no record in spite of usage.retention_days; None where it does."""
     from sandbox.usage.dynamodb import names
-    from sandbox.usage.dynamodb.table import TableError, expiry_of
+    from sandbox.usage.dynamodb.access import TableError
+    from sandbox.usage.dynamodb.table import expiry_of
 
     try:
         if expiry_of(table) == names.EXPIRY:
