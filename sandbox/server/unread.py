@@ -39,11 +39,17 @@ def _words(message: str | None) -> str:
     return f"this is no HTTP request: {' '.join(text.split()).rstrip(' :.') or 'it cannot be read'}"
 
 
-def discreet(connection: web.RequestHandler) -> web.RequestHandler:
-    """The same connection, which answers so."""
-    # The framework makes its connections itself and lets nobody say of which class.
-    connection.__class__ = _Connection
-    return connection
+class Discreet:
+    """Makes the connections of a server, which answer so."""
+
+    def __init__(self, server: web.Server) -> None:
+        self._server = server
+
+    def __call__(self) -> web.RequestHandler:
+        connection = self._server()
+        # The framework makes its connections itself and lets nobody say of which class.
+        connection.__class__ = _Connection
+        return connection
 
 
 class Runner(web.AppRunner):
@@ -54,12 +60,4 @@ class Runner(web.AppRunner):
     @property
     def server(self) -> web.Server | None:
         server = super().server
-        return None if server is None else _Discreet(server)  # type: ignore[return-value]  # all that sites call
-
-
-class _Discreet:
-    def __init__(self, server: web.Server) -> None:
-        self._server = server
-
-    def __call__(self) -> web.RequestHandler:
-        return discreet(self._server())
+        return None if server is None else Discreet(server)  # type: ignore[return-value]  # all that sites call

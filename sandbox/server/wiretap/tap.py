@@ -36,6 +36,7 @@ from sandbox.server.bodies import MAX_BODY, body_of
 from sandbox.server.http_log import http_logger
 from sandbox.server.pages import foreign, leave, local_origin
 from sandbox.server.reply import RESET_GRACE, Reply
+from sandbox.server.unread import Discreet
 from sandbox.server.wiretap import control
 from sandbox.server.wiretap.clients import settings
 from sandbox.server.wiretap.http2 import Connections
@@ -146,7 +147,7 @@ class Wiretap:
             logger=_http_logger,
         )
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: self.http2.front(server),
+            lambda: self.http2.front(Discreet(server)),
             self._host,
             self._port,
             backlog=BACKLOG,
