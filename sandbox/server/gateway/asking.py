@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, get_args
 
 from providers.dialects.base import Dialect
-from providers.errors import InvalidRequestError
+from providers.errors import InputError, InvalidRequestError
 from providers.hints import did_you_mean
 from providers.types import MAX_MODEL_CHARS, GenerationRequest
 from sandbox.gateway.call import CallOptions
@@ -110,12 +110,10 @@ def _policy(value: str | None) -> StreamPolicy | None:
 def _strategy(value: str | None) -> RoutingStrategy | None:
     if value is None:
         return None
-    word = value.strip().lower()
-    known = [str(one) for one in RoutingStrategy]
-    if word in known:
-        return RoutingStrategy(word)
-    hint = did_you_mean(word[:40], known)
-    raise InvalidRequestError(f"x-sandbox-strategy is {value[:40]!r}: {hint}it must be one of {', '.join(known)}")
+    try:
+        return RoutingStrategy.of(value.strip()[:40])
+    except InputError as error:
+        raise InvalidRequestError(f"x-sandbox-strategy: {error}") from None
 
 
 # --- fields ---------------------------------------------------------------------------------------------------------
