@@ -11,6 +11,7 @@ import pytest
 
 from providers.errors import ConfigError
 from sandbox.access import keys
+from sandbox.access.tokens import LEEWAY_S
 from sandbox.core.trace import encode
 from sandbox.runtime import Runtime
 from sandbox.server.admin import AdminServer
@@ -86,6 +87,20 @@ async def test_every_path_of_the_admin_api_asks_who_it_is(tmp_path, method, path
             assert (await rig.ask(spelling, method=method)).status == 401
             assert (await rig.ask(spelling, method=method, headers=bearer(CHAT_KEY))).status == 403
         assert (await rig.ask(path + "/", method=method, headers=BOSS)).status == 404
+
+
+async def test_a_token_that_was_overheard_opens_no_other_server_and_nothing_when_it_has_ended(tmp_path):
+    clock = StillClock()
+    overheard = bearer(token(seconds=60, clock=clock))
+    async with administered(tmp_path / "a", clock=clock, **CALLERS) as rig:
+        # Until then it is whoever holds it, as often as he likes.
+        assert [(await rig.ask(COSTS, headers=overheard)).status for _ in range(2)] == [200, 200]
+        clock.now += 60 + LEEWAY_S
+        assert (await rig.ask(COSTS, headers=overheard)).status == 401
+    clock.now = 0
+    for other in ({"audience": "another"}, {"jwt_secret": SECRET[::-1]}):
+        async with administered(tmp_path / "b", clock=clock, **server_settings(**other)) as rig:
+            assert (await rig.ask(COSTS, headers=overheard)).status == 401
 
 
 async def test_a_change_is_made_by_nobody_who_may_not(tmp_path):
