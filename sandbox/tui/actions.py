@@ -288,7 +288,15 @@ def bindings(place: str) -> list[Binding]:
     from textual.binding import Binding
 
     return [
-        Binding(",".join(action.keys), action.name, action.title, show=bool(action.label), id=f"{place}.{action.name}")
+        Binding(
+            ",".join(action.keys),
+            action.name,
+            action.title,
+            show=bool(action.label),
+            # The way out leads through whatever lies over the room.
+            priority=action.name == "quit",
+            id=f"{place}.{action.name}",
+        )
         for action in of(place)
         if action.keys
     ]

@@ -286,6 +286,18 @@ async def test_keys_of_a_room_do_nothing_under_a_dialog(make: Make) -> None:
         assert screen_text(app).splitlines()[-1].strip() == ""
 
 
+@pytest.mark.parametrize("key", ["question_mark", "ctrl+p", "ctrl+o", "T", "f"])
+async def test_quitting_works_from_every_dialog(make: Make, key: str) -> None:
+    app = make({"one": ["hello"]})
+    async with app.run_test(size=NARROW) as pilot:
+        await ready(pilot)
+        await pilot.press("tab", key)
+        await until(pilot, lambda: len(app.screen_stack) > 1, "the dialog")
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: app.return_code is not None or not app.is_running, "the end")
+    assert app.return_code == 0
+
+
 @pytest.mark.parametrize("width", range(60, 200, 7))
 def test_the_top_bar_always_names_the_mode(width: int) -> None:
     rooms = [(room.name, room.key, room.title) for room in ROOMS]
