@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from typing import IO
 
     from providers.mock.simulated import Simulation
     from sandbox.cli.session import Session
@@ -28,14 +30,20 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has what it wanted. Without this the interpreter would complain while it flushes at its end.
-        _discard_output()
+        _discard(sys.stdout)
         return 0
     except OSError as error:
-        _discard_output()
-        sys.stderr.write(f"sandbox: cannot write the output: {(error.strerror or str(error)).lower()}\n")
-        return 1
+        _discard(sys.stdout)
+        code = 1
+        with suppress(OSError):
+            sys.stderr.write(f"sandbox: cannot write the output: {(error.strerror or str(error)).lower()}\n")
     except KeyboardInterrupt:
         return 130
+    try:
+        sys.stderr.flush()
+    except OSError:
+        # Narration that is lost is no failure of the work.
+        _discard(sys.stderr)
     return code
 
 
@@ -125,8 +133,9 @@ def _open_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _discard(stream: IO[str]) -> None:
+    """What is left in it goes nowhere when the interpreter flushes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -251,9 +251,8 @@ class Stores:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            self._told(
-                f"the data folder {folder} cannot be made ({error.strerror}): going on without cache and usage records"
-            )
+            instead = "" if reading else ": going on without cache and usage records"
+            self._told(f"the data folder {folder} cannot be made ({error.strerror}){instead}")
             return
         try:
             self._cache = SwitchableCacheStore(open_cache(self.settings, clock=self._clock, failed=self._failed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from sandbox.cli import options as global_options
 from sandbox.cli.commands import COMMANDS, GLOBAL_OPTIONS, GROUPS, help_text
 from sandbox.cli.exits import CommandFailed, Exit
 from sandbox.cli.failures import as_json, exit_for
-from sandbox.cli.output import Output
+from sandbox.cli.output import Output, OutputLost
 from sandbox.cli.session import Session
 from sandbox.usage.base import UsageUnavailable
 
@@ -76,10 +77,7 @@ def run(
     output = output or Output()
     debug = "--debug" in arguments
     try:
-        for number, argument in enumerate(arguments, 1):
-            if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
-                raise InputError(f"argument {number} is not valid UTF-8 text")
-        options, rest = global_options.split(arguments)
+        options, rest = global_options.split([_text(number, one) for number, one in enumerate(arguments, 1)])
         session = Session(
             options,
             output,
@@ -96,10 +94,20 @@ def run(
         if not (output.out.terminal and output.err.terminal):
             raise InputError("the terminal UI needs a terminal; `sandbox --help` lists the commands")
         return open_ui(session)
-    except BrokenPipeError:
+    except (BrokenPipeError, OutputLost):
         raise
     except (Exception, KeyboardInterrupt) as error:
         return int(exit_for(error, output, debug=debug))
+
+
+def _text(number: int, argument: str) -> str:
+    """An argument as it was typed; a locale without UTF-8 hands over bytes that it cannot read. Raises InputError."""
+    if argument.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in argument):
+        return argument
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        raise InputError(f"argument {number} is not valid UTF-8 text") from None
 
 
 def _dispatch(session: Session, tokens: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,9 @@ def exit_for(error: BaseException, output: Output, *, debug: bool) -> Exit:
     if isinstance(error, OSError) and error.strerror:
         place = f" {error.filename}" if error.filename else ""
         output.problem(f"the system refused{place}: {error.strerror.lower()}")
+        return Exit.FAILED
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
+        output.problem(f"this locale cannot name a file {error.object!r}: set LC_ALL=C.UTF-8")
         return Exit.FAILED
     hint = "" if debug else "; --debug shows where"
     output.problem(redact(f"internal error, {type(error).__name__}: {error}{hint}"))

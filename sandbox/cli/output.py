@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import IO, Any, Literal
 
@@ -21,11 +22,17 @@ _BREAKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 _STEERING = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
-class Stream:
-    """One output stream, with styles if it is a terminal that wants them."""
+class OutputLost(OSError):
+    """What a command was asked for cannot be written, as on a full disk; a reader that has gone is no such thing."""
 
-    def __init__(self, file: IO[str], environ: Mapping[str, str] = os.environ) -> None:
+
+class Stream:
+    """One output stream, with styles if it is a terminal that wants them. What cannot be written raises OutputLost."""
+
+    def __init__(self, file: IO[str], environ: Mapping[str, str] = os.environ, *, narration: bool = False) -> None:
+        """`narration`: what cannot be written of it is lost, and the work goes on."""
         self.file = file
+        self._narration = narration
         self.terminal = file.isatty()
         self.unicode = (getattr(file, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
         self.styled = self.terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
@@ -38,19 +45,31 @@ class Stream:
         """A terminal gets no control characters but line ends, tabs and colours: text of others could steer it."""
         if self.terminal and not text.isprintable():
             text = _STEERING.sub("�", text.replace("\r\n", "\n"))
-        self.file.write(text)
+        with self._kept():
+            self.file.write(text)
 
     def line(self, text: str = "", colour: Colour = "plain") -> None:
         self.write(self.paint(text, colour) + "\n")
 
     def flush(self) -> None:
-        self.file.flush()
+        with self._kept():
+            self.file.flush()
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if not self._narration:
+                raise OutputLost(error.errno, error.strerror) from None
 
 
 class Output:
     def __init__(self, out: IO[str] | None = None, err: IO[str] | None = None) -> None:
         self.out = Stream(out or sys.stdout)
-        self.err = Stream(err or sys.stderr)
+        self.err = Stream(err or sys.stderr, narration=True)
 
     def json(self, value: Any) -> None:
         """One document: spread out for a person at a terminal, else one line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from decimal import Decimal
 from operator import attrgetter
@@ -88,7 +89,17 @@ class TraceWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with naming(self._file):
+            self._file.close()
+
+
+@contextmanager
+def naming(file: IO[bytes]) -> Iterator[None]:
+    """An OSError of writing, such as a full disk's, says of which file it speaks."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file.name)) from None
 
 
 def read_header(line: bytes) -> dict[str, Any]:

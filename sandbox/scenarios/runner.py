@@ -18,7 +18,7 @@ from providers.pricing import Catalogue, catalogue
 from providers.types import GenerationRequest
 from sandbox.core.bus import Bus, Observer
 from sandbox.core.events import Event
-from sandbox.core.trace import encode, header
+from sandbox.core.trace import encode, header, naming
 from sandbox.core.virtual import EPOCH_US, VirtualClock, VirtualTimeLoop
 from sandbox.costs.base import Budget
 from sandbox.costs.budgets import Budgets
@@ -351,12 +351,16 @@ class _Lines:
         self._held.clear()
         self._digest.update(data)
         if self._file is not None:
-            self._file.write(data)
+            with naming(self._file):
+                self._file.write(data)
 
     def __enter__(self) -> _Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._flush()
-        if self._file is not None:
-            self._file.close()
+        try:
+            self._flush()
+        finally:
+            if self._file is not None:
+                with naming(self._file):
+                    self._file.close()

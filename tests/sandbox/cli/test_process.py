@@ -90,6 +90,45 @@ def test_a_full_disk_is_one_sentence(environment: dict[str, str]) -> None:
     assert done.stderr == b"sandbox: cannot write the output: no space left on device\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("line", "code"), [(["models", "gpt-4o"], 1), (["ask", "hello"], 1), (["fixtures", "list"], 1), (["nonsense"], 2)]
+)
+def test_what_cannot_be_written_is_told_once_and_narration_may_be_lost(
+    environment: dict[str, str], line: list[str], code: int
+) -> None:
+    """Wrong use has nothing to write; whether its sentence can be written changes no exit code."""
+    told = run(environment, *line).stderr
+    with open("/dev/full", "wb") as full:
+        out = subprocess.run([*COMMAND, *line], env=environment, stdout=full, stderr=subprocess.PIPE, timeout=60)
+        err = subprocess.run([*COMMAND, *line], env=environment, stdout=subprocess.PIPE, stderr=full, timeout=60)
+    assert out.returncode == code
+    assert out.stderr.count(b"no space left on device") == (code == 1)
+    assert err.returncode == (code if code == 2 else 0)
+    assert bool(err.stdout) == (code == 1)
+    assert b"Traceback" not in told + out.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("line", [["ask", "hello"], ["replay", "one-500"]])
+def test_a_trace_that_cannot_be_written_names_its_file(environment: dict[str, str], line: list[str]) -> None:
+    done = run(environment, *line, "--trace", "/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == b"sandbox: the system refused /dev/full: no space left on device"
+
+
+def test_a_locale_without_utf_8_reads_what_was_typed(environment: dict[str, str], home: Path) -> None:
+    plain = environment | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    asked = run(plain, "ask", "Grüße", "--tenant", "Köln", "--json")
+    assert asked.returncode == 0
+    assert "grüße" in json.loads(asked.stdout)["text"].lower()
+    assert asked.stdout.isascii()
+    (home / "grüße.yaml").write_text("version: 1")
+    refused = run(plain, "replay", "grüße.yaml")
+    assert refused.returncode == 1
+    assert refused.stderr == b"sandbox: this locale cannot name a file 'gr??e.yaml': set LC_ALL=C.UTF-8\n"
+
+
 def test_closed_streams_are_no_error(environment: dict[str, str]) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", *COMMAND, "ask", "hello"],
