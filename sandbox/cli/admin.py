@@ -168,8 +168,7 @@ def _write(file: Path, keys: list[HashedKey]) -> None:
 
 
 def _tell_what_wins(session: Session) -> None:
-    origin = session.loaded.origin(".".join(_KEYS))
-    if origin.source in (".env", "environment"):
+    for origin in session.loaded.over_the_file(".".join(_KEYS)):
         session.output.note(f"{origin} is set too, and wins over the file", "yellow")
 
 

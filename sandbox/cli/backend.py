@@ -159,8 +159,5 @@ def _tell(session: Session, check: BackendCheck) -> None:
 
 
 def _warn_of_what_wins(session: Session, wanted: Mapping[Part, str]) -> None:
-    for key in ("backend", *(f"{part}.backend" for part in wanted)):
-        origin = session.loaded.origin(key)
-        # What a part is on because of `backend` is told with that.
-        if origin.source in (".env", "environment") and not origin.where.startswith("backend = "):
-            session.output.note(f"{origin} is set too, and wins over the file", "yellow")
+    for origin in session.loaded.over_the_file("backend", *(f"{part}.backend" for part in wanted)):
+        session.output.note(f"{origin} is set too, and wins over the file", "yellow")

@@ -41,8 +41,7 @@ def set_(limit: str, /, *, tenant: str | None = None, session: Annotated[Session
     allowed = "no budget" if amount is None else f"a budget of {dollars(amount)} a month"
     session.output.out.line(f"{whose(tenant)}: {allowed}{'' if changed else ', as before'}")
     session.output.note(f"in {file}", "dim")
-    origin = loaded.origin(key_of(tenant))
-    if origin.source in (".env", "environment"):
+    for origin in loaded.over_the_file(key_of(tenant)):
         session.output.note(f"{origin} is set too, and wins over the file", "yellow")
 
 

@@ -12,7 +12,7 @@ from sandbox.cache.base import CacheUnavailable
 from sandbox.core.offline import OFFLINE_MODES
 from sandbox.desks.base import RoomReport, Tell
 from sandbox.sharing import SharedHealth
-from sandbox.stores import BackendUnavailable, Part, Place, Switched, backends_at, write_place
+from sandbox.stores import PARTS, BackendUnavailable, Part, Place, Switched, backends_at, write_place
 from sandbox.usage.base import UsageFilter, UsageTotals, UsageUnavailable
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ class Wanted:
     place: Place
     part: Part | None
     """None: both."""
+
+    @property
+    def keys(self) -> list[str]:
+        """The settings that say where its parts are."""
+        return [f"{part}.backend" for part in (PARTS if self.part is None else (self.part,))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,14 @@ class Loaded:
 
         return self.origins.get(key, DEFAULT)
 
+    def over_the_file(self, *keys: str) -> list[Origin]:
+        """The variables that say one of these keys, and go on winning whatever is written into the file."""
+        origins = map(self.origin, keys)
+        # What a part is on because of `backend` is told with that.
+        return [
+            one for one in origins if one.source in (".env", "environment") and not one.where.startswith("backend = ")
+        ]
+
 
 @contextmanager
 def _without_pydantic_plugins() -> Iterator[None]:

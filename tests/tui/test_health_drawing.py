@@ -305,6 +305,25 @@ def test_a_switch_from_the_first_question_to_its_end() -> None:
     assert one.outcome == ("as it was before; the settings could not be written: the disk is full", "warning")
 
 
+@pytest.mark.parametrize(
+    ("winning", "told"),
+    [
+        (("SANDBOX_BACKEND",), "SANDBOX_BACKEND is set and wins over"),
+        (("SANDBOX_BACKEND", ".env, line 2"), "SANDBOX_BACKEND and .env, line 2 are set and win over"),
+    ],
+)
+def test_a_variable_that_wins_over_the_file_is_named_before_and_after(winning: tuple[str, ...], told: str) -> None:
+    one = Switching("s", Wanted("local", "cache"), Path("/settings.toml"), NOW, winning=winning)
+    one.take(Trying("s", {"cache": "disk"}), NOW)
+    one.take(Tried("s", BackendCheck("cache", "disk", True, "here")), NOW)
+    assert f"{told} that file" in " ".join(shown(one).split())
+    one.go(NOW)
+    one.take(Moved("s", (), {}, Path("/settings.toml"), ""), NOW)
+    assert one.outcome == (f"as it was before, in /settings.toml too; {told} it at the next start", "warning")
+    one.moved = Moved("s", (), {}, None, "")
+    assert one.outcome == ("as it was before, until this program ends", "done")
+
+
 def test_a_switch_that_is_refused_can_be_tried_again() -> None:
     one = Switching("s", Wanted("aws", "cache"), None, NOW)
     one.take(Trying("s", {"cache": "redis"}), NOW)

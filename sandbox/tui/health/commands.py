@@ -194,8 +194,10 @@ class HealthCommands(Room):
             return
         loaded, now = self.ui.loaded, self.ui.clock.time_us
         file = None if loaded is None else loaded.config_file
+        wanted = wanted_of(value)
+        winning = [] if loaded is None else map(str, loaded.over_the_file("backend", *wanted.keys))
         self._switching = Switching(
-            f"health-switch-{random_id()}", wanted_of(value), file, now(), until=self.ui.frame.until
+            f"health-switch-{random_id()}", wanted, file, now(), until=self.ui.frame.until, winning=tuple(winning)
         )
         self._dialog = SwitchDialog(self._switching, self.ui.engine, now)
         self.app.push_screen(self._dialog, self._left)

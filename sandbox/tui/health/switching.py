@@ -67,6 +67,8 @@ class Switching:
     problem: str = ""
     until: str = "until this program ends"
     """How long it holds where it is not written."""
+    winning: Sequence[str] = ()
+    """The variables that win over what is written."""
 
     def take(self, report: Report, now_us: int) -> bool:
         """Take a report in; returns whether it was about this switch."""
@@ -107,7 +109,15 @@ class Switching:
         told = ", ".join(f"{NAMES[one.part]} on {one.after}" for one in self.moved.changes) or "as it was before"
         if self.moved.problem:
             return f"{told}; the settings could not be written: {self.moved.problem}", "warning"
-        return f"{told}{f', in {self.moved.file} too' if self.moved.file else f', {self.until}'}", "done"
+        if self.moved.file is None:
+            return f"{told}, {self.until}", "done"
+        told = f"{told}, in {self.moved.file} too"
+        return (f"{told}; {self.winner} over it at the next start", "warning") if self.winning else (told, "done")
+
+    @property
+    def winner(self) -> str:
+        """`SANDBOX_BACKEND is set and wins`."""
+        return f"{' and '.join(self.winning)} {'is set and wins' if len(self.winning) == 1 else 'are set and win'}"
 
 
 def keys(switching: Switching) -> str:
@@ -149,6 +159,8 @@ def lines(switching: Switching, now_us: int, width: int) -> list[Line]:
         found.append([("What is kept where it was stays there.", MUTED)])
         if switching.file is not None:
             found.append([(f"w writes it into {switching.file} too, for whatever starts later.", MUTED)])
+            if switching.winning:
+                found += _below(f"{switching.winner} over that file: unset it for this to last.", WARN, width)
     elif switching.stage == "refused":
         found.append([("What is marked ", PLAIN), (FAILED, BAD), (" cannot be used: nothing was changed.", PLAIN)])
     elif switching.stage == "moving":

@@ -48,6 +48,8 @@ def test_what_was_implied_says_by_what(tmp_path: Path) -> None:
     )
     assert str(by_variable.origin("cache.backend")) == "backend = aws, SANDBOX_BACKEND"
     assert by_variable.origin("cache.backend").source == "environment"
+    assert [str(one) for one in by_variable.over_the_file("backend", "cache.backend")] == ["SANDBOX_BACKEND"]
+    assert not loaded.over_the_file("backend", "cache.backend", "usage.backend")
 
 
 @pytest.mark.parametrize(
