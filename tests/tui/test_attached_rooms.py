@@ -307,7 +307,7 @@ async def test_preset_and_strategy_are_chosen_from_here(tmp_path: Path, screens:
         await until(pilot, lambda: not isinstance(app.screen, Chooser), "the choice")
         app.perform("send")
         await until(pilot, lambda: app.state.history and app.room.talk.running is None, "the answer")
-        [planned] = [event for event in asked if type(event).__name__ == "RoutePlanned"]
+        [planned] = [event for event in asked if type(event).__name__ == "RouteChosen"]
         assert planned.strategy == "least_cost"
 
 

@@ -102,6 +102,8 @@ class CostsCommands(Room):
         return self._state.costs_row if row is None else row.key
 
     def action_costs_open(self) -> None:
+        # Rows of the question before would be taken for those of this one, until the next painting.
+        self.draw()
         seen, row = self.lookout.seen, self.breakdown.rows.selected
         if seen is None or row is None or seen.asked != self.lookout.asked:
             return
