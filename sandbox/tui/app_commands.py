@@ -94,6 +94,10 @@ class AppCommands(StagedApp):
         from sandbox.tui.dialogs import Chooser
         from sandbox.tui.frame import mode_sentences
 
+        if self.frame.attached:
+            mode = f"{self.frame.attached} is in {self.frame.mode.upper()} mode"
+            self.flash(f"{mode}: another one is chosen where it is started", "warning")
+            return
         keys = keys_found(self.engine.settings)
         modes = ("mock", "replay", "record", "live")
         choices = [Choice(mode, mode.upper(), mode_sentences(mode, keys)[0]) for mode in modes]
@@ -108,6 +112,9 @@ class AppCommands(StagedApp):
         from sandbox.tui.reports import Served
         from sandbox.tui.server_panel import ServerPanel
 
+        if self.frame.attached:
+            self.flash(f"this gateway is served already, at {self.frame.attached}: programs ask it there", "warning")
+            return
         served = self.served or Served()
         if not served.url and not served.problem:
             self.serve(self.state.server_port)
