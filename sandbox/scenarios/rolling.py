@@ -110,8 +110,8 @@ class RollingRecording(Recording):
         figures = Figures.unpacked(row)
         for at in range(position, count):
             figures.take(self.codes[at], self.parts[at], self.places)
-        old = [(at_us, _GONE, row) for at_us, position, row in self.marks if position <= count or position == _GONE]
-        new = [(at_us, position - count, row) for at_us, position, row in self.marks if count < position < _GONE]
+        old = [(at_us, _GONE, row) for at_us, position, row in self.marks if position < count or position == _GONE]
+        new = [(at_us, position - count, row) for at_us, position, row in self.marks if count <= position < _GONE]
         self.marks = [*old, (self.times[count - 1], 0, figures.packed()), *new]
 
     def forget_before(self, at_us: int) -> None:

@@ -31,7 +31,7 @@ from sandbox.scenarios.faults import TimedFault
 from sandbox.scenarios.loader import Scenario, check
 from sandbox.scenarios.recorder import Recorder, Take
 from sandbox.scenarios.recording import CODES, FaultBegan, FaultEnded, Growth, Recording
-from sandbox.scenarios.rolling import KEPT_US, RollingRecording
+from sandbox.scenarios.rolling import BIN_US, KEPT_US, RollingRecording
 from sandbox.scenarios.source import parse
 
 KEPT: Final = 100_000
@@ -40,6 +40,7 @@ NAME: Final = "live"
 _SLACK_US: Final = 60_000_000
 """How much older than needed events may become before they go."""
 _MANY_FAULTS: Final = 200
+_MANY_MARKS: Final = 2 * KEPT_US // BIN_US
 _MANY_OPEN: Final = 10_000
 """Requests under way of which something is known; of more, the oldest are forgotten."""
 _NOTHING: Final = Decimal(0)
@@ -67,6 +68,7 @@ class Watch(Recorder):
         super().__init__(self._scenario, ids, None, kept)
         self.recording.simulated = simulated
         self.began_us = began_us
+        self._bin_ends_us = 0
         self._open: dict[str, _Open] = {}
         self._provoked: dict[tuple[str, Fault], int] = {}
         """What is provoked now, with its place among the faults."""
@@ -140,14 +142,19 @@ class Watch(Recorder):
         recording = self.recording
         if len(recording.times) >= self._kept:
             self._forget(self._kept // 4)
+        if at_us >= self._bin_ends_us:
+            # One looks from the beginning of a bin on, and what there was before is to be known exactly.
+            recording.marks.append((self._bin_ends_us - 1, len(recording.times), self._figures.packed()))
+            self._bin_ends_us = (at_us // BIN_US + 1) * BIN_US
+            if len(recording.marks) > _MANY_MARKS:
+                recording.forget_before(at_us - KEPT_US)
         self._figures.take(code, parts, recording.places)
         recording.seen += 1
         self._keep(at_us, code, request_id, parts, moment)
-        if recording.seen % self._stride == 0:
-            self._mark(at_us)
 
     def _forget(self, count: int) -> None:
         gone = self.recording.forget(count)
+        self.recording.forget_before(self._now_us - KEPT_US)
         self._numbers = {"": -1, **{name: number for number, name in enumerate(self.recording.names)}}
         # It only saves room: texts of answers are in it too, of which none is as another.
         self._same.clear()
@@ -183,7 +190,6 @@ class Watch(Recorder):
         recording.reached_us = at_us
         if recording.times and recording.times[0] < at_us - KEPT_US - _SLACK_US:
             self._forget(recording.until(at_us - KEPT_US))
-            recording.forget_before(at_us - KEPT_US)
         if self._take.preset != preset:
             self._take = replace(self._take, preset=preset)
         return self._take, at_us

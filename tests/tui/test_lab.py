@@ -393,7 +393,7 @@ async def test_a_scenario_is_chosen_from_a_list_with_a_filter(short: SandboxApp)
         await until(pilot, lambda: isinstance(short.screen, ScenarioPicker))
         await sees(pilot, "● short", "*", "total-outage", "The first one is down for ten seconds.", "Enter replay")
         picker: Any = short.screen
-        assert len(picker.rows.rows) == len(names()) + 1
+        assert len(picker.rows.rows) == 1 + len(names()) + 1
         await pilot.press("slash", *"one", "minus", *"500", "enter")
         await until(pilot, lambda: len(picker.rows.rows) == 1)
         await sees(pilot, "A single 500, and then health.")
@@ -413,12 +413,12 @@ async def test_the_picker_closes_step_by_step_and_its_list_has_the_usual_keys(sh
         await pilot.press("g", "j", "j", "k")
         assert picker.rows.cursor == 1
         await pilot.press("y")
-        assert short.clipboard.endswith(f"{names()[1]}.yaml")
+        assert short.clipboard.endswith(f"{names()[0]}.yaml")
         await pilot.press("G")
         await pilot.press("slash", *"zzz")
         await sees(pilot, "No scenario has 'zzz' in it: Escape shows all")
         await pilot.press("escape")
-        await until(pilot, lambda: len(picker.rows.rows) == len(names()) + 1)
+        await until(pilot, lambda: len(picker.rows.rows) == 1 + len(names()) + 1)
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(short.screen, ScenarioPicker))
 
@@ -585,7 +585,7 @@ async def test_another_scenario_does_not_take_changes_away_unasked(short: Sandbo
         for answer, changed in (("escape", True), ("enter", False)):
             await pilot.press("o")
             await until(pilot, lambda: isinstance(short.screen, ScenarioPicker) and short.screen.rows.rows)
-            await pilot.press("g", "enter")
+            await pilot.press("g", "j", "enter")
             await until(pilot, lambda: isinstance(short.screen, Confirm))
             await sees(pilot, "was changed by hand, and that is saved nowhere")
             await pilot.press(answer)

@@ -30,18 +30,27 @@ class LabCommands(LabKeeping):
     # --- choosing -------------------------------------------------------------------------------------------------
 
     def action_scenario(self) -> None:
-        from sandbox.tui.lab.picker import EDIT, ScenarioPicker
+        from sandbox.tui.lab.picker import ScenarioPicker
 
         def chosen(result: tuple[str, str] | None) -> None:
-            if result is None:
-                return
-            what, key = result
-            if what == EDIT:
-                start(self, "edit", self.edit, key)
-            else:
-                start(self, "choose", self._take_up, key)
+            if result is not None:
+                self.take_up(*result)
 
-        self.app.push_screen(ScenarioPicker(self.shelf, self.key), chosen)
+        self.app.push_screen(ScenarioPicker(self.shelf, self.shown_key), chosen)
+
+    @property
+    def shown_key(self) -> str:
+        """Which row of the picker is shown now."""
+        return self.key
+
+    def take_up(self, what: str, key: str) -> None:
+        """Do what was chosen in the picker."""
+        from sandbox.tui.lab.picker import EDIT
+
+        if what == EDIT:
+            start(self, "edit", self.edit, key)
+        else:
+            start(self, "choose", self._take_up, key)
 
     async def _take_up(self, key: str) -> None:
         """Replay another file from its start, without what was changed by hand in the one before."""

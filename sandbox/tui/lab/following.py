@@ -17,6 +17,7 @@ from sandbox.scenarios.rolling import RollingRecording
 from sandbox.tui.lab.commands import LabCommands
 from sandbox.tui.lab.events import holds
 from sandbox.tui.lab.feed import SPANS_S, Feed
+from sandbox.tui.lab.picker import LIVE, RUN
 from sandbox.tui.lab.player import Player
 
 if TYPE_CHECKING:
@@ -153,6 +154,18 @@ class LabFollowing(LabCommands):
             self.begin_replay()
         self.touch()
         self.ui.save_state()
+
+    @property
+    def shown_key(self) -> str:
+        return LIVE if self.live else super().shown_key
+
+    def take_up(self, what: str, key: str) -> None:
+        if key == LIVE:
+            self.go_live()
+        elif self.live and what == RUN and key == self.key:
+            self.leave_live()
+        else:
+            super().take_up(what, key)
 
     # --- following and standing still -----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from sandbox.tui.application import SandboxApp
 
 RUN, EDIT = "run", "edit"
+LIVE = "live"
+"""The key of what is no scenario: the running gateway."""
 _LASTS = 7
+_LIVE_ROW = Shelved(LIVE, Path(), None, None)
+_LIVE_TOLD = "The running gateway, live, as it happens: break its providers by hand."
 
 
 class ScenarioRows(CursorPane):
@@ -69,6 +74,8 @@ class ScenarioRows(CursorPane):
         row = self.rows[number]
         mark = ("● ", GOOD) if row.key == self._current else ("! ", BAD) if row.problem else ("  ", PLAIN)
         name = (f"{clip(row.name, self._names):<{self._names}}", NAME)
+        if row.key == LIVE:
+            return [mark, name, (f"   {clip(_LIVE_TOLD, width - 5 - self._names)}", PLAIN)]
         own = ("*" if row.own else " ", WARN)
         room = width - 2 - self._names - 1
         if row.scenario is None:
@@ -127,12 +134,12 @@ class ScenarioPicker(ModalScreen[tuple[str, str] | None]):
         start(self, "read", self._read)
 
     async def _read(self) -> None:
-        self._all = await asyncio.to_thread(self._shelf.all)
+        self._all = [_LIVE_ROW, *await asyncio.to_thread(self._shelf.all)]
         self._show(self._current)
 
     def _show(self, key: str) -> None:
         words = self.box.value.strip()
-        found = [row for row in self._all if row.holds(words)]
+        found = [row for row in self._all if _holds(row, words)]
         # Who types a name means it, even where a text has the word too.
         named = next((row for row in found if words and row.name.startswith(words.lower())), None)
         key = named.key if named is not None else key
@@ -171,7 +178,7 @@ class ScenarioPicker(ModalScreen[tuple[str, str] | None]):
     @on(ScenarioRows.Chosen)
     def _chosen(self) -> None:
         row = self.rows.selected
-        if row is not None and row.scenario is not None:
+        if row is not None and (row.scenario is not None or row.key == LIVE):
             self.dismiss((RUN, row.key))
         elif row is not None:
             self.notify_broken(row)
@@ -184,17 +191,29 @@ class ScenarioPicker(ModalScreen[tuple[str, str] | None]):
 
     def action_copy(self) -> None:
         row = self.rows.selected
-        if row is not None:
+        if row is not None and row.key != LIVE:
             cast("SandboxApp", self.app).copy_with_word(str(row.path), "the file's path")
 
     def action_edit(self) -> None:
         row = self.rows.selected
-        if row is not None:
+        if row is not None and row.key != LIVE:
             self.dismiss((EDIT, row.key))
+
+
+def _holds(row: Shelved, words: str) -> bool:
+    if row.key == LIVE:
+        return all(word in _LIVE_TOLD.lower() for word in words.lower().split())
+    return row.holds(words)
 
 
 def told(row: Shelved, shelf: Shelf) -> list[Line]:
     """What there is to say of one scenario."""
+    if row.key == LIVE:
+        return [
+            [(_LIVE_TOLD, PLAIN)],
+            [("What it was asked by this program, and by others where it is served.", PLAIN)],
+            [("l does the same without this list, and goes back.", MUTED)],
+        ]
     if row.scenario is None:
         return [[(row.problem or "", BAD)]]
     document = row.scenario.document
