@@ -214,5 +214,7 @@ async def attempt_with_retries(
         if delay is None or not observer.admits():
             raise failure
         retry += 1
+        # With its traceback it would hold this frame, which holds it: a cycle that only the collector takes apart.
+        failure.__traceback__ = None
         observer.retrying(failure, delay, retry)
         await clock.sleep(delay)

@@ -127,6 +127,9 @@ class Walk:
                     observer=observer,
                 )
             except ProviderError as error:
+                # This walk keeps it, and its traceback this walk: some forty objects for each failure, the request
+                # among them, that only the collector would take apart.
+                error.__traceback__ = None
                 self._left = (candidate.deployment.id, type(error).__name__)
                 if not self._goes_on(error, candidate):
                     break

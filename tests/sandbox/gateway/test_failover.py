@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from providers.attempts import RetryPolicy
@@ -14,6 +17,7 @@ from providers.errors import (
     InvalidRequestError,
     ModelNotFoundError,
     PermissionDeniedError,
+    ProviderError,
     ProviderTimeoutError,
     RateLimitError,
     ServiceUnavailableError,
@@ -21,7 +25,8 @@ from providers.errors import (
 from providers.types import GenerationRequest
 from sandbox.gateway.breaker import BreakerPolicy
 from sandbox.gateway.policies import PRESETS
-from tests.sandbox.gateway.support import Bench, virtual
+from tests.sandbox.gateway import support
+from tests.sandbox.gateway.support import Bench, fresh, virtual
 
 DOWN = ServiceUnavailableError("down", status=503)
 
@@ -61,6 +66,27 @@ async def test_a_503_is_retried_once_after_50_ms_then_the_next_provider_answers(
     ]
     assert "FallbackTaken" in bench.names()
     assert bench.clock.monotonic() == pytest.approx(0.05)
+
+
+@virtual
+async def test_failures_that_were_overcome_leave_nothing_to_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.add("openai", DOWN)
+    bench.add("anthropic", DOWN, "saved")
+    met: list[weakref.ref[ProviderError]] = []
+
+    def noted(error: ProviderError) -> ProviderError:
+        raised = fresh(error)
+        met.append(weakref.ref(raised))
+        return raised
+
+    monkeypatch.setattr(support, "fresh", noted)
+    gc.disable()
+    try:
+        assert (await bench.gateway.generate("hello")).text == "saved"
+        assert [one() for one in met] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 @virtual
