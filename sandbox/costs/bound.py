@@ -22,7 +22,7 @@ from sandbox.costs.limit import AlertCallback
 from sandbox.costs.reports import CostReports, Granularity
 from sandbox.costs.spans import Moment, Span, span
 from sandbox.costs.status import BudgetStatus
-from sandbox.costs.summary import DIMENSIONS, Breakdowns, CostSummary, pairs, summary_of
+from sandbox.costs.summary import CostSummary, pairs, summary_of
 from sandbox.usage.base import UsageFilter, UsageStore
 
 Progress = Callable[[int], None]
@@ -73,7 +73,7 @@ class GatewayCosts:
         """What some time came to. Naive times are UTC, an end at midnight includes that day. Raises InputError."""
         limits = span(start_date, end_date)
         where = self._where(limits, tenant_id)
-        return summary_of(await self.reports.totals(where), await breakdowns(self.reports, where), limits)
+        return summary_of(*await self.reports.summary(where), limits)
 
     async def get_time_series(
         self,
@@ -124,11 +124,6 @@ class GatewayCosts:
         return UsageFilter(self.mode, limits.since_us, limits.until_us, tenant_id=tenant)
 
 
-async def breakdowns(reports: CostReports, where: UsageFilter) -> Breakdowns:
-    """The sums of each provider, model, tenant and agent."""
-    return {by: await reports.breakdown(where, by) for by in DIMENSIONS}
-
-
 async def write(
     reports: CostReports,
     where: UsageFilter,
@@ -145,8 +140,7 @@ async def write(
 
     Raises InputError naming the option for a path that cannot be written, UsageUnavailable, OSError.
     """
-    totals = await reports.totals(where) if include_summary else None
-    parts = await breakdowns(reports, where) if include_summary else None
+    totals, parts = await reports.summary(where) if include_summary else (None, None)
     limits = Span(where.since_us, where.until_us)
     with export(
         path,

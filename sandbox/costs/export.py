@@ -20,8 +20,7 @@ from sandbox.core.spreadsheet import harmless_cell
 from sandbox.core.whole_file import whole_file
 from sandbox.costs import summary
 from sandbox.costs.spans import Span
-from sandbox.costs.summary import DIMENSIONS, Breakdowns
-from sandbox.usage.base import UsageRecord, UsageTotals
+from sandbox.usage.base import DIMENSIONS, Breakdowns, UsageRecord, UsageTotals
 from sandbox.usage.records import as_json, mended
 
 Form = Literal["csv", "json"]

@@ -17,7 +17,7 @@ from providers.hints import did_you_mean
 from sandbox.costs.periods import month_after, month_of, projected
 from sandbox.costs.rates import spent_usd
 from sandbox.usage import periods
-from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageStore, UsageTotals
+from sandbox.usage.base import Dimension, Summary, UsageFilter, UsageRecord, UsageStore, UsageTotals
 from sandbox.usage.records import PICO, to_usd
 
 Granularity = Literal["hourly", "daily", "monthly"]
@@ -68,6 +68,10 @@ class CostReports:
     async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
         """Sums for each value of a dimension, dearest first; times in order, and only those with requests."""
         return await self.usage.breakdown(where, by)
+
+    async def summary(self, where: UsageFilter) -> Summary:
+        """The sums, and those of each provider, model, tenant and agent, which agree."""
+        return await self.usage.summary(where)
 
     async def requests(self, where: UsageFilter, limit: int = 50) -> Sequence[UsageRecord]:
         """Single requests, the newest first: where drilling down ends."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from providers.clock import iso, utc
 from sandbox.costs.rates import average_cost_usd, average_latency_ms, spent_usd
 from sandbox.costs.reports import Bucket
 from sandbox.costs.spans import Span
-from sandbox.usage.base import Dimension, UsageTotals
-
-DIMENSIONS: Final[tuple[Dimension, ...]] = ("provider", "model", "tenant", "agent")
-Breakdowns = Mapping[Dimension, Sequence[tuple[str, UsageTotals]]]
+from sandbox.usage.base import DIMENSIONS, Breakdowns, UsageTotals
 
 
 @dataclass(frozen=True, slots=True)

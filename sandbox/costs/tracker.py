@@ -25,7 +25,7 @@ from sandbox.costs.periods import month_of, projected
 from sandbox.costs.reports import Granularity, filled, step_of
 from sandbox.costs.spans import Moment, Span, moment_us, span
 from sandbox.costs.status import BudgetStatus, status_of
-from sandbox.costs.summary import DIMENSIONS, Breakdowns, CostSummary, pairs, summary_of
+from sandbox.costs.summary import CostSummary, pairs, summary_of
 from sandbox.usage import periods
 from sandbox.usage.base import UsageFilter, UsageRecord
 from sandbox.usage.book import UsageBook
@@ -181,7 +181,7 @@ class CostTracker:
         """What some time came to. Naive times are UTC, an end at midnight includes that day. Raises InputError."""
         limits = span(start_date, end_date)
         where = _where(limits, tenant_id)
-        return summary_of(self._book.totals(where), self._parts(where), limits)
+        return summary_of(*self._book.summary(where), limits)
 
     def get_time_series(
         self,
@@ -248,14 +248,10 @@ class CostTracker:
     ) -> None:
         limits = span(start, end)
         where = _where(limits, tenant_id)
-        totals = self._book.totals(where) if include_summary else None
-        parts = self._parts(where) if include_summary else None
+        totals, parts = self._book.summary(where) if include_summary else (None, None)
         with export(Path(path), form, mode=None, span=limits, totals=totals, parts=parts) as file:
             for record in self._book.scan(where):
                 file.add(record)
-
-    def _parts(self, where: UsageFilter) -> Breakdowns:
-        return {by: self._book.breakdown(where, by) for by in DIMENSIONS}
 
     def _limit_of(self, tenant: str | None) -> Limit:
         limit = self._limits.get(tenant)

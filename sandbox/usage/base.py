@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 Dimension = Literal["provider", "model", "tenant", "agent", "day", "hour", "month"]
 
@@ -118,6 +118,16 @@ class UsageFilter:
     model: str | None = None
 
 
+DIMENSIONS: Final[tuple[Dimension, ...]] = ("provider", "model", "tenant", "agent")
+Breakdowns = Mapping[Dimension, Sequence[tuple[str, UsageTotals]]]
+
+
+class Summary(NamedTuple):
+    totals: UsageTotals
+    parts: Breakdowns
+    """By each of DIMENSIONS."""
+
+
 class UsageStore(Protocol):
     @property
     def problem(self) -> str | None:
@@ -144,6 +154,10 @@ class UsageStore(Protocol):
 
     async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
         """Totals for each value of a dimension, dearest first; times in order, named as in `sandbox.usage.periods`."""
+        ...
+
+    async def summary(self, where: UsageFilter) -> Summary:
+        """The totals and the breakdowns by DIMENSIONS, of one moment where the store can tell that."""
         ...
 
     async def get(self, request_id: str) -> UsageRecord | None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from providers.clock import Clock
 from sandbox.usage import database, migrations, reports, rollups
-from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals
+from sandbox.usage.base import Dimension, Summary, UsageFilter, UsageRecord, UsageTotals
 from sandbox.usage.records import from_row
 from sandbox.usage.sqlite import PAGE, Position, page, position
 from sandbox.usage.writer import insert
@@ -53,6 +53,11 @@ class UsageBook:
         """As UsageStore has it."""
         with self._lock:
             return reports.breakdown(self._written(), where, by)
+
+    def summary(self, where: UsageFilter) -> Summary:
+        """As UsageStore has it."""
+        with self._lock:
+            return reports.summary(self._written(), where)
 
     def scan(self, where: UsageFilter) -> Iterator[UsageRecord]:
         """Every record in order of time; those that come meanwhile may be among them."""

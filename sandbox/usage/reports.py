@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sandbox.usage import periods
-from sandbox.usage.base import Dimension, UsageFilter, UsageTotals
+from sandbox.usage.base import DIMENSIONS, Dimension, Summary, UsageFilter, UsageTotals
 from sandbox.usage.periods import Grain
 from sandbox.usage.records import LARGEST_COUNT, PICO, to_usd
 from sandbox.usage.rollups import BITS, SUM_COLUMNS, Kind, kind_for
@@ -71,6 +72,35 @@ def breakdown(connection: sqlite3.Connection, where: UsageFilter, by: Dimension)
     return ranked(_sums(connection, where, by, run), by)
 
 
+def summary(connection: sqlite3.Connection, where: UsageFilter) -> Summary:
+    """The totals and all breakdowns: each roll-up is read once for all that it tells, and each raw row once."""
+    wanted = wanted_of(where)
+    kinds: dict[Kind, list[Dimension]] = {}
+    for by in DIMENSIONS:
+        kinds.setdefault(kind_for([*wanted, by]), []).append(by)
+    groups: dict[Dimension, dict[str, Sequence[int]]] = {by: {} for by in DIMENSIONS}
+    raw: dict[Piece, list[tuple[Any, ...]]] = {}
+    with _moment(connection) as pruned_us:
+        for kind, told in kinds.items():
+            for piece in _pieces(where, kind.grains, pruned_us, kind.grains[0]):
+                if piece.grain is None:
+                    if piece not in raw:
+                        raw[piece] = connection.execute(*_select_raw(piece, where.mode, wanted, DIMENSIONS)).fetchall()
+                    rows, columns = raw[piece], DIMENSIONS
+                else:
+                    rows = connection.execute(*_select(kind, piece, where.mode, wanted, told)).fetchall()
+                    columns = tuple(told)
+                places = [(columns.index(by), groups[by]) for by in told]
+                for row in rows:
+                    values = row[len(columns) :]
+                    for place, sums in places:
+                        name = row[place]
+                        have = sums.get(name)
+                        sums[name] = values if have is None else [a + b for a, b in zip(have, values, strict=True)]
+    whole = [sum(column) for column in zip(*groups["provider"].values(), strict=True)]
+    return Summary(totals_of(whole), {by: ranked(sums, by) for by, sums in groups.items()})
+
+
 def ranked(sums: Mapping[str, Sequence[int]], by: Dimension) -> list[tuple[str, UsageTotals]]:
     """The groups of a breakdown in its order."""
     groups = [(name, totals_of(values)) for name, values in sums.items()]
@@ -124,28 +154,42 @@ def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | No
     """For each name, the values of SUM_COLUMNS; the pieces are added here, where integers have no limit."""
     wanted = wanted_of(where)
     kind = kind_for([*wanted, by] if by in BITS else wanted)
-    grains = kind.grains
+    grains, told = kind.grains, [] if by is None else [by]
     if by in periods.GRAINS:
         coarsest = periods.GRAINS.index(by)
         grains = tuple(grain for grain in grains if periods.GRAINS.index(grain) <= coarsest)
-    since = periods.BEGINNING_US if where.since_us is None else max(where.since_us, periods.BEGINNING_US)
-    until = periods.END_US if where.until_us is None else min(where.until_us, periods.END_US)
     groups: dict[str, list[int]] = {}
-    # One transaction, so that every piece sees the same moment.
-    connection.execute("BEGIN")
-    try:
-        pruned = connection.execute("SELECT value FROM fact WHERE name = ?", [PRUNED]).fetchone()
-        for piece in cover(since, until, grains):
-            piece = whole_where_pruned(piece, pruned[0] if pruned else 0, kind.grains[0])
-            select = _select_raw if piece.grain is None else _select
-            for name, *values in run(*select(kind, piece, where.mode, wanted, by)):
+    with _moment(connection) as pruned_us:
+        for piece in _pieces(where, grains, pruned_us, kind.grains[0]):
+            if piece.grain is None:
+                select = _select_raw(piece, where.mode, wanted, told)
+            else:
+                select = _select(kind, piece, where.mode, wanted, told)
+            for row in run(*select):
+                name, values = (row[0], list(row[1:])) if told else ("", list(row))
                 label = periods.name(name, by) if by in ("hour", "day", "month") else name
                 have = groups.get(label)
                 groups[label] = values if have is None else [a + b for a, b in zip(have, values, strict=True)]
+    return groups
+
+
+@contextmanager
+def _moment(connection: sqlite3.Connection) -> Iterator[int]:
+    """One transaction, so that every piece sees the same moment; up to when raw rows were deleted by then."""
+    connection.execute("BEGIN")
+    try:
+        pruned = connection.execute("SELECT value FROM fact WHERE name = ?", [PRUNED]).fetchone()
+        yield pruned[0] if pruned else 0
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    return groups
+
+
+def _pieces(where: UsageFilter, grains: tuple[Grain, ...], pruned_us: int, finest: Grain) -> Iterator[Piece]:
+    since = periods.BEGINNING_US if where.since_us is None else max(where.since_us, periods.BEGINNING_US)
+    until = periods.END_US if where.until_us is None else min(where.until_us, periods.END_US)
+    for piece in cover(since, until, grains):
+        yield whole_where_pruned(piece, pruned_us, finest)
 
 
 def wanted_of(where: UsageFilter) -> dict[str, str]:
@@ -162,16 +206,17 @@ def whole_where_pruned(piece: Piece, pruned_us: int, finest: Grain) -> Piece:
     return piece
 
 
-def _name(by: Dimension | None, time: str, names: dict[str, str]) -> str:
-    if by is None:
-        return "''"
+def _name(by: Dimension, time: str, names: dict[str, str]) -> str:
     if by in BITS:
         return names[by]
     # Months are made of days here: SQLite's own calendar functions cost more than naming a few days in Python.
     return f"{time} - {time} % {periods.HOUR_US if by == 'hour' else periods.DAY_US}"
 
 
-def _select(kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dimension | None) -> tuple[str, list[Any]]:
+def _select(
+    kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], told: Sequence[Dimension]
+) -> tuple[str, list[Any]]:
+    """What gives a row of names and sums for each set of values of the dimensions `told`."""
     conditions, parameters = ["kind = ?", "grain = ?", "mode = ?"], [kind.bits, piece.grain, mode]
     first = next((dimension for dimension in BITS if kind.keeps(dimension)), None)
     if first in wanted:
@@ -191,11 +236,17 @@ def _select(kind: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dim
             conditions.append(f"{dimension} = ?")
             parameters.append(wanted[dimension])
     # By its own period, rows come in the order of the key, and need no sorting; nor summing, where each is one row.
-    name = "start_us" if by == piece.grain else _name(by, "start_us", {dimension: dimension for dimension in BITS})
-    alone = by == piece.grain and all(dimension in wanted for dimension in BITS if kind.keeps(dimension))
-    sums = ", ".join(column if alone else f"sum({column})" for column in SUM_COLUMNS)
-    group = "" if alone else " GROUP BY 1"
-    return f"SELECT {name} AS name, {sums} FROM rollup WHERE {' AND '.join(conditions)}{group}", parameters  # noqa: S608
+    names = ["start_us" if by == piece.grain else _name(by, "start_us", {one: one for one in BITS}) for by in told]
+    alone = piece.grain in told and all(dimension in wanted for dimension in BITS if kind.keeps(dimension))
+    sums = [column if alone else f"sum({column})" for column in SUM_COLUMNS]
+    group = "" if alone else _grouped(told)
+    sql = f"SELECT {', '.join([*names, *sums])} FROM rollup WHERE {' AND '.join(conditions)}{group}"  # noqa: S608
+    return sql, parameters
+
+
+def _grouped(told: Sequence[Dimension]) -> str:
+    # Without names too: nothing to be summed is then no row.
+    return f" GROUP BY {', '.join(str(number + 1) for number in range(len(told))) or 'mode'}"
 
 
 def _raw_money(column: str) -> str:
@@ -222,17 +273,15 @@ _RAW_SUMS = ", ".join(
 )  # fmt: skip
 
 
-def _select_raw(
-    _: Kind, piece: Piece, mode: str, wanted: dict[str, str], by: Dimension | None
-) -> tuple[str, list[Any]]:
+def _select_raw(piece: Piece, mode: str, wanted: dict[str, str], told: Sequence[Dimension]) -> tuple[str, list[Any]]:
     conditions = [
         "mode = ?",
         "timestamp_us >= ?",
         "timestamp_us < ?",
         *(f"{_RAW_NAMES[dimension]} = ?" for dimension in wanted),
     ]
-    name = _name(by, "timestamp_us", _RAW_NAMES)
-    sql = f"SELECT {name} AS name, {_RAW_SUMS} FROM usage WHERE {' AND '.join(conditions)} GROUP BY 1"  # noqa: S608
+    names = ", ".join([*(_name(by, "timestamp_us", _RAW_NAMES) for by in told), _RAW_SUMS])
+    sql = f"SELECT {names} FROM usage WHERE {' AND '.join(conditions)}{_grouped(told)}"  # noqa: S608 - constants
     return sql, [mode, piece.since_us, piece.until_us, *wanted.values()]
 
 

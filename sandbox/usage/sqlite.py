@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from providers.clock import Clock
 from providers.errors import InputError
 from sandbox.usage import database, migrations, reports
-from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
+from sandbox.usage.base import Dimension, Summary, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
 from sandbox.usage.records import COLUMNS, from_row
 from sandbox.usage.spool import Spool
 from sandbox.usage.writer import UsageWriter
@@ -94,6 +94,9 @@ class SqliteUsageStore:
 
     async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
         return await self._read(lambda connection: reports.breakdown(connection, where, by))
+
+    async def summary(self, where: UsageFilter) -> Summary:
+        return await self._read(lambda connection: reports.summary(connection, where))
 
     async def describe(self) -> dict[str, int]:
         """`records`, `rollup_rows`, `bytes` and `free_bytes` of the database."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from typing import Any, NamedTuple
 
 from sandbox.core.in_use import InUse
-from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageStore, UsageTotals
+from sandbox.usage.base import Dimension, Summary, UsageFilter, UsageRecord, UsageStore, UsageTotals
 
 
 class _Seat(NamedTuple):
@@ -60,6 +60,11 @@ class SwitchableUsageStore:
         store, uses = self._seat
         with uses:
             return await store.breakdown(where, by)
+
+    async def summary(self, where: UsageFilter) -> Summary:
+        store, uses = self._seat
+        with uses:
+            return await store.summary(where)
 
     async def get(self, request_id: str) -> UsageRecord | None:
         store, uses = self._seat

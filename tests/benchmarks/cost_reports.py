@@ -8,7 +8,7 @@ from pathlib import Path
 
 from providers.clock import SYSTEM_CLOCK
 from providers.pricing import catalogue
-from sandbox.costs.bound import breakdowns, write
+from sandbox.costs.bound import write
 from sandbox.costs.reports import CostReports
 from sandbox.costs.spans import Span
 from sandbox.costs.statistics import usage_stats
@@ -28,8 +28,7 @@ async def rows(store: SqliteUsageStore, where: UsageFilter, records: int, folder
     prices = catalogue("current")
 
     async def summary() -> CostSummary:
-        totals = await reports.totals(where)
-        return summary_of(totals, await breakdowns(reports, where), Span(where.since_us, where.until_us))
+        return summary_of(*await reports.summary(where), Span(where.since_us, where.until_us))
 
     seen = await timed_async(
         {

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.errors import InputError
+from sandbox.usage.base import DIMENSIONS as SUMMED
 from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageStore, UsageTotals
 from sandbox.usage.sqlite import SqliteUsageStore
 from tests.contract.usage_records import DAY_US, HOUR_US, START_US, a_record, expected_breakdown, expected_totals
@@ -320,6 +321,11 @@ def agree(opener: Opener, values: list[dict[str, Any]], filters: list[UsageFilte
                     assert await store.totals(where) == expected_totals(records, where)
                     for by in DIMENSIONS:
                         assert await store.breakdown(where, by) == expected_breakdown(records, where, by)
+                    whole, parts = await store.summary(where)
+                    assert whole == expected_totals(records, where)
+                    assert {by: list(rows) for by, rows in parts.items()} == {
+                        by: expected_breakdown(records, where, by) for by in SUMMED
+                    }
                     known = {r.log_id for r in records if expected_totals([r], where).requests}
                     assert {r.log_id async for r in store.scan(where)} == known
             finally:

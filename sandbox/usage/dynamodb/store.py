@@ -15,7 +15,15 @@ from providers.attempts import RetryPolicy
 from providers.clock import Clock, Randomness, seeded
 from providers.vendors.aws_settings import region_of_environment
 from sandbox.settings.backends import SPOOL_BYTES
-from sandbox.usage.base import Dimension, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
+from sandbox.usage.base import (
+    DIMENSIONS,
+    Dimension,
+    Summary,
+    UsageFilter,
+    UsageRecord,
+    UsageTotals,
+    UsageUnavailable,
+)
 from sandbox.usage.dynamodb import names, reports, search
 from sandbox.usage.dynamodb.access import AwsAccess
 from sandbox.usage.dynamodb.client import Table
@@ -130,6 +138,9 @@ class DynamoUsageStore:
 
     async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
         return await self._read(lambda: reports.breakdown(self._table, _fitted(where), by, self._pruned_us()))
+
+    async def summary(self, where: UsageFilter) -> Summary:
+        return Summary(await self.totals(where), {by: await self.breakdown(where, by) for by in DIMENSIONS})
 
     async def get(self, request_id: str) -> UsageRecord | None:
         return await self._read(lambda: search.find(self._table, request_id))
