@@ -135,6 +135,7 @@ def decode_request(body: bytes, *, path: str = "") -> DecodedRequest:
     if isinstance(asked, str):
         request.prompt = asked
     elif isinstance(asked, list) and asked and all(isinstance(item, dict) for item in asked):
+        forms.check_length(asked, "input")
         request.messages = to_messages(asked)
     else:
         shown = "missing" if asked is None else forms.shown(asked)

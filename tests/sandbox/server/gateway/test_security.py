@@ -14,7 +14,7 @@ from sandbox.server.gateway import GatewayServer
 from sandbox.server.gateway import server as server_module
 from sandbox.server.gateway import service as service_module
 from sandbox.server.gateway.guard import Door, check_binding
-from tests.sandbox.server.gateway.support import BODIES, CHAT, MESSAGES, QUICK, chat, served
+from tests.sandbox.server.gateway.support import BODIES, CHAT, MESSAGES, QUICK, RESPONSES, chat, served
 from tests.sandbox.server.support import http
 
 CANARY = "sk-canary-4f1d9a7e2c8b6a5d3e1f"
@@ -125,6 +125,29 @@ async def test_a_body_has_a_limit_said_or_not(tmp_path, monkeypatch):
             http(CHAT, b"", expect="100-continue").replace(b"Content-Length: 0", b"Content-Length: 9999")
         )
         assert asked.startswith(b"HTTP/1.1 413 ")
+        assert rig.tally.requests == 0
+
+
+MANY = 10_001
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "named"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": "a"}] * MANY}, "messages"),
+        (MESSAGES, {"messages": [{"role": "user", "content": "a"}] * MANY}, "messages"),
+        (RESPONSES, {"input": [{"role": "user", "content": "a"}] * MANY}, "input"),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}] * MANY}]}, "content"),
+        (MESSAGES, {"system": [{"type": "text", "text": "a"}] * MANY}, "system"),
+        (CHAT, {"tools": [{"type": "function", "function": {"name": "f"}}] * MANY}, "tools"),
+        (MESSAGES, {"tools": [{"name": "f", "input_schema": {}}] * MANY}, "tools"),
+    ],
+)
+async def test_a_list_has_a_limit_for_it_keeps_everybody_else_waiting(tmp_path, path, fields, named):
+    async with served(tmp_path) as rig:
+        refused = await rig.ask(path, {**BODIES[path], **fields})
+        assert refused.status == 400
+        assert f"{named} has 10,001 entries; the limit is 10,000" in refused.json["error"]["message"]
         assert rig.tally.requests == 0
 
 
