@@ -51,6 +51,7 @@ async def bill(view: View, session: Session, uptime: str, by: Dimension) -> None
                 "bill_usd": decimal(found.bill_usd),
                 "booked_usd": decimal(found.booked_usd),
                 "idle_usd": decimal(found.idle_usd),
+                "crowded_usd": decimal(found.crowded_usd),
                 "items": [{by: key, "share_usd": decimal(share)} for key, share in found.shares],
             }
         )
@@ -62,6 +63,13 @@ async def bill(view: View, session: Session, uptime: str, by: Dimension) -> None
     rows = [(key or "(none)", dollars(share, simulated=view.simulated)) for key, share in found.shares]
     output.table([*rows, ("total", total)], (by, "share"), right=(1,))
     output.note(f"{provider} up {found.uptime_hours:,.2f} hours at {rate}; answers took {booked} of it, idle {idle}")
+    if found.crowded_usd:
+        more = dollars(found.crowded_usd, simulated=view.simulated)
+        output.note(
+            f"answers ran side by side, each priced with the whole machine's time: other reports count {more} more "
+            "than the bill, of which the shares here are the true ones",
+            "yellow",
+        )
     output.note(view.what(), "dim")
 
 

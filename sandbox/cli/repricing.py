@@ -107,6 +107,7 @@ async def recommend(view: View, session: Session) -> None:
                 "kind": one.kind,
                 "sentence": one.sentence,
                 "saving_usd": decimal(one.saving_usd),
+                "monthly_usd": decimal(one.monthly_usd),
                 "estimated": one.estimated,
                 "basis": one.basis,
             }
@@ -119,7 +120,10 @@ async def recommend(view: View, session: Session) -> None:
         return
     for one in found:
         about = "about " if one.estimated else ""
-        saving = f"saves {about}{dollars(one.saving_usd, simulated=view.simulated)}: " if one.saving_usd else ""
+        saving = f"saves {about}{dollars(one.saving_usd, simulated=view.simulated)}" if one.saving_usd else ""
+        if one.monthly_usd:
+            saving += f", {dollars(one.monthly_usd, simulated=view.simulated)} a month at this pace"
+        saving += ": " if saving else ""
         output.out.line(f"{output.out.paint(saving, 'green')}{one.sentence}")
         output.out.line(f"  from {one.basis}", "dim")
     output.note(view.what(), "dim")

@@ -18,8 +18,11 @@ from sandbox.costs.base import whose
 from sandbox.costs.rates import extra_attempts, spent_usd
 from sandbox.costs.reports import CostReports
 from sandbox.costs.status import BudgetStatus
+from sandbox.costs.volume import DAYS_PER_MONTH
 from sandbox.costs.whatif import Target, what_if
 from sandbox.usage.base import UsageFilter, UsageTotals
+from sandbox.usage.periods import DAY_US
+from sandbox.usage.records import PICO, to_usd
 
 Kind = Literal["cheaper_model", "cache_saved", "cache_repeats", "failover", "waste", "unpriced", "budget"]
 Tiers = Mapping[str, Sequence[str]]
@@ -42,6 +45,9 @@ class Recommendation:
     """What it was told from."""
     estimated: bool
     """Whether the saving is an estimate."""
+    monthly_usd: Decimal | None = None
+    """What it comes to in a month of 30 days at this pace; None where there is none: no saving, or the time looked at
+    is shorter than a day, or has no beginning."""
 
 
 async def recommendations(
@@ -66,6 +72,15 @@ async def recommendations(
     found += [one async for one in _repeats(reports, where, totals, simulated)]
     found += [one async for one in _unpriced(reports, where)]
     found += _budgets(budgets, now_us, simulated)
+    passed_us = 0 if where.since_us is None else min(where.until_us or now_us, now_us) - where.since_us
+    if passed_us >= DAY_US:
+        month_us = DAYS_PER_MONTH * DAY_US
+        found = [
+            replace(one, monthly_usd=to_usd(int(one.saving_usd * PICO) * month_us // passed_us))
+            if one.saving_usd
+            else one
+            for one in found
+        ]
     return sorted(found, key=lambda one: (one.saving_usd is None, -(one.saving_usd or 0)))
 
 

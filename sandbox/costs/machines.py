@@ -38,6 +38,12 @@ class MachineBill:
         """What of the bill no answer was priced with; 0 where requests ran side by side all the time."""
         return max(Decimal(0), self.bill_usd - self.booked_usd)
 
+    @property
+    def crowded_usd(self) -> Decimal:
+        """What answers were priced at beyond the bill, each with the whole machine's time while they ran side by side;
+        0 where that is not sure."""
+        return max(Decimal(0), self.booked_usd - self.bill_usd)
+
 
 async def machine_bill(
     reports: CostReports,

@@ -153,6 +153,7 @@ class Recommendation(TypedDict):
     kind: Literal["cheaper_model", "cache_saved", "cache_repeats", "failover", "waste", "unpriced", "budget"]
     sentence: str
     saving_usd: Dollars | None
+    monthly_usd: Dollars | None
     estimated: bool
     basis: str
 
@@ -187,6 +188,7 @@ class CostsMachine(Asked):
     bill_usd: Dollars
     booked_usd: Dollars
     idle_usd: Dollars
+    crowded_usd: Dollars
     items: list[MachineShare]
 
 

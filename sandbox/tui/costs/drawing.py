@@ -233,7 +233,10 @@ def what_if_lines(repriced: Sequence[Repriced], width: int, *, simulated: bool) 
 def _recommendation(one: Recommendation, *, simulated: bool) -> list[Line]:
     line: Line = [("• ", MUTED)]
     if one.saving_usd:
-        line.append((f"saves {dollars(one.saving_usd, simulated=simulated or one.estimated)}: ", GOOD))
+        saving = f"saves {dollars(one.saving_usd, simulated=simulated or one.estimated)}"
+        if one.monthly_usd:
+            saving += f", {dollars(one.monthly_usd, simulated=simulated or one.estimated)} a month at this pace"
+        line.append((f"{saving}: ", GOOD))
     line.append((one.sentence, PLAIN))
     return [line, [(f"  from {one.basis}", MUTED)]]
 

@@ -61,6 +61,19 @@ async def test_where_nothing_is_amiss_nothing_is_recommended(bench: Bench) -> No
     assert await bench.ask() == {}
 
 
+@pytest.mark.parametrize(
+    ("since", "monthly"),
+    [(START_US - DAY_US, "0.0225"), (START_US - 2 * DAY_US, "0.015"), (START_US, "0.045"), (START_US + 1, None)],
+)
+async def test_a_saving_is_told_by_the_month_where_a_day_or_more_was_looked_at(
+    bench: Bench, since: int, monthly: str | None
+) -> None:
+    bench.put(2, model="gpt-4", estimated_cost=D("0.006"), cached_tokens=0, timestamp_us=START_US + 9)
+    found = (await bench.ask(where=UsageFilter(since_us=since)))["cheaper_model"]
+    assert (found.saving_usd, found.monthly_usd) == (D("0.0015"), None if monthly is None else D(monthly))
+    assert (await bench.ask())["cheaper_model"].monthly_usd is None, "of all times"
+
+
 async def test_requests_that_could_go_to_a_cheaper_equivalent(bench: Bench) -> None:
     bench.put(3, model="claude-3-opus", provider="anthropic", estimated_cost=D("0.00525"), cached_tokens=0)
     bench.put(2, model="gpt-4", estimated_cost=D("0.006"), cached_tokens=0)
@@ -202,6 +215,7 @@ async def test_requests_side_by_side_are_not_each_paid_for_the_machine(bench: Be
     bench.put(4, provider="vllm", model="qwen", estimated_cost=D("0.16"))
     bill = await machine_bill(bench.reports, UsageFilter(), SEEDS, uptime_hours=1, by="agent")
     assert (bill.booked_usd, bill.idle_usd, bill.shares) == (D("0.64"), D(0), [("writer", D("0.16"))])
+    assert bill.crowded_usd == D("0.48"), "what the records say too much"
 
 
 async def test_a_machine_that_is_none_or_runs_for_no_time_is_refused(bench: Bench) -> None:
