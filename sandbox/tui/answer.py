@@ -16,6 +16,8 @@ NOTHING_YET = (
     "Enter sends what the prompt says; an empty prompt sends the suggestion."
 )
 
+NOT_KEPT = "The answer was not kept (usage.store_prompts keeps prompts and answers). r asks again."
+
 
 class AnswerPane(LinesPane):
     """The text first, then the verdict. The view follows the text unless someone has scrolled up."""

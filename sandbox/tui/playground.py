@@ -14,7 +14,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 
 from sandbox.tui import actions
-from sandbox.tui.answer import AnswerPane
+from sandbox.tui.answer import NOT_KEPT, AnswerPane
 from sandbox.tui.pieces import BAD, FAILED, MUTED, PLAIN, WARN, Line
 from sandbox.tui.playground_commands import PlaygroundCommands
 from sandbox.tui.prompt import SUGGESTIONS, Controls, PromptEditor
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 PAINT_US = 80_000
 """How often a running request is drawn, a frame of the spinner too: smooth to read, and with time left for keys."""
-NOT_KEPT = "The answer was not kept (usage.store_prompts keeps prompts and answers). r asks again."
 
 
 class Playground(PlaygroundCommands):

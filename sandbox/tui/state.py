@@ -129,6 +129,8 @@ class UIState:
     compare_models: list[str] = field(default_factory=list)
     """Keys of the models that are compared, `provider/model`; empty: some that differ."""
     compare_repeat: int = 1
+    compare_result: str = ""
+    """The last comparison, as `sandbox.comparison.keeping` writes it."""
     compare_volume: int = 1_000
     """Requests a day for which a month is told."""
     compare_shown: int = 0

@@ -216,6 +216,40 @@ async def test_models_are_chosen_from_all_that_there_are_and_kept(make: Make) ->
         assert room.editor.text
 
 
+@pytest.mark.parametrize("stored", [False, True])
+async def test_the_last_comparison_is_there_after_a_restart(scene: Make, stored: bool) -> None:
+    app = scene(THREE, usage={"store_prompts": stored})
+    async with app.run_test(size=WIDE) as pilot:
+        room = await compared(pilot, "enter")
+        before = room.races.race
+        assert before is not None
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: not app.is_running, "the end")
+    later = scene(THREE, usage={"store_prompts": stored})
+    async with later.run_test(size=WIDE) as pilot:
+        room = await entered(pilot)
+        race = room.races.race
+        assert race is not None
+        assert race.outcome is not None
+        assert before.outcome is not None
+        assert [one.cost for one in race.outcome.overall] == [one.cost for one in before.outcome.overall]
+        assert [one.fastest for one in race.outcome.overall] == [one.fastest for one in before.outcome.overall]
+        await sees(pilot, "~$", *(["a blue answer", "a green answer"] if stored else ["The answer was not kept"]))
+        assert ("two_answers" in room.facts()) == stored
+        await compared(pilot, "tab", "r")
+        await sees(pilot, "a red answer")
+
+
+@pytest.mark.parametrize("written", ["{", "[]", '{"mode": "mock"}'])
+async def test_a_result_that_a_hand_has_written_does_no_harm(scene: Make, written: str) -> None:
+    app = scene(THREE)
+    app.state.compare_result = written
+    async with app.run_test(size=WIDE) as pilot:
+        room = await entered(pilot)
+        assert room.races.race is None
+        await sees(pilot, "Enter asks all of them at once")
+
+
 async def test_no_more_than_six(make: Make) -> None:
     app = make()
     async with app.run_test(size=WIDE) as pilot:

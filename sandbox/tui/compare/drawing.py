@@ -68,6 +68,11 @@ def standing(race: Race, number: int) -> Standing | None:
     return race.outcome.overall[number]
 
 
+def readable(one: Standing) -> bool:
+    """Whether there is an answer, and it was kept."""
+    return any(sample.text for sample in one.answers)
+
+
 def marked(race: Race) -> bool:
     """Whether somebody is the cheapest or the fastest, which is known at the end."""
     outcome = None if race.running else race.outcome

@@ -13,7 +13,7 @@ from textual.containers import Container, Horizontal, Vertical
 from sandbox.comparison import telling
 from sandbox.desks.compare import Chosen, Column, Foreseen, Nameable
 from sandbox.tui import actions
-from sandbox.tui.answer import AnswerPane
+from sandbox.tui.answer import NOT_KEPT, AnswerPane
 from sandbox.tui.compare import drawing
 from sandbox.tui.compare.commands import CompareCommands
 from sandbox.tui.compare.controls import CompareControls
@@ -134,7 +134,7 @@ class CompareRoom(CompareCommands):
             facts.add("comparing")
         if race is not None:
             facts.add("compared")
-            if race.outcome is not None and sum(bool(one.answers) for one in race.outcome.overall) > 1:
+            if race.outcome is not None and sum(map(drawing.readable, race.outcome.overall)) > 1:
                 facts.add("two_answers")
         if self.tabbed:
             facts.add("tabs")
@@ -143,6 +143,9 @@ class CompareRoom(CompareCommands):
     def remember(self, state: UIState) -> None:
         state.compare_prompt = self.editor.text
         state.compare_repeat = self.controls.repeat
+        kept = self.races.kept(with_answers=self.ui.settings.usage.store_prompts)
+        if kept is not None:
+            state.compare_result = kept
 
     def targets(self) -> list[Target]:
         found = [
@@ -166,6 +169,8 @@ class CompareRoom(CompareCommands):
         refused = self.races.report(report)
         self._stirred = True
         if isinstance(report, Opened):
+            if self.races.race is None and self._state.compare_result:
+                self.races.restore(self._state.compare_result, report.mode)
             self.find_out()
         elif isinstance(report, Unavailable) and not self.columns:
             self.run_worker(self._say(report.message), group="columns", exclusive=True)
@@ -177,6 +182,8 @@ class CompareRoom(CompareCommands):
             self._confirm(report)
         elif refused is not None or (isinstance(report, Refused) and report.request_id.startswith("compare-")):
             self.ui.flash(refused or report.message, "error")  # type: ignore[union-attr]
+            self.controls.running = self.races.running
+            self.controls.redraw()
         elif isinstance(report, Settled) and self.races.race is not None and report.request_id == self.races.race.id:
             self._ended()
 
@@ -195,8 +202,8 @@ class CompareRoom(CompareCommands):
         if chosen.problem:
             self.ui.flash(chosen.problem, "warning")
         race = self.races.race
-        if race is None or race.columns != chosen.columns:
-            if race is not None and not race.running:
+        if race is None or race.columns != chosen.columns or not self.panes:
+            if race is not None and race.columns != chosen.columns and not race.running:
                 self.races.race = None
             await self._show_columns(chosen.columns)
 
@@ -282,7 +289,8 @@ class CompareRoom(CompareCommands):
             return
         frame = now_us // PAINT_US
         for number, pane in enumerate(self.panes):
-            pane.empty("")
+            lost = race.earlier and race.outcome is not None and race.outcome.overall[number].answers
+            pane.empty(NOT_KEPT if lost else "")
             pane.show(race.shown[number].text)
             pane.verdict(drawing.verdict(race, number))
             pane.border_subtitle = drawing.subtitle(race, number, now_us, frame)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
 from providers.clock import random_id
+from providers.errors import InputError
 from sandbox.comparison.question import Question
 from sandbox.comparison.run import Began, Discarded, Ended, Update, Wrote
 from sandbox.comparison.standings import Outcome
@@ -47,6 +49,8 @@ class Race:
     shown: list[Shown]
     outcome: Outcome | None = None
     running: bool = True
+    earlier: bool = False
+    """Of an earlier session: its answers may not have been kept."""
 
     def take(self, update: Update) -> None:
         column = self.shown[update.cell.contestant]
@@ -64,6 +68,16 @@ class Race:
                 column.ended += 1
                 if first:
                     column.pieces[:] = [sample.text]
+
+
+def earlier(outcome: Outcome) -> Race:
+    """One of an earlier session, at its end."""
+    columns = tuple(Column(one.contestant.key, one.contestant.name, one.contestant.provider) for one in outcome.overall)
+    shown = [
+        Shown([one.samples[0].text] if one.samples else [], begun=True, ended=len(one.samples))
+        for one in outcome.by_prompt[0]
+    ]
+    return Race(random_id(), outcome.question, columns, 0, shown, outcome, running=False, earlier=True)
 
 
 class Races:
@@ -101,6 +115,25 @@ class Races:
 
     def decline(self) -> None:
         self._held = None
+
+    def restore(self, text: str, mode: str) -> None:
+        """Show what was compared before the program began; what came of another mode waits for that one."""
+        from sandbox.comparison.keeping import read
+
+        with suppress(InputError):
+            # Only a hand, or another version of the program, writes what cannot be read.
+            outcome = read(text)
+            if outcome.mode == mode:
+                self.race = earlier(outcome)
+
+    def kept(self, *, with_answers: bool) -> str | None:
+        """The last comparison for a later session; None where there is none."""
+        race = self.race
+        if race is None or race.running or race.outcome is None:
+            return None
+        from sandbox.comparison.keeping import written
+
+        return written(race.outcome, with_answers=with_answers)
 
     def cancel(self) -> None:
         for race in (self._held, self.race):
