@@ -346,6 +346,16 @@ async def test_a_key_that_is_taken_away_is_said(tmp_path: Path, screens: Screens
         await sees(pilot, "scope admin")
 
 
+async def test_a_token_that_the_next_start_does_not_know_is_said_with_what_to_do(
+    tmp_path: Path, screens: Screens
+) -> None:
+    async with shown(tmp_path, screens, "costs", requests=1) as (_, app, pilot):
+        await sees(pilot, "acme")
+        app._attached._session.headers["Authorization"] = "Bearer of-another-start"
+        app.room.lookout.stir()
+        await sees(pilot, "not known here: attach with the token that `sandbox serve` says")
+
+
 async def test_rooms_go_on_when_the_gateway_is_back(tmp_path: Path, screens: Screens) -> None:
     async with shown(tmp_path, screens, "costs", requests=2) as (rig, app, pilot):
         await sees(pilot, "acme")
@@ -354,6 +364,19 @@ async def test_rooms_go_on_when_the_gateway_is_back(tmp_path: Path, screens: Scr
         port = rig.server.port
         await rig.server.stop()
         await sees(pilot, f"127.0.0.1:{port} is gone")
+        app.enter("costs")
+        looked = app.room.lookout.looked_us
+        await until(pilot, lambda: app.room.lookout.looked_us > looked, "another look")
+        await sees(pilot, "acme", "2 requests")
+        app.enter("compare")
+        await until(pilot, lambda: app.frame.room == "compare", "the room")
+        app.room.columns = (compare.Column("openai/gpt-4o", "gpt-4o", "openai"),)
+        app.room.editor.put("mine")
+        await pilot.press("enter")
+        await sees(pilot, f"nothing answers at {rig.server.url}")
+        await until(pilot, lambda: not app.room.controls.running, "the button")
+        assert app.room.editor.text == "mine"
+        app.enter("health")
         async with AdminServer(rig.runtime, port=port, grace=0.1):
             await sees(pilot, f"attached to 127.0.0.1:{port}", "8 of 8 in rotation")
             await pilot.press("o")

@@ -22,6 +22,8 @@ TOO_LONG_S: Final = 10.0
 """Within which a question about the gateway itself is answered."""
 SILENCE_S: Final = 45.0
 """A stream of events that says nothing for so long is dead: there is a sign of life every 15 s."""
+KEYS: Final = ": attach with the token that `sandbox serve` says, or a key of `sandbox admin key create NAME`"
+"""Behind a refusal of whoever shows none that is known; a token for one start is not known to the next."""
 MAX_SAID: Final = 300
 """Characters of an error that is no JSON."""
 
@@ -156,6 +158,8 @@ class GatewayClient:
                     said = await self._said(response)
                     if response.status == 404 and f"there is no {urlsplit(path).path}" in said:
                         said = f"{self.url} is of an older version, which cannot do this: update it there"
+                    elif response.status == 401:
+                        said += KEYS
                     raise LinkError(said, response.status)
                 yield response
         except aiohttp.ClientConnectorError as error:

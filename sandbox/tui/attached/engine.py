@@ -96,8 +96,8 @@ class AttachedEngine(Engine):
         self._names: dict[str, str] = {}
         """Ids of this screen's requests, by the gateway's."""
         self._awaited: list[_Awaited] = []
-        self._gone = True
-        """There is no connection; whoever follows the events has said why."""
+        self._linked = asyncio.Event()
+        """Else there is no connection, and whoever follows the events has said why."""
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class AttachedEngine(Engine):
             except Exception as error:
                 logger.exception("the gateway's events could not be followed")
                 why = sentence(error)
-            self._gone = True
+            self._linked.clear()
             wait = AGAIN.backoff(retry, seeded())
             retry += 1
             self.outbox.append(Linked(why, self.clock.time_us() + round(wait * 1e6)))
@@ -148,8 +148,9 @@ class AttachedEngine(Engine):
             if anew:
                 raise
             return
-        self._state, self._gone = state, False
+        self._state = state
         self._ready.set()
+        self._linked.set()
         if before is None or lights(before) != lights(state) or before["preset"] != state["preset"]:
             self.outbox.append(opened(state, self._client.url, self.clock.time_us()))
             self.outbox.append(Armed(0))
@@ -278,7 +279,7 @@ class AttachedEngine(Engine):
             self.outbox.append(Refused(id, type(error).__name__, sentence(error)))
 
     async def _errand(self, job: Job) -> None:
-        if self._gone:
+        if not self._linked.is_set():
             # Whoever follows the events has said it, and the room begins anew when the gateway is back.
             return
         try:
@@ -290,7 +291,7 @@ class AttachedEngine(Engine):
         from sandbox.tui.attached.works import There, do
 
         state = await self._known()
-        there = There(self._client, self.clock, self.settings, state["mode"], self._checks)
+        there = There(self._client, self.clock, self.settings, state["mode"], self._linked, self._checks)
         if not await do(job, there, self.outbox.append):
             raise InputError(f"this is done where the gateway runs, at {self._client.url}")
 

@@ -33,10 +33,7 @@ async def _refusal(url: str, token: str | None) -> ProviderError | None:
             await client.state(SYSTEM_CLOCK.time_us())
     except LinkError as error:
         if error.status == 401:
-            return AuthenticationError(
-                f"{error}; `sandbox serve` says one when it starts, or `sandbox admin key create NAME` makes one",
-                status=401,
-            )
+            return AuthenticationError(str(error), status=401)
         if error.status == 403:
             return PermissionDeniedError(str(error), status=403)
         if error.status == 404:

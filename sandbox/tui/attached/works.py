@@ -5,6 +5,7 @@ The rooms hand over the same works as in front of a gateway of their own, and he
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import asdict, dataclass
@@ -30,6 +31,8 @@ ADVICE_S: Final = 60.0
 """How long the advice over many records may take."""
 CHECK_S: Final = 60.0
 """How long providers, or stores, may take to be asked."""
+NOTICED_S: Final = 0.5
+"""Within which a connection that is gone has been noticed."""
 SWITCH_S: Final = 120.0
 """How long a switch of stores may take: those that are left commit what they took."""
 
@@ -43,6 +46,8 @@ class There:
     settings: Settings
     """Of this screen."""
     mode: str
+    linked: asyncio.Event
+    """Whether there is a connection."""
     checks: Callable[[Sequence[str]], AbstractContextManager[Callable[[], Awaitable[None]]]]
     """Checks of these providers that are made meanwhile; the way to wait until they have been told as events."""
 
@@ -85,10 +90,17 @@ def _view(asked: books.Asked) -> dict[str, Any]:
 
 
 async def _look_at_costs(there: There, tell: Tell, asked: books.Asked) -> None:
-    try:
-        tell(await _report(there, books.Seen, "costs/view", _view(asked)))
-    except LinkError as error:
-        tell(books.Unreadable(str(error)))
+    """While the gateway is gone, what was seen last stays: it is looked at again when the gateway is back."""
+    while True:
+        await there.linked.wait()
+        try:
+            tell(await _report(there, books.Seen, "costs/view", _view(asked)))
+            return
+        except LinkError as error:
+            await there.clock.sleep(NOTICED_S)
+            if there.linked.is_set():
+                tell(books.Unreadable(str(error)))
+                return
 
 
 async def _advise(there: There, tell: Tell, asked: books.Asked, targets: Sequence[str]) -> None:
