@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.content import Content
 
 from sandbox.core.figures import dollars
 from sandbox.core.tables import text_width
@@ -18,6 +19,7 @@ from sandbox.costs.status import status_of
 from sandbox.costs.whatif import Repriced
 from sandbox.desks.books import Advised, Asked, Gauge, Seen, Unreadable
 from sandbox.tui.costs import chart, drawing
+from sandbox.tui.costs.listing import Row, Shown
 from sandbox.tui.costs.lookout import ADVICE_US, ADVISE, IDLE_US, LIVE_US, LOOK, Lookout
 from sandbox.tui.costs.told import entry_of, story_of
 from sandbox.tui.pieces import Line
@@ -358,3 +360,20 @@ def test_another_mode_forgets_the_figures_of_the_one_before() -> None:
     assert lookout.seen is None
     lookout.tick(1)
     assert engine.works.count(LOOK) == 2
+
+
+@pytest.mark.parametrize(
+    ("listed", "found", "whole", "read", "told"),
+    [
+        (3, 3, 3, 3, "3"),
+        (2, 2, 3, 3, "2 of 3"),
+        (1_000, 1_200, 1_200, 1_200, "first 1,000 of 1,200 · x exports all"),
+        (1_000, 1_200, 5_000, 5_000, "first 1,000 of 1,200 of 5,000 · x exports all"),
+        (500, 500, 12_000, 500, "newest 500 of 12,000 · x exports all"),
+        (7, 7, 12_000, 500, "7 of the newest 500 of 12,000 · x exports all"),
+    ],
+)
+def test_what_is_not_listed_is_said(listed: int, found: int, whole: int, read: int, told: str) -> None:
+    row = Row("one", ("one",), 0.0)
+    one = Shown([row] * listed, (), frozenset(), (), found, whole, read)
+    assert Content.from_markup(one.counted).plain == told

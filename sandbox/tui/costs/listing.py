@@ -18,7 +18,7 @@ from sandbox.desks.books import REQUEST
 from sandbox.tui.costs import drawing
 from sandbox.tui.cursor import CursorPane
 from sandbox.tui.filtering import FilteredList
-from sandbox.tui.pieces import FAILED, MUTED, NAME, OK, PLAIN, Line, clip
+from sandbox.tui.pieces import DOT, FAILED, MUTED, NAME, OK, PLAIN, Line, clip
 from sandbox.tui.tables import BAR, bar, cell
 
 if TYPE_CHECKING:
@@ -59,6 +59,20 @@ class Shown:
     found: int
     """Rows that have the words; more than are listed, where they are too many."""
     whole: int
+    read: int
+    """Rows that were looked through for the words; of single requests the newest only."""
+
+    @property
+    def counted(self) -> str:
+        """How many there are, and what of them is not here; as markup."""
+        if self.read < self.whole:
+            newest = f"newest {self.read:,} of {self.whole:,}"
+            told = newest if self.found == self.read else f"{self.found:,} of the {newest}"
+            return f"[$text-warning]{told}[/]{DOT}x exports all"
+        told = f"{self.found:,}" if self.found == self.whole else f"{self.found:,} of {self.whole:,}"
+        if len(self.rows) == self.found:
+            return told
+        return f"[$text-warning]first {len(self.rows):,} of {told}[/]{DOT}x exports all"
 
 
 def shown(seen: Seen, words: str) -> Shown:
@@ -93,6 +107,7 @@ def shown(seen: Seen, words: str) -> Shown:
             drawing.REQUEST_FIRST_OUT,
             len(records),
             max(len(seen.records), seen.totals.requests),
+            len(seen.records),
         )
     found = [(key, sums) for key, sums in seen.rows if has(key or drawing.NOBODY)]
     dearest = max((spent_usd(sums) for _, sums in seen.rows), default=0)
@@ -105,10 +120,11 @@ def shown(seen: Seen, words: str) -> Shown:
         for key, sums in found[:MOST_ROWS]
     ]
     head = (seen.by, *drawing.HEAD)
-    return Shown(rows, head, frozenset(range(1, len(head))), drawing.FIRST_OUT, len(found), len(seen.rows))
+    whole = len(seen.rows)
+    return Shown(rows, head, frozenset(range(1, len(head))), drawing.FIRST_OUT, len(found), whole, whole)
 
 
-NOTHING: Final = Shown((), (), frozenset(), (), 0, 0)
+NOTHING: Final = Shown((), (), frozenset(), (), 0, 0, 0)
 
 
 class CostRows(CursorPane):

@@ -308,9 +308,7 @@ class CostsRoom(CostsCommands):
         self.breakdown.rows.show(listed, wanted, self._empty(seen))
         if seen.asked == self.lookout.asked:
             self._state.costs_row = ""
-        count = f"{listed.found:,}" if listed.found == listed.whole else f"{listed.found:,} of {listed.whole:,}"
-        more = f"first {len(listed.rows):,} shown" if len(listed.rows) < listed.found else ""
-        self.breakdown.border_subtitle = DOT.join(filter(None, (count, more, "Enter goes in", "/ filter")))
+        self.breakdown.border_subtitle = DOT.join((listed.counted, "Enter goes in", "/ filter"))
 
     def _empty(self, seen: Seen) -> str:
         if self.breakdown.words and seen.totals.requests:
