@@ -114,6 +114,7 @@ def _dispatch(session: Session, tokens: list[str]) -> int:
     from cyclopts import CycloptsError
 
     _check_command(tokens)
+    _load_whole()
     app = build()
     try:
         command, bound, injected = app.parse_args(tokens, exit_on_error=False, print_error=False)
@@ -137,6 +138,22 @@ def _dispatch(session: Session, tokens: list[str]) -> int:
         code = exit_for(error, session.output, debug=session.options.debug)
         return Exit.FAILED if isinstance(error, FixtureError) else code
     return result if isinstance(result, int) else Exit.DONE
+
+
+def _load_whole() -> None:
+    """Load with Ctrl-C held what it would crash in the middle, and what nearly every command needs.
+
+    An interrupt within the import of orjson (3.13) is a segmentation fault.
+    """
+    import signal
+
+    if not hasattr(signal, "pthread_sigmask"):
+        return
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        import orjson  # noqa: F401
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _check_command(tokens: list[str]) -> None:

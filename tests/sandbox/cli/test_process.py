@@ -139,6 +139,29 @@ def test_closed_streams_are_no_error(environment: dict[str, str]) -> None:
     assert done.returncode == 0
 
 
+INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+from sandbox.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "uuid":  # which orjson imports from within itself
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+sys.exit(main(["models", "gpt-4o"]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held here")
+def test_an_interrupt_while_a_library_loads_is_no_crash(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_LOADING], env=environment, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"sandbox: interrupted\n")
+
+
 def test_interrupting_stops_the_work(environment: dict[str, str]) -> None:
     line = [*COMMAND, "ask", "hello", "--stream", "--fail", "azure_openai=hang"]
     with subprocess.Popen(
