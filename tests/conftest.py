@@ -14,9 +14,12 @@ import pytest
 
 from tests.redis_server import one_redis, redis_server, start_cluster, start_redis  # noqa: F401  fixtures for all tests
 
-# How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("untimed", hypothesis.settings.get_profile("default"), deadline=None)
-hypothesis.settings.load_profile("untimed")
+# Every run tries the same examples, however long one takes: that says more of the machine than of the code.
+# New ones are looked for with `pytest --hypothesis-profile search`.
+_default = hypothesis.settings.get_profile("default")
+hypothesis.settings.register_profile("search", _default, deadline=None)
+hypothesis.settings.register_profile("same", _default, deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("same")
 
 _HIDDEN = (
     "ALL_PROXY", "ANTHROPIC_", "AWS_", "AZURE_", "BUDGET_", "DEEPSEEK_", "FORCE_COLOR", "GEMINI_", "GOOGLE_",
