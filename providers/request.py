@@ -173,7 +173,7 @@ def _is_text(name: str, value: object) -> bool:
 
 def _whole(name: str, value: object, least: int, right: str) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
-        raise _wrong(name, value, f"{right}, a whole number")
+        raise _wrong(name, value, f"{right}, a whole number of at most {2**63 - 1:,}")
 
 
 def _real(name: str, value: object, least: float, most: float, right: str) -> None:

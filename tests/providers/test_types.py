@@ -172,3 +172,9 @@ def test_nothing_but_a_refusal_comes_out(fields: dict[str, Any]) -> None:
     request.last_user_text().encode()
     request.stop_list()
     request.wants_json()
+
+
+def test_a_number_that_is_too_large_says_how_large_it_may_be() -> None:
+    assert refusal(max_tokens=2**63).endswith(
+        "it must be at least 1, a whole number of at most 9,223,372,036,854,775,807"
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from providers.types import (
 )
 from sandbox.cli import schemas, story
 from sandbox.cli.ask import as_json
+from sandbox.cli.commands import COMMANDS
 from sandbox.core.events import EVENT_TYPES
 
 from .conftest import Cli
@@ -53,6 +56,26 @@ def test_the_list_of_schemas(cli: Cli) -> None:
     check("schemas", shown)
     assert [item["name"] for item in shown["items"]] == list(schemas.NAMES)
     assert all(name in cli("schema").out for name in schemas.NAMES)
+
+
+OTHERWISE = {"config path": "path", "data path": "path", "schema": "schemas"}
+"""Commands whose schema has another name than they."""
+
+
+@pytest.mark.parametrize(("command", "place"), [(name, place) for name, place, *_ in COMMANDS])
+def test_every_command_that_prints_json_has_its_schema(command: str, place: str) -> None:
+    module, _, function = place.partition(":")
+    parameters = inspect.signature(getattr(import_module(module), function)).parameters
+    name = OTHERWISE.get(command, command.replace(" ", "-"))
+    # The IAM policy is JSON in any case.
+    assert (name in schemas.NAMES) == ("json" in parameters or command == "aws policy")
+
+
+def test_settings_that_are_in_their_schema(home: Path) -> None:
+    for right in ({}, {"mode": "mock", "budget_limit": 5}, {"providers": {"openai": {"model": "gpt-4o"}}}):
+        check("settings", right)
+    for wrong in ({"mode": 5}, {"bugdet_limit": 5}, {"providers": {"openai": {"modle": "gpt-4o"}}}):
+        assert not validator("settings").is_valid(wrong)
 
 
 @pytest.mark.parametrize(
