@@ -12,6 +12,7 @@ import pytest
 from providers.errors import ConfigError, ServiceUnavailableError
 from providers.faults import Fault
 from sandbox.core.events import RequestCancelled, RequestCompleted, RequestFailed
+from sandbox.desks.base import RoomReport
 from sandbox.settings.model import Settings
 from sandbox.tui.engine import Engine
 from sandbox.tui.reports import (
@@ -246,4 +247,4 @@ def test_every_report_is_listed() -> None:
         value for value in vars(reports).values()
         if isinstance(value, type) and value.__module__ == reports.__name__
     } - {reports.Ask, reports.ProviderInfo}  # fmt: skip
-    assert set(get_args(Report)) == defined
+    assert set(get_args(Report)) == defined | {RoomReport}, "and what rooms are told"
