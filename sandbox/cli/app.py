@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from providers.errors import FixtureError, InputError, ProviderError
@@ -121,7 +122,7 @@ def _dispatch(session: Session, tokens: list[str]) -> int:
     except CycloptsError as error:
         hint = "; the program to run comes after --" if tokens[0] == "run" and "--" not in tokens else ""
         raise InputError(_sentence(error) + hint) from None
-    _check_given(tokens, bound.signature.parameters)
+    _check_given(tokens, bound)
     for name in injected:
         bound.arguments[name] = session
     wants_json = bool(bound.arguments.get("json"))
@@ -174,8 +175,9 @@ def _check_command(tokens: list[str]) -> None:
         word, rest = f"{word} {rest[0]}", rest[1:]
 
 
-def _check_given(tokens: Sequence[str], parameters: Mapping[str, inspect.Parameter]) -> None:
-    """Raise InputError for an option that was given nothing, as by a script whose variable is not set."""
+def _check_given(tokens: Sequence[str], bound: inspect.BoundArguments) -> None:
+    """Raise InputError for an option or a file that was given nothing, as by a script whose variable is not set."""
+    parameters = bound.signature.parameters
     given = tokens[: tokens.index("--")] if "--" in tokens else tokens
     for word, following in zip_longest(given, given[1:], fillvalue="-"):
         option, assigned, value = word.partition("=")
@@ -186,6 +188,14 @@ def _check_given(tokens: Sequence[str], parameters: Mapping[str, inspect.Paramet
             continue
         if not (value if assigned else following).strip():
             raise InputError(f"{option} is empty; give it a value, or leave it out")
+    if "" in tokens and any(isinstance(one, Path) and one == Path() for one in _flat(bound.arguments.values())):
+        # To Python it is the folder one is in.
+        raise InputError("an argument is empty where a file is to be named")
+
+
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        yield from value if isinstance(value, (list, tuple)) else [value]
 
 
 def _complete(awaitable: Any) -> Any:

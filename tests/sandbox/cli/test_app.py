@@ -119,6 +119,16 @@ def test_an_option_that_is_given_nothing_is_wrong_use(cli: Cli, line: list[str])
 
 
 @pytest.mark.parametrize(
+    "line", [["fixtures", "verify", ""], ["fixtures", "replay", "x", ""], ["scenarios", "from-log", ""]]
+)
+def test_a_file_that_is_given_nothing_is_not_the_folder_one_is_in(cli: Cli, line: list[str]) -> None:
+    ran = cli(*line)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "sandbox: an argument is empty where a file is to be named\n"
+    assert "an argument is empty" not in cli("scenarios", "from-log", ".").err
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         (["ask", "--stream", ""], "the prompt is empty"),
