@@ -23,6 +23,7 @@ from sandbox.tui.tables import LEVELS
 FULL, MIXED, IDLE = "█", "▒", "·"
 NOTHING: Final = ""
 CURSOR: Final = "▼"
+_OWN: Final = "by hand: "
 _FAINT: Final = "$foreground 35%"
 _HERE: Final = " on $foreground 15%"
 _STEPS_S: Final = (
@@ -303,9 +304,9 @@ def _window(text: str, width: int, timed: TimedFault, own: bool) -> str:
     """A window with what it is about written into it, as far as that fits."""
     if width == 1:
         return "│"
-    if own:
-        text = f"by hand: {text}"
     inner = width - 2
+    if own and len(text) + len(_OWN) + 2 <= inner:
+        text = _OWN + text
     told = f" {text} " if len(text) + 2 <= inner else clip(text, inner) if inner >= 3 else ""
     lead = (inner - len(told)) // 2
     close = "▶" if timed.end_us is None else "┤"

@@ -209,9 +209,9 @@ class LabFollowing(LabCommands):
         since_us = now_us - self._live_painted_us
         watch = self.feed.watch
         if not self.player.playing:
-            due = since_us >= IDLE_US
-            if due:
+            if since_us >= IDLE_US:
                 self._live_painted_us = now_us
+                self.header.live = self.live_names()
                 self.header.redraw()
             return
         happened = watch is not None and (
@@ -220,6 +220,10 @@ class LabFollowing(LabCommands):
         if since_us >= (BUSY_US if happened else IDLE_US):
             self._live_painted_us = now_us
             self.look()
+
+    if TYPE_CHECKING:
+
+        def live_names(self) -> tuple[str, str, str]: ...
 
     @property
     def missed(self) -> int:

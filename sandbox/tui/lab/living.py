@@ -45,7 +45,7 @@ class LabLive(LabFollowing):
 
         def chosen(result: tuple[str, str] | None) -> None:
             if result is not None:
-                self.ui.flash(*carry_out(self.ui.engine, *result, then="F mends it"))
+                self.ui.flash(*carry_out(self.ui.engine, *result, then="F or Esc mends it"))
                 self.follow_live()
 
         lights = list(self.ui.board.lights.values())
