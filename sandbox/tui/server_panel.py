@@ -114,7 +114,7 @@ def server_lines(served: Served, counts: Counts, *, waiting: bool) -> list[Line]
     if not served.url:
         lines: list[Line] = [
             [("It lets other programs send their requests through this gateway.", PLAIN)],
-            [("They appear in room 1, and f breaks providers under them.", PLAIN)],
+            [("They appear in room 1, and as lanes in room 3 (l); f breaks providers under them.", PLAIN)],
             [],
         ]
         if served.problem:
