@@ -59,6 +59,8 @@ AGAIN: Final = RetryPolicy(base_delay=0.5, max_delay=8.0)
 """How long a gateway that is gone is left alone."""
 LOOK_S: Final = 3.0
 """How often it is asked for what no event tells: faults that others provoke, another preset, what was spent."""
+PACE_S: Final = 1.0
+"""Least seconds between two looks at the same: they count as requests, and a gateway may have a limit of those."""
 END_S: Final = 5.0
 """How long the events of a request may take longer than its answer."""
 _ENDS = (RequestCompleted, RequestFailed, RequestCancelled)
@@ -95,6 +97,8 @@ class AttachedEngine(Engine):
         self._own: dict[str, _Own] = {}
         self._names: dict[str, str] = {}
         """Ids of this screen's requests, by the gateway's."""
+        self._looked: dict[str, tuple[object, float]] = {}
+        """What of each kind the rooms looked at last, and when."""
         self._awaited: list[_Awaited] = []
         self._linked = asyncio.Event()
         """Else there is no connection, and whoever follows the events has said why."""
@@ -291,9 +295,15 @@ class AttachedEngine(Engine):
         from sandbox.tui.attached.works import There, do
 
         state = await self._known()
-        there = There(self._client, self.clock, self.settings, state["mode"], self._linked, self._checks)
+        there = There(self._client, self.clock, self.settings, state["mode"], self._linked, self._pace, self._checks)
         if not await do(job, there, self.outbox.append):
             raise InputError(f"this is done where the gateway runs, at {self._client.url}")
+
+    async def _pace(self, kind: str, what: object) -> None:
+        before, at = self._looked.get(kind, (None, 0.0))
+        if before == what:
+            await self.clock.sleep(max(0.0, at + PACE_S - self.clock.monotonic()))
+        self._looked[kind] = what, self.clock.monotonic()
 
     @contextmanager
     def _checks(self, ids: Sequence[str]) -> Iterator[Callable[[], Awaitable[None]]]:

@@ -48,6 +48,8 @@ class There:
     mode: str
     linked: asyncio.Event
     """Whether there is a connection."""
+    pace: Callable[[str, object], Awaitable[None]]
+    """Wait until the same of a kind may be looked at again: a room would look several times a second."""
     checks: Callable[[Sequence[str]], AbstractContextManager[Callable[[], Awaitable[None]]]]
     """Checks of these providers that are made meanwhile; the way to wait until they have been told as events."""
 
@@ -93,6 +95,7 @@ async def _look_at_costs(there: There, tell: Tell, asked: books.Asked) -> None:
     """While the gateway is gone, what was seen last stays: it is looked at again when the gateway is back."""
     while True:
         await there.linked.wait()
+        await there.pace("costs", asked)
         try:
             tell(await _report(there, books.Seen, "costs/view", _view(asked)))
             return
@@ -135,6 +138,7 @@ async def _export(there: There, tell: Tell, asked: books.Asked, form: Form, fold
 
 
 async def _look_at_providers(there: There, tell: Tell, watchman: Watchman, span: float, columns: int) -> None:
+    await there.pace("providers", span)
     seen = await _report(there, ward.Seen, "providers", seconds=span, columns=columns)
     tell(seen.as_of(there.clock.time_us()))
 
