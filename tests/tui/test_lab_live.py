@@ -206,7 +206,7 @@ async def test_space_stands_still_while_what_happens_is_kept(make: Make, http: a
         await sees(pilot, "‖", "It stands still at 00:")
         rows, at_us = len(room.rows.rows), room.player.at_us
         await ask(http, url, "two")
-        await sees(pilot, "events since")
+        await sees(pilot, "more events")
         await pilot.press("home")
         assert room.player.at_us == 0
         await pilot.press("n")
@@ -216,7 +216,7 @@ async def test_space_stands_still_while_what_happens_is_kept(make: Make, http: a
         assert recording(room).figures(at_us).requests == 1
         await pilot.press("space")
         await happened(pilot, room, 2)
-        assert "events since" not in screen_text(app)
+        assert "more events" not in screen_text(app)
         # Whoever moves stands still; Escape goes back to what happens now.
         await pilot.press("left")
         assert not room.player.playing

@@ -132,7 +132,7 @@ class LabLive(LabFollowing):
         """For the header: how far one looks back, where the gateway is, what happened since it stands still."""
         served = self.ui.served
         where = self.ui.frame.attached or (served.url if served is not None else "") or "not served: ^g"
-        missed = f"{self.missed:,} events since" if self.missed else ""
+        missed = f"{self.missed:,} more events" if self.missed else ""
         return f"{SPANS_S[self.span] // 60} min", where, missed
 
     def live_lines(self, take: Take) -> list[Line]:
