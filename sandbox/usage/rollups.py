@@ -153,7 +153,8 @@ def grouped(rows: Iterable[Sequence[Any]]) -> Groups:
             written = min(cache_writes, prompt - read)
             sums[18] += written
             sums[19] += min(reasoning, completion)
-            sums[20] += max(0, min(hour_writes, written))
+            if hour_writes:
+                sums[20] += max(0, min(hour_writes, written))
             if service is not None or region is not None:
                 sums[21] += 1
             if priced_as:

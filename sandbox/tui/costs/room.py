@@ -13,7 +13,6 @@ from textual.containers import Horizontal, Vertical
 from sandbox.core.events import BackendSwitched, BudgetThresholdCrossed, Event, UsageRecorded
 from sandbox.core.figures import dollars
 from sandbox.costs.rates import spent_usd
-from sandbox.costs.summary import DIMENSIONS
 from sandbox.desks import books
 from sandbox.desks.books import REQUEST, SPANS, Asked, Step
 from sandbox.tui import actions
@@ -26,6 +25,7 @@ from sandbox.tui.lines import harmless_text
 from sandbox.tui.pieces import BAD, DOT, FAILED, MUTED, SPINNER, Line, clip
 from sandbox.tui.rooms import Target
 from sandbox.tui.state import UIState
+from sandbox.usage.base import DIMENSIONS
 
 if TYPE_CHECKING:
     from sandbox.desks.books import Seen
