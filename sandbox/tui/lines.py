@@ -32,6 +32,12 @@ class LinesPane(ScrollView, can_focus=True):
     """Subclasses say in `rebuild` what the lines are at a width; `put` shows them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(actions.LIST)]
+    # Lines are written for the width there is: where the other bar comes, a horizontal one would come with it and stay.
+    DEFAULT_CSS = """
+    LinesPane {
+        overflow-x: hidden;
+    }
+    """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)

@@ -274,6 +274,16 @@ async def test_the_list_shows_more_or_less(short: SandboxApp) -> None:
         await sees(pilot, "of 68")
 
 
+async def test_a_list_that_gets_longer_gets_one_scroll_bar(short: SandboxApp) -> None:
+    async with short.run_test(size=WIDE) as pilot:
+        room = await entered(pilot)
+        assert not room.rows.show_vertical_scrollbar
+        await pilot.press("v")
+        await until(pilot, lambda: room.rows.show_vertical_scrollbar, "the bar")
+        await pilot.pause()
+        assert not room.rows.show_horizontal_scrollbar
+
+
 async def test_the_filter_finds_rows_by_their_words(short: SandboxApp) -> None:
     async with short.run_test(size=WIDE) as pilot:
         room = await entered(pilot)
