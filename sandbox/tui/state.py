@@ -216,7 +216,8 @@ def write(path: Path, data: bytes) -> str | None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        return f"the screen's state cannot be written to {path} ({error.strerror}): it will not survive this session"
+        # The path is the longest part, and the first that a narrow screen cuts.
+        return f"what the screen remembers ends with this session: {error.strerror} ({path})"
     return None
 
 

@@ -109,7 +109,7 @@ def test_an_unwritable_folder_is_a_sentence(tmp_path: Path) -> None:
     blocked.write_text("in the way")
     problem = write(blocked / FILE_NAME, b"{}")
     assert problem is not None
-    assert "will not survive" in problem
+    assert "ends with this session" in problem
 
 
 def test_a_failed_write_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
