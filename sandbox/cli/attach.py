@@ -37,7 +37,7 @@ def attach(
     token_file: Path | None = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> int:
-    """Watch a running `sandbox serve` in the terminal UI: its requests, breakers and faults; ask it, break it.
+    """Open the terminal UI on a running `sandbox serve`: ask it, compare models, break it, see its costs and health.
 
     The token is taken from SANDBOX_ADMIN_TOKEN, else asked for.
 
