@@ -15,7 +15,7 @@ from providers.clock import random_id, seeded
 from providers.errors import AuthenticationError, ConfigError
 from sandbox.gateway.gateway import Gateway
 from sandbox.gateway.policies import Policy
-from sandbox.tui.application import SandboxApp
+from sandbox.tui.application import SMALLEST, SandboxApp
 from sandbox.tui.compare.picker import ModelPicker
 from sandbox.tui.compare.room import CompareRoom
 from sandbox.tui.dialogs import Chooser, Confirm, Reader
@@ -248,6 +248,14 @@ async def test_a_result_that_a_hand_has_written_does_no_harm(scene: Make, writte
         room = await entered(pilot)
         assert room.races.race is None
         await sees(pilot, "Enter asks all of them at once")
+
+
+@pytest.mark.parametrize("size", [SMALLEST, NARROW])
+async def test_a_low_terminal_shows_answers_and_figures(scene: Make, size: tuple[int, int]) -> None:
+    app = scene(THREE)
+    async with app.run_test(size=size) as pilot:
+        await compared(pilot, "enter")
+        await sees(pilot, "a blue answer", "1 gpt-4 ")
 
 
 async def test_no_more_than_six(make: Make) -> None:

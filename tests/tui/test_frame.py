@@ -12,7 +12,7 @@ from textual.command import CommandPalette
 from textual.widgets import OptionList
 
 from sandbox.tui import actions
-from sandbox.tui.application import SandboxApp
+from sandbox.tui.application import SMALLEST, SandboxApp
 from sandbox.tui.dialogs import Chooser, Reader
 from sandbox.tui.frame import FrameFacts, TopBar
 from sandbox.tui.jump import JumpScreen
@@ -113,6 +113,17 @@ async def test_resizing_stacks_and_unstacks_and_loses_nothing(make: Make) -> Non
         await pilot.resize_terminal(*WIDE)
         await sees(pilot, "✓ gpt-4", "1 · / filter")
         assert "Route │" not in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [SMALLEST, NARROW])
+async def test_a_long_prompt_leaves_room_for_the_answer(make: Make, size: tuple[int, int]) -> None:
+    app = make({"one": ["the answer"]})
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot)
+        app.room.editor.put("\n".join(["a line"] * 30))
+        await pilot.press("ctrl+s")
+        await ended(pilot, 1)
+        await sees(pilot, "a line", "the answer", "✓ gpt-4")
 
 
 async def test_a_terminal_that_is_too_small_says_what_is_needed(make: Make) -> None:

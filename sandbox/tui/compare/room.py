@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sandbox.tui.compare.session import Race, Races
     from sandbox.tui.reports import Report
 
+_QUESTION, _BORDERED = 4, 3
+"""Lines of the prompt's box, and the least of any."""
 PAINT_US = 80_000
 """How often answers under way are drawn."""
 _EMPTY = (
@@ -337,7 +339,9 @@ class CompareRoom(CompareCommands):
             pane.display = not tabbed or number == shown
         # A head and a row for each, with the border; where there is room for them the notes too.
         rows = len(self.panes) + 3
-        self._lower.styles.height = max(rows, min(rows + 2, self.size.height * 2 // 5))
+        wanted = max(rows, min(rows + 2, self.size.height * 2 // 5))
+        # In a low terminal the answers have as much; the rest scrolls.
+        self._lower.styles.height = min(wanted, max(_BORDERED, (self.size.height - _QUESTION) // 2))
         narrow, lower = self.ui.is_narrow, self._state.compare_lower
         self.figures.display = not narrow or lower != "month"
         self.month.display = not narrow or lower == "month"
