@@ -51,6 +51,29 @@ async def settled(store: DiskCacheStore) -> int:
 # --- rows that were not written here -------------------------------------------------------------------------------
 
 
+def test_the_library_s_own_doors_take_and_give_nothing_but_text_and_bytes(folder: Path) -> None:
+    """Whatever method of the library comes to be used: no row leads to an unpickling or to a file."""
+    one = plain.PlainDisk(str(folder))
+    assert one.get(*one.put("key")) == "key"
+    assert one.fetch(plain.MODE_RAW, None, one.store(b"value", False)[-1], False) == b"value"
+    for key in (5, b"key", ("a",), None):
+        with pytest.raises(TypeError, match="a cache key is text"):
+            one.put(key)
+    for value, read in (("text", False), (5, False), (b"value", True)):
+        with pytest.raises(TypeError, match="a cached value is bytes"):
+            one.store(value, read)
+    for key, raw in (("key", False), (pickle.dumps("key"), True)):
+        with pytest.raises(plain.Refused):
+            one.get(key, raw)
+    for mode, value, read in (
+        (plain.MODE_RAW + 3, b"", False),
+        (plain.MODE_RAW, "", False),
+        (plain.MODE_RAW, b"", True),
+    ):
+        with pytest.raises(plain.Refused):
+            one.fetch(mode, None, value, read)
+
+
 class Bomb:
     """Unpickling it writes a file."""
 

@@ -43,6 +43,22 @@ def test_answers_figures_and_what_is_simulated(cli: Cli) -> None:
     assert "only the prices are real (current-" in ran.err
 
 
+def test_turns_have_a_spread_and_volumes_a_month_each(cli: Cli) -> None:
+    line = ["compare", "Why?", "--models", "gpt-4o,ollama", "--repeat", "2", "--requests-per-day", "100,1000"]
+    told = cli(*line).out
+    _, _, spread = told.partition("\nspread over 2 turns\n")
+    header, big, small, *_ = spread.splitlines()
+    assert header.split() == ["model", "cost", "first", "text", "total", "tok/s"]
+    assert (big.split()[0], small.split()[:2]) == ("gpt-4o", ["llama3.2", "~$0"])
+    _, _, months = told.partition("\n30 days, by requests a day\n")
+    header, big, small = months.splitlines()[:3]
+    assert header.split() == ["model", "100", "1,000"]
+    name, some, many = big.replace("~$", "").split()
+    assert (name, small.split()) == ("gpt-4o", ["llama3.2", "~$0", "~$0"])
+    assert Decimal(many) / Decimal(some) == pytest.approx(Decimal(10), rel=Decimal("0.02"))
+    assert "30 days, by" not in cli(*line[:-1], "100").out
+
+
 def test_each_providers_own_model_unless_told_otherwise(cli: Cli) -> None:
     items = cli("compare", "Why?", "--json").json["items"]
     assert [item["provider"] for item in items] == [

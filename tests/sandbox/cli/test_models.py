@@ -153,3 +153,12 @@ def test_days(cli: Cli) -> None:
     assert then.err.endswith("as of 2024-06-30; a price without a day under `since` is the oldest that is known\n")
     assert cli("models", "o3", "--as-of", "2030-01-01").err.endswith("as of 2030-01-01, as far as announced by then\n")
     assert cli("models", "--json", "--as-of", "2024-06-30").json["as_of"] == "2024-06-30"
+
+
+def test_a_list_tells_prices_windows_and_what_else_has_a_price(cli: Cli) -> None:
+    header, *rows = cli("models", "*").out.splitlines()
+    assert " ".join(header.split()) == "provider model in $/M out $/M cached write window since also"
+    [row] = [line.split() for line in rows if line.split()[:2] == ["openai", "gpt-4o"]]
+    assert row[2:6] == ["2.5", "10", "1.25", "128,000"]
+    assert "batch" in row[6:]
+    assert any(line.split()[0] == "ollama" and "local" in line for line in rows)
