@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,12 +115,13 @@ def asked(url: str) -> tuple[int, dict[str, str], Any]:
     raise AssertionError("it never answered")
 
 
-def test_a_process_without_descriptors_answers_and_recovers(tmp_path):
-    """One that may have 64, and 80 connections of somebody who says nothing."""
-    line = 'ulimit -n 64; exec "$0" -m sandbox serve --port 0'
+@contextmanager
+def beset(folder: Path, limit: str) -> Iterator[tuple[subprocess.Popen[str], str, ExitStack]]:
+    """A server that starts under a limit, its address, and 80 connections of somebody who says nothing."""
+    line = f'ulimit {limit}; exec "$0" -m sandbox serve --port 0'
     process = subprocess.Popen(
         ["sh", "-c", line, sys.executable],
-        stderr=subprocess.PIPE, text=True, env=surroundings(), cwd=tmp_path,
+        stderr=subprocess.PIPE, text=True, env=surroundings(), cwd=folder,
     )  # fmt: skip
     try:
         assert process.stderr is not None
@@ -127,21 +129,34 @@ def test_a_process_without_descriptors_answers_and_recovers(tmp_path):
         url = next(line for line in told if "gateway on" in line).split()[2].rstrip(":")
         place = ("127.0.0.1", int(url.rpartition(":")[2]))
         next(line for line in told if "keys:" in line)
-        idle = [socket.create_connection(place) for _ in range(80)]
-        try:
-            status, headers, body = asked(url)
-            assert (status, headers["retry-after"]) == (503, "1")
-            assert "ulimit -n" in body["error"]["message"]
-        finally:
-            for one in idle:
-                one.close()
-        answers = (asked(url)[0] for _ in range(100))
-        assert 200 in answers
+        with ExitStack() as idle:
+            for _ in range(80):
+                idle.enter_context(socket.create_connection(place))
+            yield process, url, idle
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_process_without_descriptors_answers_says_so_once_and_recovers(tmp_path):
+    with beset(tmp_path, "-n 64") as (process, url, idle):
+        status, headers, body = asked(url)
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert "ulimit -n" in body["error"]["message"]
+        idle.close()
+        assert 200 in (asked(url)[0] for _ in range(100))
         process.terminate()
         rest = process.communicate(timeout=20)[1]
         assert "Traceback" not in rest
         assert rest.count("no descriptor is left") == 1
         assert process.returncode == 0
-    finally:
-        process.kill()
-        process.communicate()
+
+
+def test_a_limit_that_may_be_raised_is(tmp_path):
+    with beset(tmp_path, "-Sn 64") as (_, url, _idle):
+        assert asked(url)[0] == 200
+    line = 'ulimit -Sn 64; exec "$0" -m sandbox run -- sh -c "ulimit -n"'
+    done = subprocess.run(
+        ["sh", "-c", line, sys.executable], capture_output=True, text=True, env=surroundings(), cwd=tmp_path, timeout=60
+    )
+    assert int(done.stdout) > 64
