@@ -166,8 +166,9 @@ def _sums(connection: sqlite3.Connection, where: UsageFilter, by: Dimension | No
             else:
                 select = _select(kind, piece, where.mode, wanted, told)
             for row in run(*select):
-                name, values = (row[0], list(row[1:])) if told else ("", list(row))
-                label = periods.name(name, by) if by in ("hour", "day", "month") else name
+                values = list(row[len(told) :])
+                name = row[0] if told else ""
+                label = periods.name(int(name), by) if by in ("hour", "day", "month") else name
                 have = groups.get(label)
                 groups[label] = values if have is None else [a + b for a, b in zip(have, values, strict=True)]
     return groups
