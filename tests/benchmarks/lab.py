@@ -16,10 +16,13 @@ from pathlib import Path
 
 import orjson
 
+from sandbox.core.virtual import EPOCH_US
 from sandbox.scenarios.loader import Scenario, load
 from sandbox.scenarios.recorder import record
-from sandbox.scenarios.recording import LEVELS, Recording
+from sandbox.scenarios.recording import LEVELS, FaultBegan, FaultEnded, Recording
 from sandbox.scenarios.runner import run
+from sandbox.scenarios.watching import Watch
+from sandbox.tui.lab.drawing import drawn
 from tests.benchmarks.report import Row, bound_row, ratio_row
 
 REQUESTS_PER_SECOND = 25
@@ -50,7 +53,7 @@ def measure() -> list[Row]:
         path.write_text(OUTAGE)
         scenario = load(path)
         recording, ratio = _recorded(scenario)
-        return [ratio, *_moves(recording), *_keys(Path(folder), recording)]
+        return [ratio, *_moves(recording), *_live(recording), *_keys(Path(folder), recording)]
 
 
 def _recorded(scenario: Scenario) -> tuple[Recording, Row]:
@@ -93,6 +96,26 @@ def _moves(recording: Recording) -> list[Row]:
     return [
         bound_row(f"Lab, a step of the cursor over {len(recording):,} events", step, 5.0, "ms"),
         bound_row("Lab, adding the run up to 120 columns, once per width", columns, 30.0, "ms"),
+    ]
+
+
+def _live(recording: Recording) -> list[Row]:
+    """The same events as a running gateway's: writing each of them down, and looking at the last five minutes."""
+    every = [recording.event(position) for position in range(len(recording))]
+    events = [event for event in every if not isinstance(event, (FaultBegan, FaultEnded))]
+    watch = Watch(recording.ids, EPOCH_US)
+    began = time.perf_counter()
+    for event in events:
+        watch(event)
+    each = (time.perf_counter() - began) / len(events) * 1e6
+    began = time.perf_counter()
+    take, at_us = watch.look(events[-1].t_us, 300_000_000, 120, "sandbox")
+    drawn(take, 120, take.recording.ended_us, take.recording.begin_us)
+    take.recording.figures(at_us)
+    look = (time.perf_counter() - began) * 1000
+    return [
+        bound_row("Lab, writing down an event of the running gateway", each, 20.0, "µs"),
+        bound_row("Lab, a look at its last five minutes, five a second", look, 30.0, "ms"),
     ]
 
 

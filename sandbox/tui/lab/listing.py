@@ -28,7 +28,9 @@ HELP = (
     "Above, a lane for each provider: █ attempts answered, ▒ some failed, ✗ all failed, · nobody asked it, ○ its "
     "breaker is open, ◐ a probe, ⊘ out of rotation. With room the breaker has a line of its own, ● for closed, and the "
     "attempts are as high as there are many. Then the windows of the faults, requests a second (✗ some got no "
-    "answer), the 99th percentile of the latency, and what it comes to up to the cursor; what is after it is faint."
+    "answer), the 99th percentile of the latency, and what it comes to up to the cursor; what is after it is faint.\n"
+    "`l` shows the running gateway in the same way, times counted from when the program began to watch it: Space "
+    "stands still, Escape goes back to what happens now and then mends what was broken, `s` looks back 1, 5 or 15 min."
 )
 TABS: dict[Level, str] = {"moments": "Moments", "requests": "Requests", "all": "Everything"}
 
