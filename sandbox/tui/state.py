@@ -201,8 +201,30 @@ def encode_state(state: UIState, *, with_answers: bool) -> bytes:
     return orjson.dumps({"schema": SCHEMA, **body, "history": rows})
 
 
+def _with_others(path: Path, data: bytes) -> bytes:
+    """The content, with the rows of the history that are in the file alone: another screen has put them there."""
+    try:
+        theirs, body = orjson.loads(path.read_bytes()), orjson.loads(data)
+        if theirs["schema"] != SCHEMA:
+            return data
+        ours = {row["request_id"] for row in body["history"]}
+        others = [row for row in theirs["history"] if row["request_id"] not in ours]
+        if not others:
+            return data
+        # What this screen has let go of for being old is let go of here again.
+        body["history"] = sorted([*body["history"], *others], key=lambda row: row["at_us"])[-KEPT_ENTRIES:]
+    except (OSError, ValueError, KeyError, TypeError):
+        # There is none, or none that could be read: the next start says so.
+        return data
+    return orjson.dumps(body)
+
+
 def write(path: Path, data: bytes) -> str | None:
-    """Write the file whole or leave the old one; returns a sentence where that failed."""
+    """Write the file whole or leave the old one; returns a sentence where that failed.
+
+    What another screen on the same folder has added to the history meanwhile stays; of all else the last one counts.
+    """
+    data = _with_others(path, data)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

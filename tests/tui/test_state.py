@@ -104,6 +104,34 @@ def test_a_request_that_ran_when_the_program_died_was_cancelled(file: Path) -> N
     assert saved(file, UIState(history=[Entry("r", 1, "p", status="writing")])).history[0].status == "cancelled"
 
 
+def test_two_screens_on_one_folder_keep_each_others_history(file: Path) -> None:
+    one, other = (
+        UIState(prompt=name, history=[Entry(f"{name}{number}", number, name) for number in (1, 3)]) for name in "ab"
+    )
+    saved(file, one)
+    saved(file, other)
+    back = saved(file, one)
+    assert [row.request_id for row in back.history] == ["a1", "b1", "a3", "b3"]
+    assert back.prompt == "a"
+    assert saved(file, back) == back
+
+
+def test_what_was_let_go_of_for_being_old_does_not_come_back(file: Path) -> None:
+    state = UIState()
+    for number in range(KEPT_ENTRIES + 2):
+        state.remember(Entry(f"r{number}", number, "p"))
+        if number in (0, KEPT_ENTRIES):
+            saved(file, state)
+    assert [row.at_us for row in saved(file, state).history] == list(range(2, KEPT_ENTRIES + 2))
+
+
+@pytest.mark.parametrize("there", [b"{broken", b"[]", b'{"schema":1,"history":[3]}', b'{"schema":99,"history":[{}]}'])
+def test_what_cannot_be_read_is_replaced(file: Path, there: bytes) -> None:
+    file.parent.mkdir(parents=True)
+    file.write_bytes(there)
+    assert saved(file, UIState(prompt="mine")).prompt == "mine"
+
+
 def test_an_unwritable_folder_is_a_sentence(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
