@@ -15,6 +15,7 @@ import pytest
 from providers.faults import Fault
 from sandbox.comparison.question import Question
 from sandbox.desks import books, compare, places, ward
+from sandbox.desks.base import RoomReport
 from sandbox.server.admin import AdminServer, api
 from sandbox.server.admin.operations import OPERATIONS
 from sandbox.tui.application import SandboxApp
@@ -90,7 +91,7 @@ class Heard:
                 told.append(self._engine.outbox.popleft())
             else:
                 await asyncio.sleep(0.005)
-        return [one for one in told if isinstance(one, (compare.RoomReport, Refused, Unavailable))]
+        return [one for one in told if isinstance(one, (RoomReport, Refused, Unavailable))]
 
 
 @pytest.fixture(params=["own", "attached"])
