@@ -6,6 +6,7 @@ A custom provider subclasses BaseLLMProvider and writes `_make_request` alone; v
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -152,6 +153,12 @@ class BaseLLMProvider:
             yield TextDelta(completion.text)
         yield StreamFinished(completion)
 
+    async def stream_batches(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[list[StreamEvent]]:
+        """`stream_attempt` with what came together in one list, which costs less at every step of the way."""
+        async with aclosing(self.stream_attempt(request, model_id)) as events:
+            async for event in events:
+                yield [event]
+
     # --- the provider by itself -----------------------------------------------------------------------------------
 
     @property
@@ -242,7 +249,7 @@ class BaseLLMProvider:
         model_id = self._target(asked)
         started = self.clock.monotonic()
         opened = await attempt_with_retries(
-            lambda: OpenStream.open(self.stream_attempt(asked, model_id)),
+            lambda: OpenStream.open(self.stream_batches(asked, model_id)),
             policy=self.retry_policy,
             clock=self.clock,
             draws=self.draws,
@@ -252,10 +259,11 @@ class BaseLLMProvider:
         )
         first = self.clock.monotonic()
         try:
-            async for event in opened.events(self.clock, SILENCE_LIMIT):
-                if isinstance(event, StreamFinished):
-                    event.response = self.respond(asked, event.completion, started=started, ttft=first)
-                yield event
+            async for batch in opened.batches(self.clock, SILENCE_LIMIT):
+                for event in batch:
+                    if isinstance(event, StreamFinished):
+                        event.response = self.respond(asked, event.completion, started=started, ttft=first)
+                    yield event
         finally:
             await opened.close()
 

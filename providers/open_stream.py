@@ -16,55 +16,52 @@ logger = logging.getLogger(__name__)
 class OpenStream:
     """A stream whose first text has arrived, so that opening it can be retried like a plain call."""
 
-    __slots__ = ("_head", "_source", "text")
+    __slots__ = ("_head", "_source", "already_whole", "text")
 
-    def __init__(self, source: AsyncGenerator[StreamEvent], head: list[StreamEvent]) -> None:
+    def __init__(
+        self, source: AsyncGenerator[list[StreamEvent]], head: list[StreamEvent], already_whole: Completion | None
+    ) -> None:
         self._source = source
         self._head = head
+        self.already_whole = already_whole
+        """The whole answer, where it ended before it showed anything."""
         self.text = ""
 
     @classmethod
-    async def open(cls, source: AsyncGenerator[StreamEvent]) -> OpenStream:
-        """Read up to and including the first event that shows something of the answer."""
+    async def open(cls, source: AsyncGenerator[list[StreamEvent]]) -> OpenStream:
+        """Read up to and including the first event that shows something of the answer, and what came with it."""
         head: list[StreamEvent] = []
         try:
-            async for event in source:
-                head.append(event)
-                if not isinstance(event, StreamStarted) and _shows(event):
-                    return cls(source, head)
+            async for batch in source:
+                head += batch
+                for event in batch:
+                    if not isinstance(event, StreamStarted) and _shows(event):
+                        return cls(source, head, event.completion if isinstance(event, StreamFinished) else None)
             raise StreamInterruptedError("the stream ended before it began")
         except BaseException:
             await source.aclose()
             raise
 
-    @property
-    def already_whole(self) -> Completion | None:
-        """The whole answer, where it ended before it showed anything."""
-        last = self._head[-1]
-        return last.completion if isinstance(last, StreamFinished) else None
+    async def batches(self, clock: Clock, silence: float) -> AsyncIterator[list[StreamEvent]]:
+        """Everything from the beginning, what came together in one list; StreamFinished is the last of the last.
 
-    async def events(self, clock: Clock, silence: float) -> AsyncIterator[StreamEvent]:
-        """Everything from the beginning. Raises StreamInterruptedError, with what had arrived, when it breaks."""
-        for event in self._head:
-            if isinstance(event, TextDelta):
-                self.text += event.text
-            yield event
-            if isinstance(event, StreamFinished):
-                return
-        pieces = [self.text]
+        Raises StreamInterruptedError, with what had arrived, when it breaks.
+        """
+        pieces: list[str] = []
+        batch = self._head
         try:
             while True:
+                pieces += [event.text for event in batch if isinstance(event, TextDelta)]
+                over = isinstance(batch[-1], StreamFinished)
+                yield batch
+                if over:
+                    return
                 try:
-                    event = await within(clock.timeout, silence, self._source.__anext__())
+                    batch = await within(clock.timeout, silence, self._source.__anext__())
                 except StopAsyncIteration:
                     raise StreamInterruptedError(
                         "the stream ended without a finish", partial_text="".join(pieces)
                     ) from None
-                if isinstance(event, TextDelta):
-                    pieces.append(event.text)
-                yield event
-                if isinstance(event, StreamFinished):
-                    return
         except StreamInterruptedError as error:
             error.partial_text = "".join(pieces)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from threading import Lock
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -325,21 +326,36 @@ class WireProvider(BaseLLMProvider):
         return completion
 
     async def stream_attempt(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[StreamEvent]:
+        async with aclosing(self._batches(request, model_id)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+
+    def stream_batches(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[list[StreamEvent]]:
+        if type(self).stream_attempt is not WireProvider.stream_attempt:
+            # Of a provider that was changed, by the user for one, the change counts.
+            return super().stream_batches(request, model_id)
+        return self._batches(request, model_id)
+
+    async def _batches(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[list[StreamEvent]]:
         response: WireResponse | None = None
         decoder = self.dialect_of(model_id).decoder()
         try:
             response = await self._send(request, model_id, stream=True)
             async for data in response.chunks():
-                for event in decoder.feed(data):
+                batch = decoder.feed(data)
+                for event in batch:
                     if type(event) is StreamStarted:
                         event.provider = self.kind
-                    yield event
+                if batch:
+                    yield batch
                 if decoder.failure is not None:
                     raise decoder.failure
                 if decoder.finished:
                     return
-            for event in decoder.close():
-                yield event
+            batch = decoder.close()
+            if batch:
+                yield batch
         except ProviderError as error:
             self._sign(error, model_id, response.headers if response is not None else {})
             raise

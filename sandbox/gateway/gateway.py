@@ -233,21 +233,29 @@ class Gateway:
 
         After the first text a failure follows the stream policy; the caller's `aclose` closes upstream at once.
         """
+        async with aclosing(self.stream_batches(request, options)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+
+    async def stream_batches(
+        self, request: GenerationRequest | str, options: CallOptions = DEFAULT_OPTIONS
+    ) -> AsyncGenerator[list[StreamEvent]]:
+        """`stream` with the events that came together in one list, for who passes many streams on."""
         call = self._begin(GenerationRequest.of(request), options, stream=True)
         key = self._key(call)
         kept = None if key is None else await self._lookup(call, key)
         if kept is not None:
-            for event in replayed(self._ledger.hit(call, kept, coalesced=False)):
-                yield event
+            yield list(replayed(self._ledger.hit(call, kept, coalesced=False)))
             return
         run: StreamRun | None = None
         try:
             candidates = self._planned(call)
             await self._reserve(call)
             run = StreamRun(call, Walk(call, candidates, self._tools), self._tools, self._ledger)
-            async with aclosing(run.events()) as events:
-                async for event in events:
-                    yield event
+            async with aclosing(run.batches()) as batches:
+                async for batch in batches:
+                    yield batch
         except (asyncio.CancelledError, GeneratorExit):
             # A caller that leaves at the last event has had its answer, and that is booked.
             if run is None or run.response is None:

@@ -56,11 +56,14 @@ class StreamRun:
             self._policy = "fail"
         self.response: LLMResponse | None = None
 
-    def events(self) -> AsyncGenerator[StreamEvent]:
-        """Every event for the caller, in order. Raises the request's one ProviderError."""
+    def batches(self) -> AsyncGenerator[list[StreamEvent]]:
+        """Every event for the caller, in order, what came together in one list.
+
+        Raises the request's one ProviderError.
+        """
         return self._buffered() if self._policy == "buffer" else self._direct()
 
-    async def _direct(self) -> AsyncGenerator[StreamEvent]:
+    async def _direct(self) -> AsyncGenerator[list[StreamEvent]]:
         call, walk, clock = self._call, self._walk, self._tools.clock
         timeout = min(self._limits.first_text, self._tools.policy.attempt_timeout)
         broken: tuple[Candidate, ProviderError] | None = None
@@ -72,8 +75,7 @@ class StreamRun:
                 if broken is None:
                     raise
                 # The caller holds a partial text, so what it must hear is how that one ended.
-                async for event in self._interrupted(broken[1]):
-                    yield event
+                yield [self._interrupted(broken[1])]
                 raise broken[1] from last
             stream, continues = answer.value
             opened = self._waited = clock.monotonic() - answer.began
@@ -87,32 +89,33 @@ class StreamRun:
             try:
                 if broken is not None:
                     if not continues:
-                        yield StreamRestarted(
-                            answer.candidate.deployment.id,
-                            answer.candidate.model,
-                            f"{type(broken[1]).__name__}: {broken[1].message}",
-                        )
+                        yield [
+                            StreamRestarted(
+                                answer.candidate.deployment.id,
+                                answer.candidate.model,
+                                f"{type(broken[1]).__name__}: {broken[1].message}",
+                            )
+                        ]
                     self._publish_restart(answer.candidate, broken)
                 finished: StreamFinished | None = None
-                async for event in self._pass_on(stream, answer, again=broken is not None):
-                    if isinstance(event, StreamFinished):
+                async for batch in self._pass_on(stream, answer, again=broken is not None):
+                    if isinstance(batch[-1], StreamFinished):
                         # The last one. Left here instead of read to their end, the generators would be closed by the
                         # loop, each in a task of its own.
-                        finished = event
-                    else:
-                        yield event
+                        finished, batch = batch[-1], batch[:-1]
+                    if batch:
+                        yield batch
                 if finished is not None:
                     ended = True
                     walk.settle_success(answer, opened)
-                    yield self._finish(answer, finished.completion)
+                    yield [self._finish(answer, finished.completion)]
                     return
             except ProviderError as error:
                 ended = True
                 walk.settle_failure(answer, error)
                 prefill = self._prefilled()
                 if self._policy == "fail" or (prefill is None and not call.options.restarts):
-                    async for event in self._interrupted(error):
-                        yield event
+                    yield [self._interrupted(error)]
                     raise
                 walk.left(answer.candidate, error)
                 broken = (answer.candidate, error)
@@ -150,39 +153,41 @@ class StreamRun:
 
     async def _pass_on(
         self, stream: OpenStream, answer: Answer[tuple[OpenStream, bool]], *, again: bool
-    ) -> AsyncIterator[StreamEvent]:
+    ) -> AsyncIterator[list[StreamEvent]]:
         """The stream's events within its limits, noted as shown and published."""
         call, clock, bus = self._call, self._tools.clock, self._tools.bus
         provider = answer.candidate.deployment.id
         joins = again and bool(call.pieces)
-        async for event in self._within_limits(stream):
-            if isinstance(event, TextDelta):
-                if joins:
-                    joins = False
-                    if call.shown[-1:].isspace():
-                        event.text = event.text.lstrip()
-                call.pieces.append(event.text)
-                if bus.read:
-                    bus.publish(ChunkReceived(clock.time_us(), call.id, provider, event.text))
-            elif isinstance(event, StreamStarted):
-                if again:
-                    continue
-                event.provider = provider
-            yield event
+        async for batch in self._within_limits(stream):
+            for event in batch:
+                if isinstance(event, TextDelta):
+                    if joins:
+                        joins = False
+                        if call.shown[-1:].isspace():
+                            event.text = event.text.lstrip()
+                    call.pieces.append(event.text)
+                    if bus.read:
+                        bus.publish(ChunkReceived(clock.time_us(), call.id, provider, event.text))
+                elif isinstance(event, StreamStarted):
+                    event.provider = provider
+            if again:
+                batch = [event for event in batch if not isinstance(event, StreamStarted)]
+            if batch:
+                yield batch
 
-    async def _within_limits(self, stream: OpenStream) -> AsyncIterator[StreamEvent]:
+    async def _within_limits(self, stream: OpenStream) -> AsyncIterator[list[StreamEvent]]:
         """The stream's events. Raises StreamInterruptedError when it is silent, or goes on, for too long."""
         clock, silence = self._tools.clock, self._limits.silence
-        events = stream.events(clock, silence)
+        batches = stream.batches(clock, silence)
         while True:
             asked = clock.monotonic()
             left = self._ends_at - asked
             try:
                 if left > silence:
-                    event = await anext(events)
+                    batch = await anext(batches)
                 else:
                     async with clock.timeout(left):
-                        event = await anext(events)
+                        batch = await anext(batches)
             except StopAsyncIteration:
                 return
             except TimeoutError:
@@ -190,7 +195,7 @@ class StreamRun:
                     f"the stream lasted longer than {self._limits.max_stream:g} s", partial_text=stream.text
                 ) from None
             self._waited += clock.monotonic() - asked
-            yield event
+            yield batch
 
     def _finish(self, answer: Answer[tuple[OpenStream, bool]], completion: Completion) -> StreamFinished:
         call = self._call
@@ -201,13 +206,13 @@ class StreamRun:
         self.response = self._ledger.answered(call, answer, completion, ttft=self._first_text, busy=self._waited)
         return StreamFinished(completion, self.response)
 
-    async def _interrupted(self, error: ProviderError) -> AsyncIterator[StreamEvent]:
+    def _interrupted(self, error: ProviderError) -> StreamInterrupted:
         error.attempts = tuple(self._call.records)
         if isinstance(error, StreamInterruptedError):
             error.partial_text = self._call.shown
         # Booked before the reader hears of it: it may leave at once.
         self._ledger.failed(self._call, error)
-        yield StreamInterrupted(error, self._call.shown)
+        return StreamInterrupted(error, self._call.shown)
 
     def _publish_restart(self, candidate: Candidate, broken: tuple[Candidate, ProviderError]) -> None:
         bus, clock, call = self._tools.bus, self._tools.clock, self._call
@@ -226,7 +231,7 @@ class StreamRun:
 
     # --- buffer ---------------------------------------------------------------------------------------------------
 
-    async def _buffered(self) -> AsyncGenerator[StreamEvent]:
+    async def _buffered(self) -> AsyncGenerator[list[StreamEvent]]:
         """Hold the text until it is whole, so that any failure fails over unseen."""
         call, walk, clock = self._call, self._walk, self._tools.clock
         answer = await walk.advance(self._whole, attempt_timeout=None)
@@ -246,7 +251,7 @@ class StreamRun:
                     self.response = event.response = self._ledger.answered(
                         call, answer, event.completion, ttft=whole, busy=busy
                     )
-                yield event
+                yield [event]
         finally:
             if self.response is None:
                 walk.settle_unread(answer, next(e.completion for e in held if isinstance(e, StreamFinished)))
@@ -259,7 +264,7 @@ class StreamRun:
         try:
             async with timer:
                 stream = await OpenStream.open(
-                    candidate.deployment.provider.stream_attempt(call.request, candidate.model_id)
+                    candidate.deployment.provider.stream_batches(call.request, candidate.model_id)
                 )
         except TimeoutError:
             if timer.expired() and limit <= left:
@@ -271,7 +276,7 @@ class StreamRun:
             # The first text is all that a probe waits for, although nobody sees it yet.
             breaker.success(breaker.generation, first - began)
         try:
-            events = [event async for event in self._within_limits(stream)]
+            events = [event async for batch in self._within_limits(stream) for event in batch]
             self._check_whole(events)
             return events, first
         except ProviderError:
@@ -315,7 +320,7 @@ class Opener:
         return await self._opened(candidate, self._plain), False
 
     async def _opened(self, candidate: Candidate, request: GenerationRequest) -> OpenStream:
-        stream = await OpenStream.open(candidate.deployment.provider.stream_attempt(request, candidate.model_id))
+        stream = await OpenStream.open(candidate.deployment.provider.stream_batches(request, candidate.model_id))
         if (completion := stream.already_whole) is not None:
             try:
                 check_withheld(self._policy, completion)

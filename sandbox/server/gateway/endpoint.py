@@ -143,21 +143,22 @@ class _Streaming:
 
     async def _pass_on(self) -> None:
         gateway, reply = self._endpoint._service.runtime.gateway, self._exchange.reply
-        async with aclosing(gateway.stream(self._asked.request, self._asked.options)) as events:
-            async for event in events:
-                if isinstance(event, TextDelta) and self._encoder is not None:
-                    # Nearly all of them.
-                    reply.push(self._encoder.event(event))
-                    if reply.crowded:
-                        await reply.drained()
-                elif isinstance(event, StreamStarted):
-                    self._open(event)
-                    await reply.put(self._encoding(event.model).start())
-                elif isinstance(event, StreamFinished):
-                    await self._finish(event)
-                elif not isinstance(event, (StreamInterrupted, StreamRestarted)):
-                    # How it was interrupted is told by the error that follows; and asked not to, none begins anew.
-                    await reply.put(self._encoding().event(event))
+        async with aclosing(gateway.stream_batches(self._asked.request, self._asked.options)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    if isinstance(event, TextDelta) and self._encoder is not None:
+                        # Nearly all of them.
+                        reply.push(self._encoder.event(event))
+                    elif isinstance(event, StreamStarted):
+                        self._open(event)
+                        reply.push(self._encoding(event.model).start())
+                    elif isinstance(event, StreamFinished):
+                        await self._finish(event)
+                    elif not isinstance(event, (StreamInterrupted, StreamRestarted)):
+                        # How it was interrupted is told by the error that follows; and asked not to, none begins anew.
+                        reply.push(self._encoding().event(event))
+                if reply.crowded:
+                    await reply.drained()
 
     def _open(self, started: StreamStarted | None = None) -> None:
         """Begin the answer, once: when somebody answers, or when the wait for that has become long."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
 from decimal import Decimal
 
 import pytest
 
 from providers.attempts import RetryPolicy
+from providers.dialects import dialect
 from providers.errors import (
     AllProvidersFailedError,
     InvalidRequestError,
@@ -14,10 +16,23 @@ from providers.errors import (
     ServiceUnavailableError,
     StreamInterruptedError,
 )
-from providers.types import StreamFinished, StreamInterrupted, StreamRestarted, StreamStarted, TextDelta
+from providers.transports.base import WireRequest, WireResponse
+from providers.transports.canned import PiecewiseResponse
+from providers.types import (
+    GenerationRequest,
+    StreamEvent,
+    StreamFinished,
+    StreamInterrupted,
+    StreamRestarted,
+    StreamStarted,
+    TextDelta,
+    UsageReported,
+)
+from providers.vendors.openai import OpenAIProvider
 from sandbox.gateway.breaker import BreakerPolicy
 from sandbox.gateway.call import CallOptions
 from sandbox.gateway.policies import StreamLimits
+from tests import fake_vendor
 from tests.sandbox.gateway.support import Bench, collect, text_of, virtual
 
 DOWN = ServiceUnavailableError("down", status=503)
@@ -256,3 +271,63 @@ async def test_a_stream_that_fails_everywhere_before_text_tells_all() -> None:
     bench.add("anthropic", StreamInterruptedError("cut"))
     with pytest.raises(AllProvidersFailedError):
         await collect(bench.gateway.stream("hello"))
+
+
+class Reads:
+    """A transport whose answer comes in these reads."""
+
+    def __init__(self, *reads: bytes) -> None:
+        self._reads = reads
+
+    async def send(self, request: WireRequest) -> WireResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            for piece in self._reads:
+                yield piece
+
+        return PiecewiseResponse(200, {"content-type": "text/event-stream"}, pieces())
+
+    async def close(self) -> None: ...
+
+
+def in_reads(bench: Bench, *reads: bytes, cls: type[OpenAIProvider] = OpenAIProvider) -> None:
+    provider = cls(model="gpt-4o-mini", api_key="k", transport=Reads(*reads), clock=bench.clock)
+    bench.gateway.register("openai", provider)
+
+
+@virtual
+async def test_what_came_in_one_read_is_passed_on_in_one_list() -> None:
+    bench = Bench()
+    start, one, two, three, end = fake_vendor.stream_bytes(dialect("openai_chat"), ["one ", "two ", "three"])
+    in_reads(bench, start + one, two + three, end)
+    seen = [[type(event) for event in batch] async for batch in bench.gateway.stream_batches("hello")]
+    # The end is a list of its own: the books are closed before it is handed out.
+    assert seen == [[StreamStarted, TextDelta], [TextDelta, TextDelta], [UsageReported], [StreamFinished]]
+    assert bench.names().count("ChunkReceived") == 3
+
+
+@virtual
+async def test_text_that_came_with_the_failure_is_shown_before_it() -> None:
+    bench = Bench()
+    start, one, two = fake_vendor.stream_bytes(dialect("openai_chat"), ["one ", "two"], end=False)
+    in_reads(bench, start + one, two + b'data: {"error":{"message":"overloaded","code":503}}\n\n')
+    events = []
+    with pytest.raises(StreamInterruptedError) as caught:
+        async for event in bench.gateway.stream("hello", policy("fail")):
+            events.append(event)
+    assert text_of(events) == caught.value.partial_text == "one two"
+    assert isinstance(events[-1], StreamInterrupted)
+    assert bench.records[0].waste_cost > 0
+
+
+@virtual
+async def test_a_provider_that_changes_its_events_is_heard_by_the_gateway() -> None:
+    class Loud(OpenAIProvider):
+        async def stream_attempt(self, request: GenerationRequest, model_id: str) -> AsyncGenerator[StreamEvent]:
+            async for event in super().stream_attempt(request, model_id):
+                if isinstance(event, TextDelta):
+                    event.text = event.text.upper()
+                yield event
+
+    bench = Bench()
+    in_reads(bench, b"".join(fake_vendor.stream_bytes(dialect("openai_chat"), ["one ", "two"])), cls=Loud)
+    assert text_of(await collect(bench.gateway.stream("hello"))) == "ONE TWO"
