@@ -221,7 +221,7 @@ async def test_space_stands_still_while_what_happens_is_kept(make: Make, http: a
         await pilot.press("left")
         assert not room.player.playing
         await pilot.press("escape")
-        assert room.player.playing
+        await until(pilot, lambda: room.player.playing, "following")
         await pilot.press("k")
         assert not room.player.playing
         assert room.row == len(room.rows.rows) - 2

@@ -195,8 +195,8 @@ def test_forgetting_changes_nothing_of_what_is_kept(kept: int, gaps: list[int]) 
     assert one.forgotten == len(all_) - len(one)
     assert [one.event(p) for p in range(len(one))] == [all_.event(p + one.forgotten) for p in range(len(one))]
     for level in ("moments", "requests", "all"):
-        rows = [row - one.forgotten for row in all_.rows(level) if row >= one.forgotten]  # type: ignore[arg-type]
-        assert list(one.rows(level)) == rows  # type: ignore[arg-type]
+        rows = [row - one.forgotten for row in all_.rows(level) if row >= one.forgotten]
+        assert list(one.rows(level)) == rows
     for position in range(0, len(one), 7):
         story = [at - one.forgotten for at in all_.of_request(position + one.forgotten)]
         assert one.of_request(position) == [at for at in story if at >= 0]
@@ -218,7 +218,7 @@ def test_what_goes_on_for_hours_is_kept_in_bounds() -> None:
             watch.look(BEGAN + number * 2 * S, WHOLE * S, 100, "p")
     recording = watch.recording
     assert len(recording) <= 2_000
-    assert max(map(len, (recording.names, recording.lasts, watch._numbers))) <= 2_001
+    assert max(len(recording.names), len(recording.lasts), len(watch._numbers)) <= 2_001
     assert len(watch._same) <= 2_000
     assert not watch._open
     assert len(recording.states["a"]._times) < 1_200
