@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.faults import parse_fault
@@ -179,6 +179,7 @@ def test_before_that_much_has_passed_it_begins_before_the_start() -> None:
 
 
 @given(st.integers(20, 400), st.lists(st.integers(1, 60), min_size=1, max_size=60))
+@example(56, [30] * 3)  # what goes first ends where a bin does
 @settings(max_examples=40, deadline=None)
 def test_forgetting_changes_nothing_of_what_is_kept(kept: int, gaps: list[int]) -> None:
     """The newest events, their requests and every figure are the same as if all had been kept."""
