@@ -105,6 +105,7 @@ Options of every command, before or after it:
   --preset NAME  failover policy: sandbox, happyos, unified, greenlang, aiworld;
                  `replay` takes several, also the breakers of others: resilience4j, litellm
   --config FILE  settings from this file
+  --ascii        the terminal UI draws with plain characters only
   --debug        show tracebacks and all log lines
 """
 

@@ -16,6 +16,8 @@ class GlobalOptions:
     """As often as it was given: most commands take one, `replay` compares several."""
     config: Path | None = None
     debug: bool = False
+    ascii: bool = False
+    """The terminal UI draws with plain characters only."""
 
     @property
     def preset(self) -> str | None:
@@ -35,7 +37,7 @@ def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     """
     found: dict[str, str] = {}
     presets: list[str] = []
-    debug = False
+    debug = ascii = False
     rest: list[str] = []
     behind: list[str] = []
     dashes: list[str] = []
@@ -57,6 +59,8 @@ def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
             found[name] = value
         elif word == "--debug":
             debug = True
+        elif word == "--ascii":
+            ascii = True
         elif word == "-":
             dashes.append(word)
         else:
@@ -64,5 +68,5 @@ def split(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     if dashes or behind:
         rest += ["--", *dashes, *behind]
     config = found.get("--config")
-    options = GlobalOptions(found.get("--mode"), tuple(presets), Path(config) if config else None, debug)
+    options = GlobalOptions(found.get("--mode"), tuple(presets), Path(config) if config else None, debug, ascii)
     return options, rest

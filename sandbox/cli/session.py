@@ -44,7 +44,8 @@ class Session:
             from sandbox.settings.loading import load
 
             options = self.options
-            self._loaded = load(options.config, flags={"mode": options.mode, "preset": options.preset})
+            flags = {"mode": options.mode, "preset": options.preset, "ui.ascii": options.ascii or None}
+            self._loaded = load(options.config, flags=flags)
             level = "DEBUG" if options.debug else self._loaded.settings.log_level
             logs.configure(level, self.output.err.file, self._loaded.secrets)
         return self._loaded

@@ -27,6 +27,7 @@ def test_all_of_them() -> None:
 
 
 def test_what_stands_behind_two_dashes_is_left_alone() -> None:
+    assert split(["--ascii"]) == (GlobalOptions(ascii=True), [])
     assert split(["ask", "--", "--mode", "--debug"]) == (GlobalOptions(), ["ask", "--", "--mode", "--debug"])
 
 
