@@ -112,6 +112,8 @@ async def test_a_gateway_that_is_gone_is_said_and_found_again(
     monkeypatch.setattr(attached_engine, "END_S", 0.1)
     async with shown(tmp_path, screens) as (rig, app, pilot):
         port = rig.server.port
+        # It has seen events, by whose ids it asks to go on: the next start knows nothing of them.
+        await asked(pilot, "before")
         await rig.server.stop()
         await sees(pilot, f"127.0.0.1:{port} is gone")
         await until(pilot, lambda: "nothing answers" in notice(app) or "has ended" in notice(app), "why")
@@ -120,6 +122,7 @@ async def test_a_gateway_that_is_gone_is_said_and_found_again(
         await sees(pilot, "nothing answers at")
         async with AdminServer(rig.runtime, port=port, grace=0.1):
             await sees(pilot, f"attached to 127.0.0.1:{port}")
+            await until(pilot, lambda: "some events of the gateway were missed" in notice(app), "what was missed")
             await asked(pilot, "there again")
             assert app.state.history[-1].status == "done"
             await asyncio.to_thread(app.engine.close)

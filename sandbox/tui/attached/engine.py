@@ -174,8 +174,10 @@ class AttachedEngine(Engine):
     def _heard(self, heard: SseEvent) -> None:
         name, data = heard
         if name == b"missed":
-            count = orjson.loads(data).get("events", 0)
-            self.outbox.append(Noted(f"{count:,} events of the gateway were missed: what is shown may lack something"))
+            count = orjson.loads(data).get("events")
+            # One that was started anew does not know how many.
+            many = f"{count:,}" if isinstance(count, int) else "some"
+            self.outbox.append(Noted(f"{many} events of the gateway were missed: what is shown may lack something"))
             self._chore(self._look(anew=True))
             return
         try:
