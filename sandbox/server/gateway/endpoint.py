@@ -145,19 +145,23 @@ class _Streaming:
         gateway, reply = self._endpoint._service.runtime.gateway, self._exchange.reply
         async with aclosing(gateway.stream_batches(self._asked.request, self._asked.options)) as batches:
             async for batch in batches:
+                written: list[bytes] = []
                 for event in batch:
                     if isinstance(event, TextDelta) and self._encoder is not None:
                         # Nearly all of them.
-                        reply.push(self._encoder.event(event))
+                        written.append(self._encoder.event(event))
                     elif isinstance(event, StreamStarted):
                         self._open(event)
-                        reply.push(self._encoding(event.model).start())
+                        written.append(self._encoding(event.model).start())
                     elif isinstance(event, StreamFinished):
-                        await self._finish(event)
+                        written.append(self._last(event))
                     elif not isinstance(event, (StreamInterrupted, StreamRestarted)):
                         # How it was interrupted is told by the error that follows; and asked not to, none begins anew.
-                        reply.push(self._encoding().event(event))
-                if reply.crowded:
+                        written.append(self._encoding().event(event))
+                reply.push(b"".join(written))
+                if isinstance(batch[-1], StreamFinished):
+                    await reply.end()
+                elif reply.crowded:
                     await reply.drained()
 
     def _open(self, started: StreamStarted | None = None) -> None:
@@ -178,18 +182,16 @@ class _Streaming:
             )
         return encoder
 
-    async def _finish(self, finished: StreamFinished) -> None:
-        reply, response = self._exchange.reply, finished.response
-        completion = finished.completion
-        last = b""
+    def _last(self, finished: StreamFinished) -> bytes:
+        response, completion = finished.response, finished.completion
+        summary = b""
         if response is not None:
             if completion.usage is None:
                 # Counted here, where the vendor sent no numbers.
                 completion.usage = response.usage
             took_ms = (self._endpoint._service.clock.monotonic() - self._began) * 1000.0
-            last = telling.summary(response, took_ms)
-        reply.push(self._encoding().finish(completion) + last)
-        await reply.end()
+            summary = telling.summary(response, took_ms)
+        return self._encoding().finish(completion) + summary
 
     async def _break_off(self, error: Exception) -> None:
         """End the stream so that nobody takes it for whole: an error event, and none of the format's last words."""
