@@ -115,7 +115,7 @@ class UIState:
     """Where in it one stands, microseconds since its start."""
     lab_view: str = ""
     """live: the running gateway is shown; replay: the scenario is; empty: what suits the screen."""
-    lab_span: int = 1
+    lab_span: int = 0
     """How far one looks back on the running gateway."""
     lab_level: str = "moments"
     lab_speed: int = 1

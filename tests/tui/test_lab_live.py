@@ -83,7 +83,7 @@ async def test_where_nothing_happens_it_says_what_to_press(make: Make, size: tup
         await ready(pilot)
         await watching(pilot)
         await sees(
-            pilot, "live ▾ · the last 5 min ▾", "No traffic yet. Press ^g to serve the gateway", "not served: ^g"
+            pilot, "live ▾ · the last 1 min ▾", "No traffic yet. Press ^g to serve the gateway", "not served: ^g"
         )
         await sees(pilot, "Nothing has happened yet.", "never asked: azure_openai, openai")
         url = await served(pilot)
@@ -256,6 +256,8 @@ async def test_one_looks_back_one_five_or_fifteen_minutes(make: Make) -> None:
         await happened(pilot, room, 0)
         await sees(pilot, "Nothing of note in this time: v lists more, s looks further back.", "6:00")
         await pilot.press("s")
+        await sees(pilot, "the last 5 min")
+        await pilot.press("s")
         await sees(pilot, "the last 15 min")
         await happened(pilot, room, 1)
         await pilot.press("s")
@@ -361,7 +363,7 @@ async def test_it_is_shown_again_after_a_restart(make: Make) -> None:
     again = make()
     assert again.state.lab_view == "live"
     async with again.run_test(size=WIDE) as pilot:
-        await sees(pilot, "live ▾ · the last 15 min", "No traffic yet.")
+        await sees(pilot, "live ▾ · the last 5 min", "No traffic yet.")
         await pilot.press("l")
         await sees(pilot, "bedrock-brownout ▾")
         await again.action_quit()

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from sandbox.tui.reports import Report
 
 SPANS_S: Final = (60, 300, 900)
-"""How far one looks back."""
-SPAN: Final = 1
-"""Which of them at first."""
+"""How far one looks back; the first at first."""
 REAL: Final = ("live", "record")
 """Modes in which nothing is simulated."""
 _APART_US: Final = 2_000_000
