@@ -94,7 +94,9 @@ class ServerSettings(Section):
         description="Whether /v1 asks for a key or token on this machine too; for other machines it always does.",
     )
     requests_per_minute: Count | None = Field(
-        default=None, description="Most requests of one user in a minute; unset: no limit."
+        default=None,
+        description="Most requests of one user in a minute, not counting what an administrator does by the admin API; "
+        "unset: no limit.",
     )
     allow_private_endpoints: bool | None = Field(
         default=None,

@@ -60,7 +60,7 @@ AGAIN: Final = RetryPolicy(base_delay=0.5, max_delay=8.0)
 LOOK_S: Final = 3.0
 """How often it is asked for what no event tells: faults that others provoke, another preset, what was spent."""
 PACE_S: Final = 1.0
-"""Least seconds between two looks at the same: they count as requests, and a gateway may have a limit of those."""
+"""Least seconds between two looks at the same: each is a request, and a room would make several a second."""
 END_S: Final = 5.0
 """How long the events of a request may take longer than its answer."""
 _ENDS = (RequestCompleted, RequestFailed, RequestCancelled)

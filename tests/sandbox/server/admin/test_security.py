@@ -213,10 +213,19 @@ async def test_each_user_has_a_limit_of_his_own(tmp_path):
         named = {**bearer(CHAT_KEY), "x-sandbox-tenant": CHAT}
         assert [(await rig.ask(CHAT, chat(), headers=named)).status for _ in range(3)] == [200, 200, 429]
         assert [(await rig.ask(CHAT, chat())).status for _ in range(3)] == [200, 200, 429]
-        assert [(await rig.ask(COSTS, headers=BOSS)).status for _ in range(3)] == [200, 200, 429]
+        assert [(await rig.ask(CHAT, chat(), headers=BOSS)).status for _ in range(3)] == [200, 200, 429]
         assert [(await rig.ask("/healthz")).status for _ in range(3)] == [200, 200, 200]
         clock.now += 30
         assert [(await rig.ask(CHAT, chat())).status for _ in range(2)] == [200, 429]
+
+
+async def test_who_administers_is_not_limited_in_that_and_who_may_not_is(tmp_path):
+    async with administered(tmp_path, clock=StillClock(), **server_settings(requests_per_minute=2)) as rig:
+        for path in (COSTS, "/api/admin/providers"):
+            assert [(await rig.ask(path, headers=BOSS)).status for _ in range(3)] == [200, 200, 200]
+        assert [(await rig.ask(CHAT, chat(), headers=BOSS)).status for _ in range(3)] == [200, 200, 429]
+        for headers, status in ((bearer(CHAT_KEY), 403), (bearer("sk-guessed"), 401)):
+            assert [(await rig.ask(COSTS, headers=headers)).status for _ in range(3)] == [status, status, 429]
 
 
 async def test_a_quota_of_a_backend_moves_requests_on_and_then_refuses_them(tmp_path):
