@@ -123,7 +123,7 @@ async def test_a_long_prompt_leaves_room_for_the_answer(make: Make, size: tuple[
         app.room.editor.put("\n".join(["a line"] * 30))
         await pilot.press("ctrl+s")
         await ended(pilot, 1)
-        await sees(pilot, "a line", "the answer", "✓ gpt-4")
+        await sees(pilot, "a line", "the answer", "Route │ History")
 
 
 async def test_a_terminal_that_is_too_small_says_what_is_needed(make: Make) -> None:
