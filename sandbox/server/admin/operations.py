@@ -32,11 +32,14 @@ class Desk:
     """Has seen how providers did since the server was started."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Changes are made one after the other, so that what the log says of before and after is of this one."""
+    following: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Two who follow at once would leave the rounds of one of them to nobody, and these ask on."""
 
     async def watched(self) -> Watchman:
         """It looks after the gateway that there is now: another preset is another gateway."""
-        if self.watchman.follows is not self.runtime.gateway:
-            await self.watchman.follow(self.runtime)
+        async with self.following:
+            if self.watchman.follows is not self.runtime.gateway:
+                await self.watchman.follow(self.runtime)
         return self.watchman
 
 

@@ -185,6 +185,8 @@ async def _preset(desk: Desk, call: Call) -> Mapping[str, Any]:
 
     async def change() -> Mapping[str, Any]:
         runtime.use_preset(asked.preset)
+        # Else the rounds would go on asking the providers of the gateway that was left.
+        await desk.watched()
         return {"success": True, "preset": runtime.gateway.policy.name}
 
     return await audited(desk, call, "preset_change", change, lambda: {"preset": runtime.gateway.policy.name})

@@ -12,6 +12,7 @@ from providers.faults import Fault
 from sandbox.comparison.run import Ended
 from sandbox.desks import books, compare, places, ward
 from sandbox.desks.wire import read
+from sandbox.gateway.checks import HealthWatch
 from sandbox.server.admin.rooms import ROOMS
 from sandbox.usage.base import UsageRecord, UsageTotals
 from tests.sandbox.server.admin.support import BOSS, CALLERS, CHAT_KEY, METRICS_KEY, administered, bearer
@@ -136,6 +137,36 @@ async def test_another_preset_is_watched_too(tmp_path):
         assert bad.status == 400
         assert "happyos" in bad.json["error"]["message"]
         assert await logged(rig) == [("key:boss", "preset_change", "done"), ("key:boss", "preset_change", "refused")]
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[HealthWatch]:
+    """Whose rounds were begun."""
+    found: list[HealthWatch] = []
+    start = HealthWatch.start
+
+    async def started(self: HealthWatch) -> None:
+        found.append(self)
+        await start(self)
+
+    monkeypatch.setattr(HealthWatch, "start", started)
+    return found
+
+
+async def test_the_monitor_goes_over_to_another_preset_although_nobody_looks(tmp_path, begun):
+    async with administered(tmp_path, **CALLERS) as rig:
+        await rig.ask(f"{API}/providers/monitor", {"on": True}, headers=BOSS)
+        await rig.ask(f"{API}/preset", {"preset": "happyos"}, headers=BOSS)
+        assert [(one._gateway is rig.runtime.gateway, one.running) for one in begun] == [(False, False), (True, True)]
+
+
+async def test_two_who_look_after_another_preset_leave_no_rounds_to_nobody(tmp_path, begun):
+    async with administered(tmp_path, **CALLERS) as rig:
+        await rig.ask(f"{API}/providers/monitor", {"on": True}, headers=BOSS)
+        rig.runtime.use_preset("happyos")
+        answers = await asyncio.gather(*(rig.ask(f"{API}/providers", headers=BOSS) for _ in range(3)))
+        assert all(read(ward.Seen, one.body).watched for one in answers)
+        assert [one.running for one in begun] == [False, True]
 
 
 async def test_a_check_puts_back_asks_and_is_no_change_by_itself(tmp_path):
