@@ -17,9 +17,10 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage, StreamWriter
 from multidict import CIMultiDict
@@ -129,6 +130,11 @@ class _Route:
     def __init__(self, method: str, url: URL, headers: CIMultiDict[str]) -> None:
         if url.scheme not in ("http", "https"):
             raise aiohttp.InvalidURL(url)
+        try:
+            (url.raw_host or "").encode("idna")
+        except UnicodeError:
+            # As every look-up would, with an error that says nothing of the address.
+            raise aiohttp.InvalidURL(url) from None
         self.asked = aiohttp.ClientRequest(method, url, headers=headers, loop=asyncio.get_running_loop())
         """What the connector knows a connection by. It is never sent itself."""
         self.begin = f"{method} {url.raw_path_qs} HTTP/1.1"
@@ -163,6 +169,7 @@ class _Pool:
         self._headers = headers
         self._timeout = timeout
         self._connector = aiohttp.TCPConnector(limit=limit, resolver=None if judge is None else JudgedResolver(judge))
+        self._used: WeakSet[ResponseHandler] = WeakSet()
         self._routes: dict[tuple[str, str], _Route] = {}
 
     @property
@@ -182,7 +189,7 @@ class _Pool:
         head = route.lines(headers)
         asked = route.asked
         method = asked.method
-        connection = await self._connector.connect(asked, [], self._timeout)
+        connection = await self._connected(asked)
         upload: asyncio.Task[None] | None = None
         try:
             protocol, transport = connection.protocol, connection.transport
@@ -206,6 +213,22 @@ class _Pool:
                 upload.cancel()
             connection.close()
             raise
+
+    async def _connected(self, asked: aiohttp.ClientRequest) -> Connection:
+        """A connection on which nothing has come since its last answer: it would be taken for the answer to this.
+
+        Some servers say 408 to a connection that is idle, and then close it. What one says to a new connection before
+        it has read anything is an answer, such as 503 where it has no room.
+        """
+        while True:
+            connection = await self._connector.connect(asked, [], self._timeout)
+            protocol = connection.protocol
+            if protocol is None:
+                return connection
+            if not protocol.should_close or protocol not in self._used:
+                self._used.add(protocol)
+                return connection
+            connection.close()
 
     async def close(self) -> None:
         await self._connector.close()

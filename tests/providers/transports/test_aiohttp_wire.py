@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -147,6 +148,73 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again()
     assert server.connections == 2
 
 
+@pytest.mark.parametrize(
+    "unasked",
+    [
+        b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{"b":1}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+    ],
+)
+@pytest.mark.parametrize("cut", [len(PLAIN), len(PLAIN) - 5])
+async def test_what_comes_on_an_idle_connection_is_nobodys_answer(unasked, cut):
+    more, came = asyncio.Event(), asyncio.Event()
+
+    async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if came.is_set():
+            writer.write(PLAIN)
+        else:
+            writer.write(PLAIN[:cut])
+            await writer.drain()
+            await more.wait()
+            # In one piece with the end of an answer, or after it.
+            writer.write(PLAIN[cut:] + unasked)
+            await writer.drain()
+            came.set()
+        while await reader.read(1 << 16):
+            pass
+        writer.close()
+
+    listening = await asyncio.start_server(twice, "127.0.0.1", 0)
+    host, port = listening.sockets[0].getsockname()
+    transport = AiohttpTransport(f"http://{host}:{port}")
+    try:
+        response = await transport.send(ASK)
+        reading = asyncio.create_task(response.read())
+        await asyncio.sleep(0)
+        more.set()
+        assert await reading == BODY
+        await came.wait()
+        [pool] = transport._pools.values()
+        while not any(connection.should_close for connection in pool._used):
+            await asyncio.sleep(0)
+        second = await transport.send(ASK)
+        assert (second.status, await second.read()) == (200, BODY)
+    finally:
+        await transport.close()
+        listening.close()
+        await listening.wait_closed()
+
+
+async def test_what_is_said_to_a_new_connection_at_once_is_an_answer():
+    async def full(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 503 Full\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfull")
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(full, "127.0.0.1", 0)
+    host, port = listening.sockets[0].getsockname()
+    transport = AiohttpTransport(f"http://{host}:{port}")
+    try:
+        response = await transport.send(WireRequest("/v1/chat", b"", method="GET"))
+        assert (response.status, await response.read()) == (503, b"full")
+    finally:
+        await transport.close()
+        listening.close()
+        await listening.wait_closed()
+
+
 async def test_the_head_says_each_thing_once():
     async with talking(PLAIN) as (transport, server):
         await ask(transport)
@@ -202,9 +270,10 @@ async def test_what_is_left_of_a_question_answered_early_never_reaches_the_next(
     assert server.connections == 2
 
 
-async def test_an_address_that_cannot_be_called():
-    transport = AiohttpTransport("ftp://127.0.0.1:1")
-    with pytest.raises(ConnectionFailedError, match=r"ftp://127\.0\.0\.1:1/v1/chat is not an address"):
+@pytest.mark.parametrize("base_url", ["ftp://127.0.0.1:1", "https://api..example.com", f"http://{'a' * 64}.com"])
+async def test_an_address_that_cannot_be_called(base_url):
+    transport = AiohttpTransport(base_url)
+    with pytest.raises(ConnectionFailedError, match=f"{re.escape(base_url)}/v1/chat is not an address"):
         await transport.send(ASK)
     await transport.close()
 
