@@ -68,8 +68,10 @@ class AiohttpResponse:
         content.on_eof(self._release)
 
     async def read(self) -> bytes:
+        content = self._content
         try:
-            return await self._content.read()
+            # Mostly all of it came with the headers.
+            return content.read_nowait() if content.is_eof() else await content.read()
         except _FAILURES as error:
             failure = self._broken(error)
         raise failure
