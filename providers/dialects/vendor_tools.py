@@ -49,14 +49,19 @@ def home(tool: Mapping[str, Any]) -> str | None:
     return None
 
 
-def cannot(tools: Sequence[Mapping[str, Any]], dialect: str) -> str | None:
-    """What of these tools a dialect cannot carry, to follow `openai cannot …`; None: nothing that is known."""
+def cannot(tools: Sequence[Mapping[str, Any]], dialect: str, *, own_server: bool = False) -> str | None:
+    """What of these tools a dialect cannot carry, to follow `openai cannot …`; None: nothing that is known.
+
+    `own_server`: it is not the vendor that speaks OpenAI's chat completions there. Some such servers take the tools of
+    OpenAI's Responses API in them.
+    """
     if dialect in _TOOLLESS:
         return f"take tools: {_TOOLLESS[dialect]} has none"
     carried = _CARRIES.get(dialect, dialect)
+    also = "openai_responses" if own_server and carried == "openai_chat" else carried
     for tool in tools:
         whose = home(tool)
-        if whose is not None and whose != carried:
+        if whose not in (None, carried, also):
             name = tool.get("type") or tool.get("name") or next(iter(tool))
             return f"run {str(name)[:60]!r}, a tool of {_OF[whose]}"
     return None

@@ -257,7 +257,7 @@ class WireProvider(BaseLLMProvider):
     def cannot(self, request: GenerationRequest, model_id: str) -> str | None:
         if not request.tools:
             return None
-        lack = vendor_tools.cannot(request.tools, self.dialect_of(model_id).name)
+        lack = vendor_tools.cannot(request.tools, self.dialect_of(model_id).name, own_server=self.local)
         return lack and f"{self.registered_as} cannot {lack}"
 
     def _connected_once(self) -> Transport:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers import AnthropicProvider, BedrockProvider, GeminiProvider, OllamaProvider, OpenAIProvider
+from providers import AnthropicProvider, BedrockProvider, GeminiProvider, OllamaProvider, OpenAIProvider, VLLMProvider
 from providers.dialects.vendor_tools import cannot, home
 from providers.errors import InvalidRequestError
 from providers.types import GenerationRequest
@@ -53,6 +53,13 @@ def test_what_carries_another_s_tools_and_what_carries_none() -> None:
     assert cannot([{"googleSearch": {}}], "gemini_array") is None
     assert cannot([FUNCTION], "openai_completions") == "take tools: the completions API has none"
     assert cannot([FUNCTION], "ollama_generate") == "take tools: Ollama's /api/generate has none"
+
+
+def test_a_server_of_one_s_own_may_take_the_responses_api_s_tools_in_chat_completions() -> None:
+    asked = GenerationRequest(prompt="Hi", tools=[FUNCTION, {"type": "code_interpreter"}])
+    assert VLLMProvider(mock_mode=True).cannot(asked, "openai/gpt-oss-20b") is None
+    assert cannot(asked.tools or (), "anthropic_messages", own_server=True) is not None
+    assert cannot([{"type": "bash_20250124", "name": "bash"}], "openai_chat", own_server=True) is not None
 
 
 @pytest.mark.parametrize(
