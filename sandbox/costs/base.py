@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from providers.errors import InputError
-from sandbox.settings.units import LARGEST_BUDGET
+from sandbox.settings.units import LARGEST_BUDGET, MOST_DECIMALS, is_budget
 
 ALL = "all"
 """The scope of the budget over all tenants."""
@@ -52,9 +52,10 @@ class Budget:
                 f"the budget of {whose(self.tenant)} is {limit!r} with thresholds at {self.thresholds!r}; each must be "
                 "a Decimal"
             )
-        if not limit.is_finite() or not 0 <= limit <= LARGEST_BUDGET:
+        if not is_budget(limit):
             raise InputError(
-                f"the budget of {whose(self.tenant)} is {limit}; it must be from 0 to {LARGEST_BUDGET:,} USD a month"
+                f"the budget of {whose(self.tenant)} is {limit}; it must be from 0 to {LARGEST_BUDGET:,} USD a month, "
+                f"with at most {MOST_DECIMALS} decimals"
             )
         if any(not share.is_finite() or not 0 < share <= 1 for share in self.thresholds):
             listed = ", ".join(map(str, self.thresholds))

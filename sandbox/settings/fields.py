@@ -64,8 +64,9 @@ def _table(value: str) -> str:
 
 
 def _limit(value: Decimal) -> Decimal:
-    if not 0 <= value <= units.LARGEST_BUDGET:
-        raise ValueError(f"a budget is from 0 to {units.LARGEST_BUDGET:,} USD a month")
+    if not units.is_budget(value):
+        most = units.MOST_DECIMALS
+        raise ValueError(f"a budget is from 0 to {units.LARGEST_BUDGET:,} USD a month, with at most {most} decimals")
     return value
 
 

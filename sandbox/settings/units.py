@@ -18,6 +18,13 @@ _BYTES = {
 
 LARGEST_BUDGET: Final = Decimal(9_000_000)
 """USD a month: in picodollars it fits into 64 bits, with room for what is spent beyond it."""
+MOST_DECIMALS: Final = 12
+"""Of a budget in USD: ledgers count whole picodollars."""
+
+
+def is_budget(usd: Decimal) -> bool:
+    exponent = usd.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -MOST_DECIMALS and 0 <= usd <= LARGEST_BUDGET
 
 
 def size(value: Any) -> Any:

@@ -14,9 +14,10 @@ DAY_US = 24 * HOUR_US
 SIZES_US: dict[Grain, int] = {"ten_minutes": HOUR_US // 6, "hour": HOUR_US, "six_hours": 6 * HOUR_US, "day": DAY_US}
 """All but the month, whose length differs."""
 
+_BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 1, tzinfo=UTC)
 BEGINNING_US = 0
 """1970-01-01: no record is older."""
-END_US = round(datetime(9999, 12, 1, tzinfo=UTC).timestamp()) * 1_000_000
+END_US = round(_END.timestamp()) * 1_000_000
 """The last month that datetime knows; no record is newer. Both bounds begin a month, so no period is cut by them."""
 
 
@@ -51,12 +52,14 @@ def name(start_us: int, dimension: Literal["hour", "day", "month"]) -> str:
 
 
 def named(text: str) -> datetime:
-    """The beginning of a period, from its name. Raises ValueError for anything else."""
+    """The beginning of a period that a record can be in, from its name. Raises ValueError for anything else."""
     for pattern in ("%Y-%m-%dT%H:00Z", "%Y-%m-%d", "%Y-%m"):
         try:
-            return datetime.strptime(text, pattern).replace(tzinfo=UTC)
+            start = datetime.strptime(text, pattern).replace(tzinfo=UTC)
         except ValueError:
             continue
+        if _BEGINNING <= start < _END:
+            return start
     raise ValueError(f"{text!r} names no hour, day or month, such as 2025-01-31T13:00Z, 2025-01-31 or 2025-01")
 
 

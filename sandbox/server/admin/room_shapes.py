@@ -11,7 +11,7 @@ from providers.errors import InputError
 from sandbox.comparison.question import MOST_REPEATS
 from sandbox.desks import books, compare, places, ward
 from sandbox.server.admin.shapes import Asked, Told
-from sandbox.settings.units import LARGEST_BUDGET
+from sandbox.settings.units import LARGEST_BUDGET, MOST_DECIMALS
 from sandbox.stores import Part, Place
 from sandbox.usage import periods
 from sandbox.usage.base import Dimension, UsageRecord, UsageTotals
@@ -27,7 +27,10 @@ TIMES = ("hour", "day", "month")
 Span = Literal["24h", "7d", "30d", "month", "all"]
 Key = Annotated[str, Field(max_length=MAX_KEY)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_KEY)]
-Money = Annotated[Decimal, Field(ge=0, le=LARGEST_BUDGET, allow_inf_nan=False, description="USD.")]
+Money = Annotated[
+    Decimal,
+    Field(ge=0, le=LARGEST_BUDGET, decimal_places=MOST_DECIMALS, allow_inf_nan=False, description="USD."),
+]
 Microseconds = Annotated[int, Field(ge=0, lt=2**63)]
 
 assert set(get_args(Span)) == set(books.SPANS)  # noqa: S101

@@ -72,7 +72,7 @@ class Bench:
 # --- what a budget is -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("limit", ["-0.01", "9000000.000001", "NaN", "Infinity", "-Infinity", "1E+99"])
+@pytest.mark.parametrize("limit", ["-0.01", "9000000.000001", "NaN", "Infinity", "-Infinity", "1E+99", "1E-13"])
 def test_what_is_no_budget_is_refused_in_a_sentence(limit: str) -> None:
     with pytest.raises(InputError, match=r"^the budget of tenant acme is .*; it must be from 0 to 9,000,000 USD"):
         Budget("acme", D(limit))

@@ -80,9 +80,10 @@ async def test_without_records_that_is_said(tmp_path):
 
 async def test_a_time_that_is_none_is_refused_in_words(tmp_path):
     async with administered(tmp_path, **CALLERS) as rig:
-        answer = await rig.ask(f"{API}/costs/view", {"path": [["day", "yesterday"]]}, headers=BOSS)
-        assert answer.status == 400
-        assert "'yesterday' names no hour, day or month" in answer.json["error"]["message"]
+        for by, key in (("day", "yesterday"), ("month", "9999-12")):
+            answer = await rig.ask(f"{API}/costs/view", {"path": [[by, key]]}, headers=BOSS)
+            assert answer.status == 400
+            assert f"'{key}' names no hour, day or month" in answer.json["error"]["message"]
 
 
 async def test_a_tenants_budget_is_exact_and_logged(tmp_path):
@@ -95,6 +96,9 @@ async def test_a_tenants_budget_is_exact_and_logged(tmp_path):
         assert answer.json["limit_usd"] is None
         assert not list(rig.runtime.budgets)
         assert await logged(rig) == [("key:boss", "budget_change", "done")] * 2
+        # In full it would be a million characters.
+        answer = await rig.ask(f"{API}/costs/budget", {"limit_usd": "1e-1000000"}, headers=BOSS)
+        assert (answer.status, len(answer.body) < 500) == (400, True)
 
 
 async def test_records_are_told_line_by_line_and_summed(tmp_path):
