@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -51,7 +51,6 @@ class HistoryPane(Vertical):
         super().__init__(id="history")
         self._entries = entries
         self._words = ""
-        self._width = 0
         self._drawn: list[tuple[str, Line]] = []
 
     def compose(self):  # type: ignore[no-untyped-def]
@@ -63,10 +62,8 @@ class HistoryPane(Vertical):
         self.query_one("#filter").display = False
         self.refresh_rows()
 
-    def on_resize(self, event: events.Resize) -> None:
-        if event.size.width != self._width:
-            self._width = event.size.width
-            self.refresh_rows()
+    def on_resize(self) -> None:
+        self.refresh_rows()
 
     @property
     def selected(self) -> Entry | None:
@@ -81,7 +78,8 @@ class HistoryPane(Vertical):
         if not self.query(Rows):
             return  # it is being made, and draws then
         rows = self.query_one(Rows)
-        width = max(40, self._width - 4)
+        # Its own width now: that the first layout is told of is not sure.
+        width = max(40, self.size.width)
         matching = [entry for entry in reversed(self._entries) if entry.matches(self._words)]
         drawn = [(entry.request_id, history_line(entry, width)) for entry in matching]
         if drawn != self._drawn:
