@@ -16,6 +16,7 @@ from sandbox.core.offline import OFFLINE_MODES
 from sandbox.desks.watchman import Watchman
 from sandbox.server.admin import shapes, watching
 from sandbox.server.admin.audit import AuditLog
+from sandbox.server.admin.steering import Steering
 
 if TYPE_CHECKING:
     from sandbox.runtime import Runtime
@@ -30,6 +31,7 @@ class Desk:
     audit: AuditLog
     watchman: Watchman
     """Has seen how providers did since the server was started."""
+    steering: Steering
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Changes are made one after the other, so that what the log says of before and after is of this one."""
     following: asyncio.Lock = field(default_factory=asyncio.Lock)

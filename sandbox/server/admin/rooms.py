@@ -185,6 +185,7 @@ async def _preset(desk: Desk, call: Call) -> Mapping[str, Any]:
 
     async def change() -> Mapping[str, Any]:
         runtime.use_preset(asked.preset)
+        desk.steering.look()
         # Else the rounds would go on asking the providers of the gateway that was left.
         await desk.watched()
         return {"success": True, "preset": runtime.gateway.policy.name}

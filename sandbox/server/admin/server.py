@@ -76,16 +76,18 @@ class AdminServer(GatewayServer):
 
     def _extend(self, app: web.Application) -> None:
         runtime = self._runtime
+        manager = BackendManager(runtime=runtime)
         desk = Desk(
             runtime,
-            BackendManager(runtime=runtime),
+            manager,
             AuditLog(
                 runtime.settings.data_dir / FILE, clock=runtime.clock, secrets=tuple(secrets_of(runtime.settings))
             ),
             Watchman(runtime.clock),
+            Steering(runtime, manager),
         )
         service, feed = app[SERVICE], Feed(runtime.bus)
-        service.steer = Steering(runtime, desk.manager)
+        service.steer = desk.steering
         pages = Pages(Exposition(self._meters, runtime, service), self._access, asks=self._exposed)
         api.add(app, desk, self._access, service)
         app.router.add_get(EVENTS, Listening(runtime, feed, self._access, service).handle)

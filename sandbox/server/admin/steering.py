@@ -15,6 +15,7 @@ from sandbox.compat.litellm_config import LLMBackend
 from sandbox.server.gateway.asking import Asked
 
 if TYPE_CHECKING:
+    from sandbox.gateway.gateway import Gateway
     from sandbox.runtime import Runtime
 
 UNIFIED: Final = "unified"
@@ -26,10 +27,12 @@ class Steering:
     def __init__(self, runtime: Runtime, manager: BackendManager) -> None:
         self._runtime = runtime
         self._manager = manager
-        if runtime.gateway.policy.name == UNIFIED:
-            self._register()
+        self._gateway: Gateway | None = None
+        """That was looked at last."""
+        self.look()
 
     def __call__(self, asked: Asked) -> Asked:
+        self.look()
         request, config = asked.request, self._manager.config
         policy = self._runtime.gateway.policy
         name = request.model or ""
@@ -41,6 +44,13 @@ class Steering:
             return asked
         active = str(config.active)
         return asked._replace(options=replace(asked.options, provider=active, pinned=True, fallbacks=()))
+
+    def look(self) -> None:
+        """Another preset is another gateway."""
+        if self._gateway is not self._runtime.gateway:
+            self._gateway = self._runtime.gateway
+            if self._gateway.policy.name == UNIFIED:
+                self._register()
 
     def _register(self) -> None:
         """The preset's chain has one of them; both are to be there, as far as they are configured."""

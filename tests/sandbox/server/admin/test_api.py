@@ -69,6 +69,15 @@ async def test_a_tier_is_answered_by_the_active_backend(tmp_path):
         assert other.headers["x-sandbox-provider"] == "azure_openai", "what is no tier goes where it went"
 
 
+async def test_a_tier_is_answered_by_the_active_backend_after_another_preset_too(tmp_path):
+    async with administered(tmp_path, **CALLERS) as rig:
+        await rig.ask("/api/admin/preset", {"preset": "unified"}, headers=BOSS)
+        for backend in ("vllm", "anthropic"):
+            await rig.ask(SWITCH, {"backend": backend}, headers=BOSS)
+            answer = await rig.ask(CHAT, chat(model="haiku"))
+            assert (answer.status, answer.headers["x-sandbox-provider"]) == (200, backend)
+
+
 async def test_the_active_backend_answers_alone(tmp_path):
     async with administered(tmp_path, **CALLERS, **QUICK) as rig:
         rig.runtime.faults.set("anthropic", [Fault("http_error", status=503)])
