@@ -141,7 +141,6 @@ class _Route:
         """What the connector knows a connection by. It is never sent itself."""
         self.begin = f"{method} {url.raw_path_qs} HTTP/1.1"
         self.headers = self.asked.headers
-        self.headers.popall("Content-Length", None)
         self.head = self._written(self.headers)
 
     def lines(self, headers: Headers | None) -> bytes:
@@ -156,6 +155,8 @@ class _Route:
         return self._written(merged)
 
     def _written(self, headers: CIMultiDict[str]) -> bytes:
+        # Whatever anybody says of the length: two lines that differ are two requests to some servers.
+        headers.popall("Content-Length", None)
         lines = [self.begin, *(f"{name}: {value}" for name, value in headers.items())]
         if any(map(_FORBIDDEN.search, lines)):
             raise ValueError("a header or an address of the request holds a control character")

@@ -218,7 +218,9 @@ async def test_what_is_said_to_a_new_connection_at_once_is_an_answer():
 async def test_the_head_says_each_thing_once():
     async with talking(PLAIN) as (transport, server):
         await ask(transport)
-        own = WireRequest("/v1/a%3Ab?x=1", b"{}", headers={"content-type": "text/plain", "X-Own": "ä"})
+        own = WireRequest(
+            "/v1/a%3Ab?x=1", b"{}", headers={"content-type": "text/plain", "X-Own": "ä", "content-length": "9"}
+        )
         await ask(transport, own)
         await ask(transport)
     first, second, third = server.heads
@@ -232,6 +234,7 @@ async def test_the_head_says_each_thing_once():
     assert second[0] == "POST /v1/a%3Ab?x=1 HTTP/1.1"
     assert [line for line in second if line.lower().startswith("content-type")] == ["content-type: text/plain"]
     assert "X-Own: ä" in second
+    assert [line for line in second if line.lower().startswith("content-length")] == ["Content-Length: 2"]
     assert third == first
     assert server.bodies == [ASK.body, b"{}", ASK.body]
 
