@@ -11,6 +11,7 @@ from providers.clock import SYSTEM_CLOCK, Clock, random_id
 from providers.errors import InputError, ProviderError
 from sandbox.core.events import ComponentFailed, Event, ExchangeRecorded
 from sandbox.core.offline import follow
+from sandbox.desks.estimate import candidates
 from sandbox.desks.lights import light_of
 from sandbox.desks.watchman import Watchman
 from sandbox.tui.listener import Listener
@@ -270,15 +271,11 @@ class Engine(EngineThread):
     async def _estimate(self, ask: Ask) -> None:
         try:
             runtime = await self._opened()
-            request, options = question(ask, "")
-            plan = runtime.gateway.plan(request, options)
+            found = candidates(runtime.gateway, *question(ask, ""))
         except (ProviderError, InputError) as error:
             self.outbox.append(Estimated(ask, (), sentence(error)))
             return
-        router = runtime.gateway.router
-        self.outbox.append(
-            Estimated(ask, tuple((c.deployment.id, c.model, router.estimate(request, c)) for c in plan.candidates))
-        )
+        self.outbox.append(Estimated(ask, found))
 
     # --- provoking and forcing ------------------------------------------------------------------------------------
 

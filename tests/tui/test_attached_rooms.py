@@ -23,7 +23,7 @@ from sandbox.tui.attached.client import GatewayClient
 from sandbox.tui.attached.engine import AttachedEngine
 from sandbox.tui.dialogs import Chooser
 from sandbox.tui.engine import Engine
-from sandbox.tui.reports import Refused, Settled, Unavailable
+from sandbox.tui.reports import Ask, Estimated, Refused, Settled, Unavailable
 from tests.sandbox.server.admin.support import ADMIN_KEY, BOSS, CALLERS, CHAT_KEY, administered
 from tests.sandbox.server.gateway.support import CHAT, Rig, chat
 from tests.tui.support import NARROW, WIDE, notice, screen_text, sees, settings, until
@@ -93,6 +93,23 @@ class Heard:
                 await asyncio.sleep(0.005)
         return [one for one in told if isinstance(one, (RoomReport, Refused, Unavailable))]
 
+    async def estimated(self, ask: Ask) -> Estimated:
+        self._engine.estimate(ask)
+        while True:
+            if not self._engine.outbox:
+                await asyncio.sleep(0.005)
+            elif isinstance(told := self._engine.outbox.popleft(), Estimated):
+                return told
+
+
+@asynccontextmanager
+async def attached(tmp_path: Path) -> AsyncIterator[Heard]:
+    async with administered(tmp_path / "gateway", **CALLERS, **SYNC, mock={"pace": "instant"}) as rig:
+        engine = AttachedEngine(settings(tmp_path / "screen"), GatewayClient(rig.server.url, ADMIN_KEY))
+        engine.start()
+        yield Heard(engine)
+        await asyncio.to_thread(engine.close)
+
 
 @pytest.fixture(params=["own", "attached"])
 async def heard(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Heard]:
@@ -102,11 +119,8 @@ async def heard(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield Heard(engine)
         await asyncio.to_thread(engine.close)
         return
-    async with administered(tmp_path / "gateway", **CALLERS, **SYNC, mock={"pace": "instant"}) as rig:
-        engine = AttachedEngine(settings(tmp_path / "screen"), GatewayClient(rig.server.url, ADMIN_KEY))
-        engine.start()
-        yield Heard(engine)
-        await asyncio.to_thread(engine.close)
+    async with attached(tmp_path) as made:
+        yield made
 
 
 async def test_a_room_hears_the_same_of_both_engines(heard: Heard, tmp_path: Path) -> None:
@@ -142,6 +156,32 @@ async def test_a_room_hears_the_same_of_both_engines(heard: Heard, tmp_path: Pat
     assert (trying.backends, [one.check.ok for one in tried]) == ({"usage": "sqlite"}, [True])
     [moved] = await heard.does(partial(places.move, "w", places.Wanted("local", "usage"), None))
     assert (moved.changes, moved.backends) == ((), {"usage": "sqlite"})
+
+
+async def test_what_a_question_may_cost_is_the_same_of_both_engines(heard: Heard) -> None:
+    estimated = await heard.estimated(Ask("hello", model="gpt-4o-mini", provider="openai"))
+    assert estimated.error is None
+    provider, model, usd = estimated.candidates[0]
+    assert (provider, model) == ("openai", "gpt-4o-mini")
+    assert usd
+    refused = await heard.estimated(Ask("hello", model="gpt-5000"))
+    assert "unknown model 'gpt-5000'" in (refused.error or "")
+
+
+async def test_an_older_gateway_does_not_know_what_a_question_may_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "EVERYTHING", OPERATIONS)
+    async with attached(tmp_path) as heard:
+        estimated = await heard.estimated(Ask("hello"))
+        assert {usd for *_, usd in estimated.candidates} == {None}
+        assert len(estimated.candidates) == 8
+
+
+async def test_a_question_that_is_too_long_to_be_estimated_may_still_be_asked(tmp_path: Path) -> None:
+    async with attached(tmp_path) as heard:
+        estimated = await heard.estimated(Ask("hello " * 20_000))
+        assert (estimated.error, {usd for *_, usd in estimated.candidates}) == (None, {None})
 
 
 async def test_what_cannot_be_is_refused_in_one_sentence_by_both(heard: Heard) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Generic, Literal, TypeVar, get_args
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, RootModel
 
 from providers.errors import InputError
 from sandbox.comparison.question import MOST_REPEATS
-from sandbox.desks import books, compare, places, ward
+from sandbox.desks import books, compare, estimate, places, ward
 from sandbox.server.admin.shapes import Asked, Told
 from sandbox.settings.units import LARGEST_BUDGET, MOST_DECIMALS
 from sandbox.stores import Part, Place
@@ -128,6 +128,15 @@ class SetPreset(Asked):
     preset: Name
 
 
+class Question(Asked):
+    """A question, before it is asked."""
+
+    body: dict[str, Any] = Field(description="As `/v1/chat/completions` takes it.")
+    strategy: Annotated[str, Field(max_length=MAX_KEY)] | None = Field(
+        default=None, description="As its header `x-sandbox-strategy` says."
+    )
+
+
 class Columns(Asked):
     keys: list[Name] = Field(default=[], max_length=32, description="`provider/model`; none: some that differ.")
 
@@ -209,6 +218,10 @@ class StoresSwitched(Report[places.Done]):
 class PresetSet(Told):
     success: bool
     preset: str
+
+
+class QuestionEstimated(Report[estimate.Candidates]):
+    """Whom it may go to, in order: the provider, the model, and the USD that it may cost there; null is unpriced."""
 
 
 class ColumnsChosen(Report[compare.Chosen]):

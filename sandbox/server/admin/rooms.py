@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
+from providers.dialects import dialect
 from providers.errors import InputError, ServiceUnavailableError
 from sandbox.comparison.question import Question
 from sandbox.costs.reports import CostReports
 from sandbox.desks import books, compare, places, ward
 from sandbox.desks.base import RoomReport
+from sandbox.desks.estimate import candidates
 from sandbox.desks.wire import written
 from sandbox.server.admin import room_shapes as shapes
 from sandbox.server.admin.feed import note
 from sandbox.server.admin.flows import flow_of
 from sandbox.server.admin.operations import Call, Desk, Operation, audited
 from sandbox.server.admin.watching import check_known
+from sandbox.server.gateway import asking
 from sandbox.stores import BackendUnavailable, backends_at
 from sandbox.usage.base import UsageFilter, UsageStore
 from sandbox.usage.periods import DAY_US
 
 EVENT_STREAM: Final = "text/event-stream"
 LINES: Final = "application/x-ndjson"
+CHAT: Final = "/v1/chat/completions"
 
 
 async def _only(work: Any, *arguments: Any) -> bytes:
@@ -193,6 +199,18 @@ async def _preset(desk: Desk, call: Call) -> Mapping[str, Any]:
     return await audited(desk, call, "preset_change", change, lambda: {"preset": runtime.gateway.policy.name})
 
 
+# --- asking ---------------------------------------------------------------------------------------------------------
+
+
+async def _estimate(desk: Desk, call: Call) -> bytes:
+    asked: shapes.Question = call.asked
+    body, headers = orjson.dumps(asked.body), {} if asked.strategy is None else {"x-sandbox-strategy": asked.strategy}
+    chat = dialect("openai_chat")
+    read = asking.read(chat, body, headers, path=CHAT, ident=call.request_id, store_streams=False)
+    request, *_, options = desk.steering(read)
+    return written(candidates(desk.runtime.gateway, request, options))
+
+
 # --- comparing ------------------------------------------------------------------------------------------------------
 
 
@@ -246,6 +264,8 @@ ROOMS: Final = (
               _move, shapes.StoresSwitched, body=shapes.StoresMeant),
     Operation("POST", "/api/admin/preset", "Answer by another preset from now on, with fresh breakers.", _preset,
               shapes.PresetSet, body=shapes.SetPreset),
+    Operation("POST", "/api/admin/estimate", "What a question may cost, before anybody is asked it.", _estimate,
+              shapes.QuestionEstimated, body=shapes.Question),
     Operation("POST", "/api/admin/compare/columns", "Who would be compared.", _columns,
               shapes.ColumnsChosen, body=shapes.Columns),
     Operation("GET", "/api/admin/compare/models", "Everybody who could be compared, with prices.", _nameable,

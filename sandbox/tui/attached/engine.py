@@ -29,7 +29,7 @@ from sandbox.core.events import (
 )
 from sandbox.core.trace import decode
 from sandbox.tui.attached.client import TOO_LONG_S, GatewayClient, LinkError
-from sandbox.tui.attached.state import asked_body, estimates, lights, opened
+from sandbox.tui.attached.state import asked_body, estimated, lights, opened
 from sandbox.tui.engine import Engine
 from sandbox.tui.questions import midnight_us
 from sandbox.tui.reports import (
@@ -239,8 +239,12 @@ class AttachedEngine(Engine):
         self._chore(self._look())
 
     async def _estimate(self, ask: Ask) -> None:
-        """What it costs is known where it is asked: every candidate is told as unpriced."""
-        self.outbox.append(Estimated(ask, estimates(await self._known())))
+        try:
+            found = await estimated(self._client, ask, await self._known())
+        except (LinkError, ProviderError, InputError) as error:
+            self.outbox.append(Estimated(ask, (), _words(error)))
+            return
+        self.outbox.append(Estimated(ask, found))
 
     async def _known(self) -> dict[str, Any]:
         """Raises InputError where the gateway cannot be reached."""
@@ -277,9 +281,7 @@ class AttachedEngine(Engine):
         try:
             await self._done(job)
         except (LinkError, InputError) as error:
-            self.outbox.append(
-                Refused(id, type(error).__name__, str(error) if isinstance(error, LinkError) else sentence(error))
-            )
+            self.outbox.append(Refused(id, type(error).__name__, _words(error)))
         except Exception as error:
             logger.exception("a room's work failed in an unforeseen way")
             self.outbox.append(Refused(id, type(error).__name__, sentence(error)))
@@ -343,6 +345,10 @@ class AttachedEngine(Engine):
 
     def _impossible(self, what: str) -> None:
         self.outbox.append(Unavailable(f"{what} is chosen where the gateway is started, not from an attached screen"))
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, LinkError) else sentence(error)
 
 
 async def _nowhere(settings: Settings, clock: Clock) -> Runtime:

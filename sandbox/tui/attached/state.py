@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from sandbox.desks.lights import Light
+from sandbox.tui.attached.client import LinkError
 from sandbox.tui.questions import question
 from sandbox.tui.reports import Opened, ProviderInfo
 
 if TYPE_CHECKING:
+    from sandbox.desks.estimate import Candidates
+    from sandbox.tui.attached.client import GatewayClient
     from sandbox.tui.reports import Ask
 
 State = dict[str, Any]
@@ -51,9 +53,21 @@ def lights(state: State) -> list[tuple[str, str, str | None]]:
     return [(one["id"], one["breaker"], one["disabled"]) for one in state["providers"]]
 
 
-def estimates(state: State) -> tuple[tuple[str, str, Decimal | None], ...]:
-    """Whom a question may go to; what it costs is not known here."""
-    return tuple((one["id"], one["model"], None) for one in state["providers"])
+async def estimated(client: GatewayClient, ask: Ask, state: State) -> Candidates:
+    """What a question may cost there. Raises LinkError, InputError or InvalidRequestError."""
+    from sandbox.desks.estimate import Candidates
+    from sandbox.desks.wire import read
+
+    body, _ = asked_body(ask, state)
+    try:
+        told = await client.told("estimate", {"body": orjson.Fragment(body), "strategy": ask.strategy})
+    except LinkError as error:
+        if error.status not in (404, 413):
+            raise
+        # An older version does not know, and nobody does of what is longer than the admin API reads.
+        return tuple((one["id"], one["model"], None) for one in state["providers"])
+    found: Candidates = read(Candidates, told)
+    return found
 
 
 def asked_body(ask: Ask, state: State) -> tuple[bytes, dict[str, str]]:

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from providers.faults import Fault
+from providers.types import GenerationRequest
 from sandbox.comparison.run import Ended
 from sandbox.desks import books, compare, places, ward
+from sandbox.desks.estimate import Candidates, candidates
 from sandbox.desks.wire import read
+from sandbox.gateway.call import CallOptions
 from sandbox.gateway.checks import HealthWatch
 from sandbox.server.admin.rooms import ROOMS
 from sandbox.usage.base import UsageRecord, UsageTotals
 from tests.sandbox.server.admin.support import BOSS, CALLERS, CHAT_KEY, METRICS_KEY, administered, bearer
-from tests.sandbox.server.gateway.support import CHAT, QUICK, Rig, chat
+from tests.sandbox.server.gateway.support import CHAT, PROMPT, QUICK, Rig, chat
 
 API = "/api/admin"
 SYNC: dict[str, Any] = {"usage": {"durability": "sync"}}
@@ -229,6 +232,37 @@ async def test_stores_are_told_tried_and_switched(tmp_path):
         assert refused.status == 400
         assert "nothing was changed" in refused.json["error"]["message"]
         assert await logged(rig) == [("key:boss", "store_switch", "done"), ("key:boss", "store_switch", "refused")]
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_question_may_cost_is_told_before_anybody_is_asked(tmp_path):
+    async with administered(tmp_path, **CALLERS) as rig:
+        question = {
+            "body": chat(model="openai/gpt-4o", max_tokens=100, fallbacks=["gemini/gemini-2.5-flash"]),
+            "strategy": None,
+        }
+        answer = await rig.ask(f"{API}/estimate", question, headers=BOSS)
+        found = read(Candidates, answer.body)
+        request = GenerationRequest(prompt=PROMPT, model="openai/gpt-4o", max_tokens=100)
+        options = CallOptions(fallbacks=("gemini/gemini-2.5-flash",))
+        assert found == candidates(rig.runtime.gateway, request, options)
+        assert [(provider, usd is not None and usd > 0) for provider, _, usd in found] == [
+            ("openai", True),
+            ("gemini", True),
+        ]
+        assert not rig.tally.requests
+        # A tier goes to the active backend alone.
+        tier = await rig.ask(f"{API}/estimate", {"body": chat(model="haiku")}, headers=BOSS)
+        assert [provider for provider, *_ in read(Candidates, tier.body)] == ["anthropic"]
+        for wrong, says in (
+            ({"body": chat(model="gpt-5000")}, "unknown model 'gpt-5000'"),
+            ({"body": {}}, "messages"),
+            ({"body": chat(), "strategy": "cheapest"}, "x-sandbox-strategy"),
+        ):
+            refused = await rig.ask(f"{API}/estimate", wrong, headers=BOSS)
+            assert (refused.status, says in refused.json["error"]["message"]) == (400, True)
 
 
 # --- comparing ------------------------------------------------------------------------------------------------------
