@@ -8,9 +8,8 @@ from contextlib import aclosing
 from threading import Lock
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from providers.base import BaseLLMProvider
 from providers.clock import SYSTEM_CLOCK, Clock, Randomness
-from providers.dialects import api_of, dialect, vendor_tools
+from providers.dialects import api_of, dialect
 from providers.dialects.base import Dialect, Quirks
 from providers.errors import (
     AuthenticationError,
@@ -23,8 +22,9 @@ from providers.faults import FaultSource
 from providers.limits import texts
 from providers.resuming import within
 from providers.transports.base import Transport, WireRequest, WireResponse
-from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent, StreamStarted, TokenUsage
+from providers.types import Completion, GenerationRequest, LLMResponse, StreamEvent, StreamStarted
 from providers.vendors.settings import Mode, checked_base_url, environment, mode_from_environment
+from providers.vendors.vendor import Vendor
 
 if TYPE_CHECKING:
     from providers.mock.simulated import Simulation
@@ -41,25 +41,12 @@ MAX_QUIRKS = 256
 USER_AGENT = "llm-failover-sandbox"
 
 
-class WireProvider(BaseLLMProvider):
+class WireProvider(Vendor):
     """One vendor. `attempt` and `stream_attempt` are the only ways to it, whatever moves the bytes."""
 
-    dialect_name: ClassVar[str] = "openai_chat"
-    path: ClassVar[str] = "/chat/completions"
-    apis: ClassVar[Mapping[str, tuple[str, str]]] = {}
-    """Further APIs of this vendor that `api` can choose: the dialect and the path of each."""
-    default_base_url: ClassVar[str] = ""
     default_transport: ClassVar[TransportKind] = "sdk"
     has_sdk: ClassVar[bool] = True
     """The vendor's SDK can be the transport."""
-    key_variable: ClassVar[str | None] = None
-    url_variable: ClassVar[str | None] = None
-    needs_key: ClassVar[bool] = True
-    plain_http: ClassVar[bool] = False
-    """Self-hosted: plain http is what such servers speak."""
-    aliases: ClassVar[Mapping[str, str]] = {}
-    """Plain model names, and the vendor's own id for each."""
-    quirks: ClassVar[Quirks] = Quirks()
     judge: Judge | None = None
     """Of one whose address somebody gave at run time: what is wrong with where it leads. Then no SDK moves the bytes.
 
@@ -145,67 +132,12 @@ class WireProvider(BaseLLMProvider):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r}, mode={self.mode!r})"
 
-    # --- what a vendor says of itself -----------------------------------------------------------------------------
-
-    def serves(self, model: str) -> bool:
-        """Whether a model that is neither configured nor an alias is one of this vendor's."""
-        return False
-
-    def resolve_model(self, model: str) -> str | None:
-        known = self.aliases.get(model.lower())
-        if known is not None:
-            return known
-        if model in self.models or model in (getattr(self, "model", None), getattr(self, "model_id", None)):
-            return model
-        return model if self.serves(model) else None
-
-    def quirks_of(self, model_id: str) -> Quirks:
-        """How this model departs from the dialect."""
-        return self.quirks
-
-    def dialect_of(self, model_id: str) -> Dialect:
-        """The format in which this model is asked."""
-        return self.dialect
-
-    def path_of(self, model_id: str, *, stream: bool = False) -> str:
-        return self.path
-
-    def asked_as(self, model_id: str) -> str:
-        """The model's name in the body of a request."""
-        return model_id
-
-    @classmethod
-    def offered(cls) -> dict[str, tuple[str, str]]:
-        """Every API that `api` can choose, the vendor's main one first: the dialect and the path of each."""
-        return {api_of(cls.dialect_name): (cls.dialect_name, cls.path), **cls.apis}
-
-    def _chosen(self, api: str) -> tuple[str, str]:
-        own = self.offered()
-        if api not in own:
-            raise ConfigError(f"api is {api!r} for {self.kind}; use {' or '.join(own)}")
-        return own[api]
-
-    def usage_beside(self, headers: Mapping[str, str]) -> TokenUsage | None:
-        """Token numbers that this vendor tells in headers, where a body has none."""
-        return None
-
-    def complete_url(self, url: str) -> str:
-        """The base address as this vendor's paths expect it, from what people usually write."""
-        return url
-
-    def auth_headers(self, api_key: str) -> dict[str, str]:
-        return {"authorization": f"Bearer {api_key}"} if api_key else {}
-
-    def secrets(self) -> tuple[str, ...]:
-        """Credentials by value, which no error and no recording may hold."""
-        return (self.api_key,) if self.api_key else ()
+    # --- transports -----------------------------------------------------------------------------------------------
 
     def sdk_transport(self, base_url: str, api_key: str) -> Transport:
         from providers.transports.openai_sdk import openai_transport
 
         return openai_transport(base_url, api_key=api_key or "not-needed", max_connections=self.max_connections)
-
-    # --- transports -----------------------------------------------------------------------------------------------
 
     async def _open(self, model_id: str) -> Transport:
         simulated = self.mode != "live" and self._given is None
@@ -253,12 +185,6 @@ class WireProvider(BaseLLMProvider):
         except AuthenticationError as error:
             return error.message
         return None
-
-    def cannot(self, request: GenerationRequest, model_id: str) -> str | None:
-        if not request.tools:
-            return None
-        lack = vendor_tools.cannot(request.tools, self.dialect_of(model_id).name, own_server=self.local)
-        return lack and f"{self.registered_as} cannot {lack}"
 
     def _connected_once(self) -> Transport:
         """One connected transport, however many first requests there are at once: an SDK's client takes its time."""
