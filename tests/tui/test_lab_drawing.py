@@ -41,6 +41,7 @@ from sandbox.tui.lab import drawing
 from sandbox.tui.lab.drawing import Scale
 from sandbox.tui.lab.events import holds, request_name, row_of
 from sandbox.tui.lab.explaining import opening_lines, row_lines, summary_lines
+from sandbox.tui.lab.figures import comparison_lines, figure_lines
 from sandbox.tui.lab.player import SPEEDS, Player
 from sandbox.tui.lab.timeline import Timeline, View
 from sandbox.tui.pieces import BAD, FAILED, GOOD, Line
@@ -138,6 +139,12 @@ def test_some_failures_among_answers_are_mixed_and_odd_ones_out_are_named() -> N
 # --- time and faults ------------------------------------------------------------------------------------------------
 
 
+def test_the_cursor_cuts_no_time_in_two() -> None:
+    for at_s in range(300):
+        times = text(drawing.axis_line(Scale(120, 10, 10, 300_000_000, at_s * 1_000_000))).split()
+        assert {one.strip("▼") for one in times} <= {"", *(f"{half // 2}:{half % 2 * 3}0" for half in range(10))}
+
+
 def test_the_axis_has_round_times_and_the_cursor() -> None:
     line = drawing.axis_line(Scale(120, 10, 10, 300_000_000, 90_000_000))
     times = text(line).replace("▼", " ").split()
@@ -224,11 +231,11 @@ def test_the_height_of_a_curve() -> None:
 
 def test_figures_flow_into_as_few_lines_as_hold_them(take: Take) -> None:
     figures = take.recording.figures(60_000_000)
-    wide = drawing.figure_lines(take, figures, 60_000_000, 160)
+    wide = figure_lines(take, figures, 60_000_000, 160)
     assert [text(line) for line in wide] == [
         "availability 100.00 %   failed over 33   premium ~$0.28   waste ~$0   breaker open 30.9 s"
     ]
-    narrow = drawing.figure_lines(take, figures, 60_000_000, 40)
+    narrow = figure_lines(take, figures, 60_000_000, 40)
     assert len(narrow) > 1
     assert max(len(text(line)) for line in narrow) <= 40
     assert " ".join(text(line) for line in narrow).split() == text(wide[0]).split()
@@ -236,12 +243,12 @@ def test_figures_flow_into_as_few_lines_as_hold_them(take: Take) -> None:
 
 def test_what_is_unpriced_is_not_free(take: Take) -> None:
     figures = replace(take.recording.figures(60_000_000), unpriced=1, cost=Decimal(3))
-    assert "premium unpriced" in text(drawing.figure_lines(take, figures, 60_000_000, 160)[0])
+    assert "premium unpriced" in text(figure_lines(take, figures, 60_000_000, 160)[0])
 
 
 @pytest.mark.parametrize(("width", "columns"), [(160, 9), (90, 8), (74, 7), (20, 6)])
 def test_a_comparison_keeps_what_matters_where_it_is_narrow(take: Take, width: int, columns: int) -> None:
-    head, one, two = drawing.comparison_lines([take, replace(take, result=None, preset="unified")], width)
+    head, one, two = comparison_lines([take, replace(take, result=None, preset="unified")], width)
     assert text(head).split("  ")[0].strip() == "policy"
     assert max(len(text(line)) for line in (head, one, two)) <= width
     if width > 20:

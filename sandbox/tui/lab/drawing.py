@@ -5,7 +5,7 @@ Every line has a label, a column for each stretch of time, and a note. What lies
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 from math import ceil
@@ -16,8 +16,8 @@ from sandbox.scenarios.bins import Column
 from sandbox.scenarios.faults import TimedFault
 from sandbox.scenarios.recorder import Take
 from sandbox.scenarios.recording import Figures
-from sandbox.scenarios.telling import COMPARED, compared, fault_text, percent, short_time, usd
-from sandbox.tui.pieces import BAD, FAILED, GOOD, MUTED, NAME, OK, PLAIN, SHAPES, WARN, Line, Piece, clip
+from sandbox.scenarios.telling import fault_text, short_time
+from sandbox.tui.pieces import BAD, FAILED, MUTED, PLAIN, SHAPES, Line, Piece, clip
 from sandbox.tui.tables import LEVELS
 
 FULL, MIXED, IDLE = "█", "▒", "·"
@@ -164,7 +164,7 @@ def legend_lines(levels: str, width: int, *, tall: bool) -> list[Line]:
     else:
         told.append((IDLE, MUTED, "not asked"))
     told[1:1] = [(SHAPES["open"], "$error", "breaker open"), (SHAPES["half_open"], "$warning", "probe")]
-    return _flowed([[(glyph, style), (f" {word}", MUTED)] for glyph, style, word in told], width)
+    return flowed([[(glyph, style), (f" {word}", MUTED)] for glyph, style, word in told], width)
 
 
 def busiest(shown: Sequence[Drawn]) -> int:
@@ -191,7 +191,7 @@ def lane_lines(take: Take, shown: Drawn, scale: Scale, figures: Figures, top: in
             lines.append(scale.line(id, glyphs, counts))
             continue
         open_us = recording.open_us(scale.at_us, id)
-        opened: Line = [(f"open {_span(open_us)}", BAD)] if open_us else []
+        opened: Line = [(f"open {span_text(open_us)}", BAD)] if open_us else []
         lines.append(scale.line(id, [_state(state) for state in lane.states], opened))
         ticks = [_tick(ok, bad, top, scale.levels) for ok, bad in zip(lane.ok, lane.bad, strict=True)]
         lines.append(scale.line("", ticks, counts))
@@ -232,7 +232,7 @@ def _height(value: float, top: float, levels: int) -> int:
     return max(0, min(levels - 1, round(value / top * levels) - 1)) if top else 0
 
 
-def _span(time_us: int) -> str:
+def span_text(time_us: int) -> str:
     """`27.1 s`, `59:53`."""
     return duration_ms(time_us / 1000) if time_us < 100_000_000 else short_time(time_us)
 
@@ -243,6 +243,21 @@ def _counts(figures: Figures, place: int) -> Line:
         return [(f"{FAILED}{failed:,}", BAD), (f" of {attempts:,}", PLAIN)]
     answers = figures.answers[place]
     return [(f"{answers:,} answer{'s' * (answers != 1)}", PLAIN if answers else MUTED)]
+
+
+def flowed(pairs: Sequence[Line], width: int) -> list[Line]:
+    """Pieces side by side, in as few lines as hold them."""
+    lines: list[Line] = []
+    used = width
+    for pair in pairs:
+        needed = sum(len(text) for text, _ in pair)
+        if used + 3 + needed > width:
+            lines.append([*pair])
+            used = needed
+        else:
+            lines[-1] += [("   ", PLAIN), *pair]
+            used += 3 + needed
+    return lines
 
 
 # --- time and faults ------------------------------------------------------------------------------------------------
@@ -258,8 +273,9 @@ def axis_line(scale: Scale) -> Line:
     while at < scale.end_us / 1e6:
         column = scale.column(round(at * 1e6))
         text = short_time(at * 1_000_000)
-        if column + 1 + len(text) <= columns:
-            # The column itself is left for the cursor.
+        last = column + len(text)
+        # The column itself is left for the cursor; a time that the cursor would cut a digit out of is left out.
+        if last < columns and not column < scale.here <= last:
             cells[column + 1 : column + 1 + len(text)] = text
         at += step
     here = scale.here
@@ -342,73 +358,3 @@ def latency_line(shown: Drawn, scale: Scale) -> Line:
 
 def _curve(value: float, top: float, levels: str, style: str) -> Piece:
     return (levels[_height(value, top, len(levels))], style) if value else (" ", PLAIN)
-
-
-# --- figures --------------------------------------------------------------------------------------------------------
-
-
-def figure_lines(take: Take, figures: Figures, at_us: int, width: int) -> list[Line]:
-    """What it comes to at the cursor, and whether what was expected holds in the end."""
-    premium, waste, simulated = figures.premium, figures.waste, take.recording.simulated
-    available = figures.availability
-    open_us = take.recording.open_us(at_us)
-    pairs: list[Line] = [
-        [("availability ", MUTED), (percent(available), GOOD if available == 1 else BAD)],
-        [("failed over ", MUTED), (f"{figures.failovers:,}", NAME)],
-        [("premium ", MUTED), (usd(premium, simulated=simulated), WARN if premium is None or premium > 0 else PLAIN)],
-        [("waste ", MUTED), (usd(waste, simulated=simulated), WARN if waste else PLAIN)],
-        [("breaker open ", MUTED), (_span(open_us) if open_us else "0 s", BAD if open_us else PLAIN)],
-    ]
-    mark = expectation_mark(take)
-    return _flowed([*pairs, mark] if mark else pairs, width)
-
-
-def expectation_mark(take: Take) -> Line:
-    """How many of the expectations hold in the end; empty: there are none, or no end."""
-    result = take.result
-    if result is None or not result.expectations:
-        return []
-    held, of = sum(one["ok"] for one in result.expectations), len(result.expectations)
-    mark, style = (OK, GOOD) if held == of else (FAILED, BAD)
-    return [(f"{mark} ", style), (f"{held} of {of}", style), (" expectations hold", MUTED)]
-
-
-def _flowed(pairs: Sequence[Line], width: int) -> list[Line]:
-    """Pieces side by side, in as few lines as hold them."""
-    lines: list[Line] = []
-    used = width
-    for pair in pairs:
-        needed = sum(len(text) for text, _ in pair)
-        if used + 3 + needed > width:
-            lines.append([*pair])
-            used = needed
-        else:
-            lines[-1] += [("   ", PLAIN), *pair]
-            used += 3 + needed
-    return lines
-
-
-def comparison_lines(takes: Sequence[Take], width: int) -> list[Line]:
-    """The takes side by side over the whole run; where it is narrow, the columns that matter least are left out."""
-    rows = [
-        compared(take.scenario, take.result) if take.result is not None else (take.preset, *("–" for _ in COMPARED[1:]))
-        for take in takes
-    ]
-    keep = list(range(len(COMPARED)))
-    for drop in (7, 6, 8):
-        if _table_width(rows, keep) <= width:
-            break
-        keep.remove(drop)
-    names = ["policy", "availability", "p99", "on the sick", *COMPARED[4:]]
-    widths = [max(len(names[at]), *(len(row[at]) for row in rows)) for at in keep]
-    align: list[Callable[[str, int], str]] = [str.ljust, *([str.rjust] * (len(keep) - 1))]
-
-    def line(cells: Sequence[str], style: str) -> Line:
-        placed = (fit(cells[at], wide) for at, wide, fit in zip(keep, widths, align, strict=True))
-        return [(clip("  ".join(placed), width), style)]
-
-    return [line(names, MUTED), *(line(row, PLAIN) for row in rows)]
-
-
-def _table_width(rows: Sequence[Sequence[str]], keep: Sequence[int]) -> int:
-    return sum(max(len(COMPARED[at]) if at != 3 else 11, *(len(row[at]) for row in rows)) + 2 for at in keep) - 2

@@ -30,8 +30,8 @@ from sandbox.scenarios.telling import (
     window_text,
 )
 from sandbox.tui.drawing import cost_line, request_line, step_lines, time_line
-from sandbox.tui.lab.drawing import comparison_lines
 from sandbox.tui.lab.events import LONGEST_NAME, failure_word, request_name, row_of
+from sandbox.tui.lab.figures import comparison_lines
 from sandbox.tui.pieces import BAD, DOT, FAILED, GOOD, MUTED, NAME, OK, PLAIN, WARN, Line
 from sandbox.tui.story import Attempt, RequestStory, breaker_state
 from sandbox.tui.tables import LEVELS

@@ -16,16 +16,14 @@ from sandbox.tui.lab.drawing import (
     Scale,
     axis_line,
     busiest,
-    comparison_lines,
     drawn,
-    expectation_mark,
     fault_lines,
-    figure_lines,
     lane_lines,
     latency_line,
     legend_lines,
     rate_line,
 )
+from sandbox.tui.lab.figures import comparison_lines, expectation_mark, figure_lines
 from sandbox.tui.lines import LinesPane
 from sandbox.tui.pieces import BAD, GOOD, MUTED, NAME, PLAIN, WARN, Line, clip
 from sandbox.tui.tables import LEVELS
