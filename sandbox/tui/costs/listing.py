@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from sandbox.core.tables import fitting, text_width
 from sandbox.costs.rates import spent_usd
-from sandbox.desks.books import REQUEST
+from sandbox.desks.books import REQUEST, SPANS
 from sandbox.tui.costs import drawing
 from sandbox.tui.cursor import CursorPane
 from sandbox.tui.filtering import FilteredList
@@ -73,6 +73,17 @@ class Shown:
         if len(self.rows) == self.found:
             return told
         return f"[$text-warning]first {len(self.rows):,} of {told}[/]{DOT}x exports all"
+
+
+def empty(seen: Seen, words: str) -> str:
+    """What is said where there is no row."""
+    if words and seen.totals.requests:
+        return f"No row has {words!r} in it: Escape in the filter shows all."
+    if seen.asked.path:
+        return "Nothing is left of this in that time.\n\nEscape goes back, → looks further back."
+    further = "" if seen.asked.span == "all" else "\n→ looks further back."
+    mode = seen.mode.upper()
+    return f"Nothing was asked in {mode} mode in {SPANS[seen.asked.span]}.\n\n1 opens the Playground.{further}"
 
 
 def shown(seen: Seen, words: str) -> Shown:

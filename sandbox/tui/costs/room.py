@@ -305,19 +305,10 @@ class CostsRoom(CostsCommands):
         row = self.breakdown.rows.selected
         # While another question is on its way, the rows are still those of the one before.
         wanted = self._state.costs_row or (None if row is None else row.key)
-        self.breakdown.rows.show(listed, wanted, self._empty(seen))
+        self.breakdown.rows.show(listed, wanted, listing.empty(seen, self.breakdown.words))
         if seen.asked == self.lookout.asked:
             self._state.costs_row = ""
         self.breakdown.border_subtitle = DOT.join((listed.counted, "Enter goes in", "/ filter"))
-
-    def _empty(self, seen: Seen) -> str:
-        if self.breakdown.words and seen.totals.requests:
-            return f"No row has {self.breakdown.words!r} in it: Escape in the filter shows all."
-        if seen.asked.path:
-            return "Nothing is left of this in that time.\n\nEscape goes back, → looks further back."
-        further = "" if seen.asked.span == "all" else "\n→ looks further back."
-        mode = seen.mode.upper()
-        return f"Nothing was asked in {mode} mode in {SPANS[seen.asked.span]}.\n\n1 opens the Playground.{further}"
 
     def _titles(self) -> None:
         seen, asked = self.lookout.seen, self.lookout.asked
