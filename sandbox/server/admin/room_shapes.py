@@ -14,7 +14,7 @@ from sandbox.server.admin.shapes import Asked, Told
 from sandbox.settings.units import LARGEST_BUDGET, MOST_DECIMALS
 from sandbox.stores import Part, Place
 from sandbox.usage import periods
-from sandbox.usage.base import Dimension, UsageRecord, UsageTotals
+from sandbox.usage.base import Dimension, Summary, UsageRecord, UsageTotals
 
 T = TypeVar("T")
 
@@ -80,10 +80,6 @@ class UsageAsked(Asked):
     agent_id: Key | None = None
     provider: Key | None = None
     model: Key | None = None
-
-
-class UsageBy(UsageAsked):
-    by: Dimension
 
 
 class ProvidersQuery(Asked):
@@ -183,8 +179,8 @@ class UsageSummed(Report[UsageTotals]):
     """Sums over records."""
 
 
-class UsageBroken(Report[list[tuple[str, UsageTotals]]]):
-    """Sums for each value of a dimension."""
+class UsageSummary(Report[Summary]):
+    """Sums over records, and their parts, which add up to them."""
 
 
 class UsageLine(Report[UsageRecord]):

@@ -10,7 +10,6 @@ import orjson
 from providers.dialects import dialect
 from providers.errors import InputError, ServiceUnavailableError
 from sandbox.comparison.question import Question
-from sandbox.costs.reports import CostReports
 from sandbox.desks import books, compare, places, ward
 from sandbox.desks.base import RoomReport
 from sandbox.desks.estimate import candidates
@@ -79,7 +78,7 @@ def _records(desk: Desk, call: Call) -> tuple[UsageStore, UsageFilter]:
     usage = desk.runtime.usage
     if usage is None:
         raise ServiceUnavailableError(books.OFF, status=503)
-    return usage, UsageFilter(desk.runtime.gateway.mode, **asked.model_dump(exclude={"by"}))
+    return usage, UsageFilter(desk.runtime.gateway.mode, **asked.model_dump())
 
 
 async def _totals(desk: Desk, call: Call) -> bytes:
@@ -87,9 +86,9 @@ async def _totals(desk: Desk, call: Call) -> bytes:
     return written(await usage.totals(where))
 
 
-async def _breakdown(desk: Desk, call: Call) -> bytes:
+async def _summary(desk: Desk, call: Call) -> bytes:
     usage, where = _records(desk, call)
-    return written(await CostReports(usage, clock=desk.runtime.clock).breakdown(where, call.asked.by))
+    return written(await usage.summary(where))
 
 
 async def _scan(desk: Desk, call: Call) -> AsyncIterator[bytes]:
@@ -246,8 +245,8 @@ ROOMS: Final = (
               shapes.TenantBudgetSet, body=shapes.SetTenantBudget),
     Operation("POST", "/api/admin/usage/totals", "Sums over usage records.", _totals,
               shapes.UsageSummed, body=shapes.UsageAsked),
-    Operation("POST", "/api/admin/usage/breakdown", "Sums for each value of a dimension.", _breakdown,
-              shapes.UsageBroken, body=shapes.UsageBy),
+    Operation("POST", "/api/admin/usage/summary", "The same with those of each tenant, agent, provider and model.",
+              _summary, shapes.UsageSummary, body=shapes.UsageAsked),
     Operation("POST", "/api/admin/usage/records", "Every usage record, one JSON line each, oldest first.", None,
               shapes.UsageLine, body=shapes.UsageAsked, flow=_scan, kind=LINES),
     Operation("GET", "/api/admin/providers", "How every provider is and was: breakers, checks, curves.", _providers,

@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Any
 from providers.errors import InputError
 from sandbox.desks.wire import read
 from sandbox.tui.attached.client import LinkError
-from sandbox.usage.base import (
-    DIMENSIONS,
-    Dimension,
-    Summary,
-    UsageFilter,
-    UsageRecord,
-    UsageTotals,
-    UsageUnavailable,
-)
+from sandbox.usage.base import Summary, UsageFilter, UsageRecord, UsageTotals, UsageUnavailable
 
 if TYPE_CHECKING:
     from sandbox.tui.attached.client import GatewayClient
@@ -33,13 +25,9 @@ class RecordsElsewhere:
         found: UsageTotals = await self._told(UsageTotals, "totals", _named(where))
         return found
 
-    async def breakdown(self, where: UsageFilter, by: Dimension) -> list[tuple[str, UsageTotals]]:
-        kind = list[tuple[str, UsageTotals]]
-        found: list[tuple[str, UsageTotals]] = await self._told(kind, "breakdown", {**_named(where), "by": by})
-        return found
-
     async def summary(self, where: UsageFilter) -> Summary:
-        return Summary(await self.totals(where), {by: await self.breakdown(where, by) for by in DIMENSIONS})
+        found: Summary = await self._told(Summary, "summary", _named(where))
+        return found
 
     async def scan(self, where: UsageFilter) -> AsyncIterator[UsageRecord]:
         rest = b""

@@ -17,7 +17,7 @@ from sandbox.desks.wire import read
 from sandbox.gateway.call import CallOptions
 from sandbox.gateway.checks import HealthWatch
 from sandbox.server.admin.rooms import ROOMS
-from sandbox.usage.base import UsageRecord, UsageTotals
+from sandbox.usage.base import Summary, UsageRecord, UsageTotals
 from tests.sandbox.server.admin.support import BOSS, CALLERS, CHAT_KEY, METRICS_KEY, administered, bearer
 from tests.sandbox.server.gateway.support import CHAT, PROMPT, QUICK, Rig, chat
 
@@ -113,9 +113,9 @@ async def test_records_are_told_line_by_line_and_summed(tmp_path):
         assert [record.tenant_id for record in records] == ["acme"] * 3
         totals = read(UsageTotals, (await rig.ask(f"{API}/usage/totals", {}, headers=BOSS)).body)
         assert totals.requests == 5
-        kind = list[tuple[str, UsageTotals]]
-        broken = read(kind, (await rig.ask(f"{API}/usage/breakdown", {"by": "tenant"}, headers=BOSS)).body)
-        assert {name: sums.requests for name, sums in broken} == {"acme": 3, "umbrella": 2}
+        summary = read(Summary, (await rig.ask(f"{API}/usage/summary", {}, headers=BOSS)).body)
+        assert summary.totals == totals
+        assert {name: sums.requests for name, sums in summary.parts["tenant"]} == {"acme": 3, "umbrella": 2}
 
 
 # --- health ---------------------------------------------------------------------------------------------------------
