@@ -14,7 +14,7 @@ from sandbox.server.admin.shapes import Asked, Told
 from sandbox.settings.units import LARGEST_BUDGET, MOST_DECIMALS
 from sandbox.stores import Part, Place
 from sandbox.usage import periods
-from sandbox.usage.base import Dimension, Summary, UsageRecord, UsageTotals
+from sandbox.usage.base import Dimension, UsageRecord, UsageTotals
 
 T = TypeVar("T")
 
@@ -179,8 +179,13 @@ class UsageSummed(Report[UsageTotals]):
     """Sums over records."""
 
 
-class UsageSummary(Report[Summary]):
+class UsageSummary(Told):
     """Sums over records, and their parts, which add up to them."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    totals: UsageTotals
+    parts: dict[Dimension, list[tuple[str, UsageTotals]]]
 
 
 class UsageLine(Report[UsageRecord]):
