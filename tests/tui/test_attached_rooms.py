@@ -384,7 +384,7 @@ async def test_a_key_that_is_taken_away_is_said(tmp_path: Path, screens: Screens
     async with shown(tmp_path, screens, "playground") as (_, app, pilot):
         app._attached._session.headers["Authorization"] = f"Bearer {CHAT_KEY}"
         app.enter("costs")
-        await sees(pilot, "scope admin")
+        await sees(pilot, "key:app does not have the scope admin: a screen needs both, as `sandbox admin key create")
 
 
 async def test_a_token_that_the_next_start_does_not_know_is_said_with_what_to_do(

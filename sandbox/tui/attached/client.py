@@ -24,6 +24,8 @@ SILENCE_S: Final = 45.0
 """A stream of events that says nothing for so long is dead: there is a sign of life every 15 s."""
 KEYS: Final = ": attach with the token that `sandbox serve` says, or a key of `sandbox admin key create NAME`"
 """Behind a refusal of whoever shows none that is known; a token for one start is not known to the next."""
+SCOPES: Final = ": a screen needs both, as `sandbox admin key create NAME --scope admin --scope chat` gives them"
+"""Behind a refusal of a key that may watch and not ask, or ask and not watch."""
 MAX_SAID: Final = 300
 """Characters of an error that is no JSON."""
 
@@ -160,6 +162,8 @@ class GatewayClient:
                         said = f"{self.url} is of an older version, which cannot do this: update it there"
                     elif response.status == 401:
                         said += KEYS
+                    elif response.status == 403 and "does not have the scope" in said:
+                        said += SCOPES
                     raise LinkError(said, response.status)
                 yield response
         except aiohttp.ClientConnectorError as error:
