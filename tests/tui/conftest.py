@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from sandbox.tui.application import SandboxApp
+from sandbox.tui.attached.client import GatewayClient
+from tests.sandbox.server.admin.support import ADMIN_KEY
 from tests.tui.support import MovedClock, scripted, settings
 
 Make = Callable[..., SandboxApp]
@@ -38,6 +40,21 @@ def make(tmp_path: Path) -> Iterator[Make]:
             notes=notes,
             open_server=open_server,
         )
+        made.append(app)
+        return app
+
+    yield build
+    for app in made:
+        app.engine.close()
+
+
+@pytest.fixture
+def screens(tmp_path: Path) -> Iterator[Make]:
+    """Screens attached to the gateway at an address, whose engines end with the test."""
+    made: list[SandboxApp] = []
+
+    def build(url: str, token: str | None = ADMIN_KEY) -> SandboxApp:
+        app = SandboxApp(settings(tmp_path / "screen"), attached=GatewayClient(url, token))
         made.append(app)
         return app
 

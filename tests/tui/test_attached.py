@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,12 @@ import pytest
 from providers.errors import AuthenticationError, ConnectionFailedError, InputError, PermissionDeniedError
 from providers.faults import Fault, parse_fault
 from sandbox.server.admin import AdminServer
-from sandbox.tui.application import SandboxApp
 from sandbox.tui.attached import engine as attached_engine
-from sandbox.tui.attached.client import GatewayClient, gateway_address
+from sandbox.tui.attached.client import gateway_address
 from sandbox.tui.attached.probe import admitted, is_private
 from tests.sandbox.server.admin.support import ADMIN_KEY, CALLERS, CHAT_KEY, administered
 from tests.sandbox.server.gateway.support import CHAT, Rig, chat
-from tests.tui.support import NARROW, WIDE, asked, notice, screen_text, sees, settings, until
-
-
-@pytest.fixture
-def screens(tmp_path: Path) -> Iterator[Any]:
-    """Screens whose engines end with the test."""
-    made: list[SandboxApp] = []
-
-    def make(url: str, token: str | None = ADMIN_KEY) -> SandboxApp:
-        app = SandboxApp(settings(tmp_path / "screen"), attached=GatewayClient(url, token))
-        made.append(app)
-        return app
-
-    yield make
-    for app in made:
-        app.engine.close()
+from tests.tui.support import NARROW, WIDE, asked, notice, screen_text, sees, until
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
@@ -30,21 +30,6 @@ from tests.tui.support import NARROW, WIDE, notice, screen_text, sees, settings,
 
 SYNC: dict[str, Any] = {"usage": {"durability": "sync"}}
 Screens = Callable[..., SandboxApp]
-
-
-@pytest.fixture
-def screens(tmp_path: Path) -> Iterator[Screens]:
-    """Screens whose engines end with the test."""
-    made: list[SandboxApp] = []
-
-    def make(url: str, token: str | None = ADMIN_KEY) -> SandboxApp:
-        app = SandboxApp(settings(tmp_path / "screen"), attached=GatewayClient(url, token))
-        made.append(app)
-        return app
-
-    yield make
-    for app in made:
-        app.engine.close()
 
 
 @asynccontextmanager
