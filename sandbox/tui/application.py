@@ -261,9 +261,9 @@ class SandboxApp(AppRooms):
         elif isinstance(report, Spent):
             self.frame.spent = report.usd
         elif isinstance(report, Linked):
-            self.frame.gone_until_us = report.again_us
-            if report.problem:
-                self.flash(report.problem, "error")
+            gone, self.frame.gone_until_us = self.frame.gone_until_us, report.again_us
+            if report.problem or gone:
+                self.flash(report.problem or "the gateway is back", "error" if report.problem else "done")
         elif isinstance(report, Served):
             self.served = report
             if report.problem and len(self.screen_stack) == 1:

@@ -110,6 +110,7 @@ async def test_a_gateway_that_is_gone_is_said_and_found_again(
             await sees(pilot, f"attached to 127.0.0.1:{port}")
             missed = "some events of the gateway were missed: what is shown may lack something"
             await until(pilot, lambda: missed in said, "what was missed")
+            assert said.index("the gateway is back") < said.index(missed)
             await asked(pilot, "there again")
             assert app.state.history[-1].status == "done"
             await asyncio.to_thread(app.engine.close)
