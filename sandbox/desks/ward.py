@@ -31,7 +31,7 @@ SPANS: Final = {"5 min": 300.0, "15 min": 900.0, "1 h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class ProviderView:
     """One provider, of one moment."""
 
     status: ProviderStatus
@@ -54,7 +54,7 @@ class Patient:
     def id(self) -> str:
         return self.status.id
 
-    def later(self, by_us: int) -> Patient:
+    def later(self, by_us: int) -> ProviderView:
         """As a clock tells it that is so much ahead: what is to come is told by countdowns."""
         light, retest = self.light, self.retest_us
         until = None if light.until_us is None else light.until_us + by_us
@@ -62,25 +62,27 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(RoomReport):
+class Providers(RoomReport):
     """Every provider, and the monitor."""
 
     mode: str
     at_us: int
     simulated: bool
     preset: str
-    patients: tuple[Patient, ...]
+    providers: tuple[ProviderView, ...]
     watched: bool
     """Whether there are checks in the background."""
     interval_s: float
     round_us: int | None
     """When the last round ended."""
 
-    def as_of(self, now_us: int) -> Seen:
+    def as_of(self, now_us: int) -> Providers:
         """The same for a clock that shows this while the gateway's shows `at_us`."""
         by_us = now_us - self.at_us
         round_us = None if self.round_us is None else self.round_us + by_us
-        return replace(self, at_us=now_us, round_us=round_us, patients=tuple(one.later(by_us) for one in self.patients))
+        return replace(
+            self, at_us=now_us, round_us=round_us, providers=tuple(one.later(by_us) for one in self.providers)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,14 @@ class Questioned:
 async def look(watchman: Watchman, span: float, columns: int, runtime: Runtime, tell: Tell) -> None:
     """Every provider as it is now, with so many seconds before."""
     gateway, now_us = runtime.gateway, runtime.clock.time_us()
-    patients = tuple(_patient(watchman, status, gateway, span, columns, now_us) for status in gateway.health())
+    providers = tuple(_view(watchman, status, gateway, span, columns, now_us) for status in gateway.health())
     tell(
-        Seen(
+        Providers(
             runtime.mode,
             now_us,
             runtime.mode in OFFLINE_MODES,
             gateway.policy.name,
-            patients,
+            providers,
             watchman.running,
             CHECK_INTERVAL,
             watchman.round_us,
@@ -127,12 +129,12 @@ async def look(watchman: Watchman, span: float, columns: int, runtime: Runtime, 
     )
 
 
-def _patient(
+def _view(
     watchman: Watchman, status: ProviderStatus, gateway: Gateway, span: float, columns: int, now_us: int
-) -> Patient:
+) -> ProviderView:
     deployment = gateway.registry.get(status.id)
     policy, id = gateway.policy, status.id
-    return Patient(
+    return ProviderView(
         status,
         light_of(deployment, now_us),
         _retest(deployment, now_us),

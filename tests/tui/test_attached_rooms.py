@@ -127,12 +127,12 @@ async def test_a_room_hears_the_same_of_both_engines(heard: Heard, tmp_path: Pat
     *_, exported = await heard.does(partial(books.export, books.Asked("7d"), "csv", tmp_path / "out"))
     assert exported.records == 4
     assert len(exported.paths[0].read_text().splitlines()) == 5
-    [patients] = await heard.does(partial(ward.look, watchman, 300.0, 30))
-    assert sum(one.window.traffic.successes for one in patients.patients) == 4
+    [providers] = await heard.does(partial(ward.look, watchman, 300.0, 30))
+    assert sum(one.window.traffic.successes for one in providers.providers) == 4
     assert not await heard.does(partial(ward.check, watchman, ("openai",), True, False))
     await heard.does(partial(ward.begin_rounds, watchman, False))
-    [patients] = await heard.does(partial(ward.look, watchman, 300.0, 30))
-    assert patients.watched
+    [providers] = await heard.does(partial(ward.look, watchman, 300.0, 30))
+    assert providers.watched
     await heard.does(partial(ward.end_rounds, watchman))
     [kept] = await heard.does(partial(places.look, True, 0))
     assert kept.today is not None

@@ -14,7 +14,7 @@ from sandbox.backends import BackendCheck, StoreHealth
 from sandbox.core.tables import text_width
 from sandbox.desks.lights import Light
 from sandbox.desks.places import Kept, Moved, Tried, Trying, Wanted
-from sandbox.desks.ward import Patient
+from sandbox.desks.ward import ProviderView
 from sandbox.gateway.breaker import BreakerPolicy, Snapshot
 from sandbox.gateway.deployments import ProviderStatus
 from sandbox.health.history import Slice, Tally
@@ -120,8 +120,8 @@ def entry(
     light = Light("openai", state, until, disabled=disabled)
     curve = tallies((1, 0, 400.0), (1, 1, 424.0))
     window = Slice(0, Tally(2, 1, 824.0, 424.0))
-    patient = Patient(status, light, None, BreakerPolicy(), tuple(curve), window, None, None, ())
-    return ProviderEntry(patient, NOW, True, LEVELS, **more)
+    provider = ProviderView(status, light, None, BreakerPolicy(), tuple(curve), window, None, None, ())
+    return ProviderEntry(provider, NOW, True, LEVELS, **more)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_row_fits_and_keeps_its_figures(width: int) -> None:
 
 def test_a_real_figure_is_not_marked() -> None:
     made = entry()
-    real = ProviderEntry(made.patient, NOW, False, LEVELS)
+    real = ProviderEntry(made.provider, NOW, False, LEVELS)
     assert "~" not in "\n".join(text(line) for line in (*real.body(60), *real.detail(90)))
     assert "$0.0123" in "\n".join(text(line) for line in real.detail(90))
 

@@ -230,7 +230,7 @@ OPERATIONS = (
         "/api/admin/backend/switch",
         "Answer by another backend from now on, if a check finds it well.",
         _switch,
-        shapes.Switched,
+        shapes.BackendSwitched,
         body=shapes.SwitchBackend,
     ),
     Operation("GET", "/api/admin/backend/health", "Ask all backends how they are.", _health, shapes.AllHealth),

@@ -196,7 +196,7 @@ class Nothing(Told):
     """What is told is not one document."""
 
 
-class ProvidersSeen(Report[ward.Seen]):
+class ProvidersSeen(Report[ward.Providers]):
     """Every provider, and the monitor."""
 
 

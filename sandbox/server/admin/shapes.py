@@ -175,7 +175,7 @@ class CurrentBackend(Told):
     mode: Mode
 
 
-class Switched(Told):
+class BackendSwitched(Told):
     """What came of a switch. `backend` is the one that is active now."""
 
     success: bool

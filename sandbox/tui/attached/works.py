@@ -139,7 +139,7 @@ async def _export(there: There, tell: Tell, asked: books.Asked, form: Form, fold
 
 async def _look_at_providers(there: There, tell: Tell, watchman: Watchman, span: float, columns: int) -> None:
     await there.pace("providers", span)
-    seen = await _report(there, ward.Seen, "providers", seconds=span, columns=columns)
+    seen = await _report(there, ward.Providers, "providers", seconds=span, columns=columns)
     tell(seen.as_of(there.clock.time_us()))
 
 

@@ -80,7 +80,7 @@ class HealthCommands(Room):
     def action_health_check_all(self) -> None:
         seen = self.visits.seen
         if seen is not None:
-            self.ask([patient.id for patient in seen.patients])
+            self.ask([provider.id for provider in seen.providers])
 
     def action_health_enable(self) -> None:
         if self.provider is not None:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from sandbox.core.events import BreakerChanged, HealthChecked, ProviderDisabled
 from sandbox.core.figures import SIMULATED_MARK, dollars, duration_ms
-from sandbox.desks.ward import Patient
+from sandbox.desks.ward import ProviderView
 from sandbox.gateway.breaker import BreakerPolicy, Snapshot
 from sandbox.health.history import Tally
 from sandbox.tui.health.boxes import ends, fitted, gauge, latency_curve, success_curve, width_of
@@ -99,7 +99,7 @@ def fact(label: str, *pieces: tuple[str, str]) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class ProviderEntry:
-    patient: Patient
+    provider: ProviderView
     now_us: int
     simulated: bool
     levels: str
@@ -111,33 +111,33 @@ class ProviderEntry:
 
     @property
     def id(self) -> str:
-        return self.patient.id
+        return self.provider.id
 
     @property
     def words(self) -> str:
-        status = self.patient.status
+        status = self.provider.status
         state = "".join(text for text, _ in self.state())
         return f"provider {status.id} {status.kind} {status.model} {state} {self.fault or ''} {self.trouble}".lower()
 
     @property
     def trouble(self) -> str:
         """What is wrong with it now or was last, in a sentence; empty: nothing."""
-        patient = self.patient
-        if patient.light.disabled is not None:
-            return patient.light.disabled
-        if patient.check is not None and not patient.check.is_healthy and patient.check.error:
-            return patient.check.error
-        return patient.status.last_error or ""
+        provider = self.provider
+        if provider.light.disabled is not None:
+            return provider.light.disabled
+        if provider.check is not None and not provider.check.is_healthy and provider.check.error:
+            return provider.check.error
+        return provider.status.last_error or ""
 
     def title(self) -> Line:
         return [(self.id, NAME)]
 
     def state(self, *, full: bool = False) -> Line:
-        light = self.patient.light
+        light = self.provider.light
         shape = light.shape
         words = "disabled" if shape == "disabled" else _WORDS[light.state]
-        if shape == "disabled" and self.patient.retest_us is not None and full:
-            words += f"{DOT}asked again in {seconds(max(0, self.patient.retest_us - self.now_us) / 1e6)}"
+        if shape == "disabled" and self.provider.retest_us is not None and full:
+            words += f"{DOT}asked again in {seconds(max(0, self.provider.retest_us - self.now_us) / 1e6)}"
         left = light.remaining_s(self.now_us)
         if left is not None:
             words += f"{DOT}{'probe in ' if full else ''}{seconds(left)}" if left else f"{DOT}probe next"
@@ -153,17 +153,17 @@ class ProviderEntry:
 
     def body(self, width: int) -> list[Line]:
         room = max(1, width - LABEL - _FIGURE - 1)
-        status, window = self.patient.status, self.patient.window.both
+        status, window = self.provider.status, self.provider.window.both
         trouble = self.trouble
         counts = f"{status.attempts:,}{DOT}{self._failed:,} failed"
         average = f"{DOT}avg {self._ms(status.average_latency_ms)}" if status.attempts > self._failed else ""
         return [
             ends([(status.model, MUTED)], self._fault(), width),
             [
-                *fact("latency", *latency_curve(self.patient.curve, room, self.levels)),
+                *fact("latency", *latency_curve(self.provider.curve, room, self.levels)),
                 self._figure(self._latency(window)),
             ],
-            [*fact("success", *success_curve(self.patient.curve, room, self.levels)), self._figure(_rate(window))],
+            [*fact("success", *success_curve(self.provider.curve, room, self.levels)), self._figure(_rate(window))],
             fact("breaker", *self._fill(width - LABEL)),
             fact("requests", (counts + average, PLAIN) if status.attempts else ("none yet", MUTED)),
             fact("check", *self._checked()),
@@ -178,14 +178,14 @@ class ProviderEntry:
 
     @property
     def _failed(self) -> int:
-        status = self.patient.status
+        status = self.provider.status
         return status.attempts - round(status.attempts * status.success_rate)
 
     @property
     def _is_bad(self) -> bool:
         """Whether what is told of its trouble holds now."""
-        check = self.patient.check
-        return self.patient.light.shape != "closed" or (check is not None and not check.is_healthy)
+        check = self.provider.check
+        return self.provider.light.shape != "closed" or (check is not None and not check.is_healthy)
 
     def _ms(self, value: float) -> str:
         return f"{SIMULATED_MARK if self.simulated else ''}{duration_ms(value)}"
@@ -195,7 +195,7 @@ class ProviderEntry:
         return "–" if average is None else self._ms(average)
 
     def _checked(self) -> Line:
-        check = self.patient.check
+        check = self.provider.check
         if self.asked:
             frame = self.now_us // 100_000
             return [(f"{SPINNER[frame % len(SPINNER)]} asking …", WARN)]
@@ -210,12 +210,12 @@ class ProviderEntry:
 
     def _fill(self, room: int) -> Line:
         """How near it is to opening."""
-        snapshot, policy = self.patient.status.breaker, self.patient.policy
+        snapshot, policy = self.provider.status.breaker, self.provider.policy
         told = fill_words(snapshot, policy)
         if policy is not None and policy.mode == "off":
             return [(told, MUTED)]
         opened = self._opened()
-        if opened is not None and self.patient.light.state == "open":
+        if opened is not None and self.provider.light.state == "open":
             # It counts nothing while it is open: what had opened it says more.
             return [(opened.reason, BAD)]
         squares = max(0, min(_SQUARES, room - len(told) - 1))
@@ -229,41 +229,41 @@ class ProviderEntry:
     # --- as a row -------------------------------------------------------------------------------------------------
 
     def row(self, width: int, name: int) -> Line:
-        window = self.patient.window.both
+        window = self.provider.window.both
         state = self.state()
         right: Line = [
             (f"{self._latency(window):>9}", PLAIN),
             (f"{_rate(window):>7}", BAD if window.failures else PLAIN),
-            (f" {self.patient.status.breaker.failures}/{self.patient.status.breaker.threshold}", MUTED),
+            (f" {self.provider.status.breaker.failures}/{self.provider.status.breaker.threshold}", MUTED),
         ]
         fault: Line = [(" ", PLAIN), *self._fault()]
         wide = STATE if width >= _TIGHT else SHORT_STATE
         name = min(name, width - wide - width_of(right) - 2)
         left: Line = [*fitted([(self.id, NAME), *fault], name + 1), *fitted(state, wide)]
         room = width - width_of(left) - width_of(right) - 1
-        curve = success_curve(self.patient.curve, room, self.levels) if room >= 6 else []
+        curve = success_curve(self.provider.curve, room, self.levels) if room >= 6 else []
         return ends([*left, *curve], right, width)
 
     # --- at length ------------------------------------------------------------------------------------------------
 
     def detail(self, width: int) -> list[Line]:
-        patient, status = self.patient, self.patient.status
-        policy = patient.policy
+        provider, status = self.provider, self.provider.status
+        policy = provider.policy
         lines: list[Line] = [[*self.state(full=True), (self._why(), MUTED)]]
-        if patient.light.disabled is not None:
-            lines.append([(f"{patient.light.disabled}. e puts it back and asks it again.", BAD)])
+        if provider.light.disabled is not None:
+            lines.append([(f"{provider.light.disabled}. e puts it back and asks it again.", BAD)])
         if self.fault:
             lines.append([(f"!{self.fault} is provoked on it: f in the Playground heals it.", WARN)])
-        traffic, checks, both = patient.window.traffic, patient.window.checks, patient.window.both
+        traffic, checks, both = provider.window.traffic, provider.window.checks, provider.window.both
         room = max(1, width - LABEL - 32)
         slowest = f"{DOT}slowest {self._ms(both.slowest_ms)}" if both.successes else ""
         shares = f"{DOT}{_share(traffic, 'request')}{_share(checks, 'check')}".removesuffix(DOT)
         lines += [
             [
-                *fact("latency", *latency_curve(patient.curve, room, self.levels)),
+                *fact("latency", *latency_curve(provider.curve, room, self.levels)),
                 (f"  {self._latency(both)}{slowest}", PLAIN),
             ],
-            [*fact("success", *success_curve(patient.curve, room, self.levels)), (f"  {_rate(both)}{shares}", PLAIN)],
+            [*fact("success", *success_curve(provider.curve, room, self.levels)), (f"  {_rate(both)}{shares}", PLAIN)],
             fact("breaker", *self._fill(width), (DOT + _recovers(policy) if policy is not None else "", MUTED)),
             fact("check", *self._checked(), *self._looked()),
         ]
@@ -276,24 +276,24 @@ class ProviderEntry:
             lines.append(fact("requests", (told, PLAIN)))
         else:
             lines.append(fact("requests", ("none since the start: 1 goes to the Playground", MUTED)))
-        if patient.failure is not None:
-            failure = patient.failure
+        if provider.failure is not None:
+            failure = provider.failure
             at = local_time(failure.t_us)
             lines.append(fact("failed", (f"{at} {failure.error_type}: ", MUTED), (failure.message, PLAIN)))
         elif status.last_error:
             lines.append(fact("failed", (status.last_error, PLAIN)))
-        if patient.check is not None and patient.check.error:
-            lines.append(fact("", (f"{local_time(patient.check.t_us)} check: ", MUTED), (patient.check.error, PLAIN)))
+        if provider.check is not None and provider.check.error:
+            lines.append(fact("", (f"{local_time(provider.check.t_us)} check: ", MUTED), (provider.check.error, PLAIN)))
         lines.append(
             fact("model", (f"{status.model}{DOT}{status.kind}" if status.kind != self.id else status.model, PLAIN))
         )
-        for number, change in enumerate(reversed(patient.changes)):
+        for number, change in enumerate(reversed(provider.changes)):
             lines.append(fact("" if number else "changes", (f"{local_time(change.t_us)} ", MUTED), *_told(change)))
         return lines
 
     def _why(self) -> str:
         """What its state means, or why it is in it."""
-        light = self.patient.light
+        light = self.provider.light
         if light.shape == "disabled":
             return ""
         if light.state in _MEANS:
@@ -303,10 +303,10 @@ class ProviderEntry:
 
     def _opened(self) -> BreakerChanged | None:
         """The last change of its breaker."""
-        return next((one for one in reversed(self.patient.changes) if isinstance(one, BreakerChanged)), None)
+        return next((one for one in reversed(self.provider.changes) if isinstance(one, BreakerChanged)), None)
 
     def _looked(self) -> Line:
-        check = self.patient.check
+        check = self.provider.check
         if check is None or self.asked:
             return []
         told = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from sandbox.desks.ward import Seen
+from sandbox.desks.ward import Providers
 from sandbox.tui.cells import Cell, CellBar
 from sandbox.tui.health.entries import seconds
 from sandbox.tui.pieces import BAD, DOT, GOOD, MUTED, NAME, PLAIN, SOFT, WARN, Line
@@ -13,7 +13,7 @@ from sandbox.tui.pieces import BAD, DOT, GOOD, MUTED, NAME, PLAIN, SOFT, WARN, L
 class HealthHead(CellBar):
     def __init__(self) -> None:
         super().__init__(id="health-head")
-        self.seen: Seen | None = None
+        self.seen: Providers | None = None
         self.problem = ""
         """Why there is nothing to be told."""
         self.now_us = 0
@@ -37,7 +37,7 @@ class HealthHead(CellBar):
                 break
         return left, right
 
-    def _monitor(self, seen: Seen) -> list[Line]:
+    def _monitor(self, seen: Providers) -> list[Line]:
         every = f"every {seen.interval_s:g} s"
         if not seen.watched:
             off: Line = [("○ monitor off", SOFT)]
@@ -57,12 +57,12 @@ class HealthHead(CellBar):
         ]
 
 
-def _sums(seen: Seen) -> list[Line]:
+def _sums(seen: Providers) -> list[Line]:
     """How many could be asked now, and whether figures are real; the fullest wording first."""
-    whole = len(seen.patients)
-    well = sum(one.light.shape == "closed" for one in seen.patients)
+    whole = len(seen.providers)
+    well = sum(one.light.shape == "closed" for one in seen.providers)
     style = GOOD if well == whole else BAD if not well else WARN
-    ill = sum(one.check is not None and not one.check.is_healthy for one in seen.patients)
+    ill = sum(one.check is not None and not one.check.is_healthy for one in seen.providers)
     failed: Line = [(f"{DOT}{ill} failed the last check", BAD)] if ill else []
     simulated: Line = [(f"{DOT}~ simulated", MUTED)] if seen.simulated else []
     told, short = (f"{well} of {whole} in rotation", style), (f"{well}/{whole}", style)

@@ -134,7 +134,7 @@ class HealthRoom(HealthCommands):
     def facts(self) -> set[str]:
         facts = set()
         if self.visits.seen is not None:
-            facts.add("patients")
+            facts.add("providers")
         if self.entry is not None:
             facts.add("card")
         if self.provider is not None:
@@ -202,10 +202,10 @@ class HealthRoom(HealthCommands):
             waiting = set().union(*self.asking.values())
             levels = ASCII_LEVELS if self.ui.settings.ui.ascii else LEVELS
             lights = self.ui.board.lights
-            for patient in seen.patients:
-                light = lights.get(patient.id)
+            for provider in seen.providers:
+                light = lights.get(provider.id)
                 fault = None if light is None else light.fault
-                found.append(ProviderEntry(patient, now_us, seen.simulated, levels, fault, patient.id in waiting))
+                found.append(ProviderEntry(provider, now_us, seen.simulated, levels, fault, provider.id in waiting))
             if kept is not None:
                 found += [StoreEntry(store, kept, now_us) for store in kept.stores]
                 found += [SharedEntry(kept.shared)] if kept.shared is not None else []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.desks import places, ward
 from sandbox.desks.places import Kept
-from sandbox.desks.ward import SPANS, Seen
+from sandbox.desks.ward import SPANS, Providers
 from sandbox.tui.questions import midnight_us
 from sandbox.tui.reports import Opened, Report, Unavailable
 
@@ -34,7 +34,7 @@ class Visits:
         self.span = span if span in SPANS else next(iter(SPANS))
         self.columns = 40
         """How many a curve is to have."""
-        self.seen: Seen | None = None
+        self.seen: Providers | None = None
         self.kept: Kept | None = None
         self.problem = ""
         """Why there is nothing to be seen."""
@@ -74,7 +74,7 @@ class Visits:
             self.seen, self.kept, self.problem = None, None, ""
             self._looking = self._looking_at_stores = False
             self.afresh()
-        elif isinstance(report, Seen):
+        elif isinstance(report, Providers):
             self._looking, self.seen = False, report
         elif isinstance(report, Kept):
             self._looking_at_stores, self.kept = False, report.with_figures_of(self.kept)

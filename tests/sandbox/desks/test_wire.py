@@ -74,9 +74,9 @@ async def test_what_became_of_a_provider_is_told_by_the_kind_of_each_event() -> 
     runtime.gateway.enable("bedrock")
     [seen] = await told(ward.look, watchman, 300.0, 20, runtime)
     await watchman.leave()
-    back = read(ward.Seen, written(seen))
+    back = read(ward.Providers, written(seen))
     assert back == seen
-    changes = [type(change).__name__ for patient in back.patients for change in patient.changes]
+    changes = [type(change).__name__ for provider in back.providers for change in provider.changes]
     assert {"ProviderDisabled", "ProviderEnabled"} < set(changes)
 
 
@@ -90,12 +90,12 @@ async def test_another_clock_sees_the_same_countdowns() -> None:
             await runtime.gateway.generate(GenerationRequest(prompt="hello"))
     [seen] = await told(ward.look, watchman, 300.0, 20, runtime)
     await watchman.leave()
-    [patient] = seen.patients
-    assert patient.light.until_us is not None
+    [provider] = seen.providers
+    assert provider.light.until_us is not None
     hour_us = 3_600_000_000
-    [later] = seen.as_of(seen.at_us + hour_us).patients
-    assert later.light.remaining_s(seen.at_us + hour_us) == patient.light.remaining_s(seen.at_us)
-    assert later.curve == patient.curve
+    [later] = seen.as_of(seen.at_us + hour_us).providers
+    assert later.light.remaining_s(seen.at_us + hour_us) == provider.light.remaining_s(seen.at_us)
+    assert later.curve == provider.curve
 
 
 @pytest.mark.parametrize(

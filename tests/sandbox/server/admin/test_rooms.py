@@ -125,8 +125,8 @@ async def test_providers_are_told_with_what_became_of_them_before_anybody_looked
     async with administered(tmp_path, **CALLERS, retry={"retries": 0}) as rig:
         rig.fail("azure_openai", "503")
         await asked(rig, 6)
-        seen = read(ward.Seen, (await rig.ask(f"{API}/providers?seconds=60&columns=10", headers=BOSS)).body)
-        first = next(one for one in seen.patients if one.id == "azure_openai")
+        seen = read(ward.Providers, (await rig.ask(f"{API}/providers?seconds=60&columns=10", headers=BOSS)).body)
+        first = next(one for one in seen.providers if one.id == "azure_openai")
         assert (first.window.traffic.failures, first.light.state) == (5, "open")
         assert [type(one).__name__ for one in first.changes] == ["BreakerOpened"]
         assert not seen.watched
@@ -137,9 +137,9 @@ async def test_another_preset_is_watched_too(tmp_path):
         answer = await rig.ask(f"{API}/preset", {"preset": "happyos"}, headers=BOSS)
         assert answer.json == {"success": True, "preset": "happyos"}
         await asked(rig, 2)
-        seen = read(ward.Seen, (await rig.ask(f"{API}/providers", headers=BOSS)).body)
+        seen = read(ward.Providers, (await rig.ask(f"{API}/providers", headers=BOSS)).body)
         assert seen.preset == "happyos"
-        assert sum(one.window.both.calls for one in seen.patients) == 2
+        assert sum(one.window.both.calls for one in seen.providers) == 2
         bad = await rig.ask(f"{API}/preset", {"preset": "happy"}, headers=BOSS)
         assert bad.status == 400
         assert "happyos" in bad.json["error"]["message"]
@@ -172,7 +172,7 @@ async def test_two_who_look_after_another_preset_leave_no_rounds_to_nobody(tmp_p
         await rig.ask(f"{API}/providers/monitor", {"on": True}, headers=BOSS)
         rig.runtime.use_preset("happyos")
         answers = await asyncio.gather(*(rig.ask(f"{API}/providers", headers=BOSS) for _ in range(3)))
-        assert all(read(ward.Seen, one.body).watched for one in answers)
+        assert all(read(ward.Providers, one.body).watched for one in answers)
         assert [one.running for one in begun] == [False, True]
 
 
@@ -183,8 +183,8 @@ async def test_a_check_puts_back_asks_and_is_no_change_by_itself(tmp_path):
         assert not await logged(rig)
         await rig.ask(f"{API}/providers/check", {"providers": ["openai"], "enable": True}, headers=BOSS)
         assert await logged(rig) == [("key:boss", "provider_enable", "done")]
-        seen = read(ward.Seen, (await rig.ask(f"{API}/providers", headers=BOSS)).body)
-        [openai] = [one for one in seen.patients if one.id == "openai"]
+        seen = read(ward.Providers, (await rig.ask(f"{API}/providers", headers=BOSS)).body)
+        [openai] = [one for one in seen.providers if one.id == "openai"]
         assert openai.check is not None
         assert openai.check.is_healthy
         assert openai.window.checks.calls == 2
@@ -213,7 +213,7 @@ async def test_the_monitor_goes_on_and_off_and_the_log_says_so(tmp_path):
         for on in (True, False):
             answer = await rig.ask(f"{API}/providers/monitor", {"on": on}, headers=BOSS)
             assert answer.json == {"success": True, "foreseen": None}
-            assert read(ward.Seen, (await rig.ask(f"{API}/providers", headers=BOSS)).body).watched is on
+            assert read(ward.Providers, (await rig.ask(f"{API}/providers", headers=BOSS)).body).watched is on
         assert await logged(rig) == [("key:boss", "monitor_change", "done")] * 2
 
 
