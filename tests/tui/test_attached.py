@@ -12,7 +12,7 @@ import pytest
 
 from providers.errors import AuthenticationError, ConnectionFailedError, InputError, PermissionDeniedError
 from providers.faults import Fault, parse_fault
-from sandbox.server.admin import AdminServer
+from sandbox.server.admin import AdminServer, watching
 from sandbox.tui.attached import engine as attached_engine
 from sandbox.tui.attached.client import gateway_address
 from sandbox.tui.attached.probe import admitted, is_private
@@ -206,3 +206,15 @@ async def test_who_may_not_watch_is_told_before_the_screen_opens(tmp_path: Path)
             await probed(url, CHAT_KEY)
     with pytest.raises(ConnectionFailedError, match="nothing answers"):
         await probed(url, ADMIN_KEY)
+
+
+async def test_what_tells_less_than_a_screen_needs_is_told_before_it_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def less(*_: Any) -> dict[str, Any]:
+        return {"version": "0.0.1", "mode": "mock", "providers": []}
+
+    monkeypatch.setattr(watching, "gateway_state", less)
+    async with administered(tmp_path, **CALLERS) as rig:
+        with pytest.raises(ConnectionFailedError, match="is of another version than this screen"):
+            await probed(rig.server.url, ADMIN_KEY)

@@ -26,6 +26,13 @@ KEYS: Final = ": attach with the token that `sandbox serve` says, or a key of `s
 """Behind a refusal of whoever shows none that is known; a token for one start is not known to the next."""
 SCOPES: Final = ": a screen needs both, as `sandbox admin key create NAME --scope admin --scope chat` gives them"
 """Behind a refusal of a key that may watch and not ask, or ask and not watch."""
+NEEDED: Final = frozenset(
+    {
+        "mode", "preset", "presets", "strategy", "strategies", "deadline_s", "models", "providers", "faults", "notes",
+        "spent_usd",
+    }
+)  # fmt: skip
+"""What a screen reads of how a gateway is."""
 MAX_SAID: Final = 300
 """Characters of an error that is no JSON."""
 
@@ -80,8 +87,12 @@ class GatewayClient:
             await self._session.close()
 
     async def state(self, since_us: int) -> dict[str, Any]:
-        """How the gateway is, and what was spent since. Raises LinkError."""
-        return await self._asked("GET", f"/api/admin/gateway?since_us={since_us}")
+        """How the gateway is, and what was spent since. Raises LinkError, also for one that tells less than a screen
+        needs."""
+        answer = await self._asked("GET", f"/api/admin/gateway?since_us={since_us}")
+        if not NEEDED <= answer.keys():
+            raise LinkError(f"{self.url} is of another version than this screen")
+        return answer
 
     async def change(self, path: str, **body: Any) -> dict[str, Any]:
         """A change by the admin API. Raises LinkError."""
