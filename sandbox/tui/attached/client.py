@@ -90,7 +90,7 @@ class GatewayClient:
         """How the gateway is, and what was spent since. Raises LinkError, also for one that tells less than a screen
         needs."""
         answer = await self._asked("GET", f"/api/admin/gateway?since_us={since_us}")
-        if not NEEDED <= answer.keys():
+        if not answer.keys() >= NEEDED:
             raise LinkError(f"{self.url} is of another version than this screen")
         return answer
 
