@@ -30,10 +30,16 @@ class Action(NamedTuple):
     """The lower, the longer it stays in a narrow footer."""
     needs: frozenset[str] = frozenset()
     unless: frozenset[str] = frozenset()
+    instead: tuple[tuple[str, str], ...] = ()
+    """Other labels: facts, and what its key does while they hold; the first that hold count."""
 
     def works(self, facts: Collection[str]) -> bool:
         """Whether it can be done now."""
         return self.needs.issubset(facts) and not self.unless.intersection(facts)
+
+    def label_for(self, facts: Collection[str]) -> str:
+        """What the footer says now."""
+        return next((label for needed, label in self.instead if set(needed.split()).issubset(facts)), self.label)
 
     def key_for(self, *, typing: bool) -> str | None:
         """The key to show: while a text is being typed, a plain letter is a letter."""
@@ -45,11 +51,12 @@ class Action(NamedTuple):
 
 def _action(
     name: str, title: str, help: str, keys: str = "", place: str = APP, *, label: str = "", rank: int = 0,
-    needs: str = "", unless: str = "",
+    needs: str = "", unless: str = "", instead: tuple[tuple[str, str], ...] = (),
 ) -> Action:  # fmt: skip
     return Action(
-        name, title, help, tuple(keys.split()), place, label, rank, frozenset(needs.split()), frozenset(unless.split())
-    )
+        name, title, help, tuple(keys.split()), place, label, rank,
+        frozenset(needs.split()), frozenset(unless.split()), instead,
+    )  # fmt: skip
 
 
 PLAYGROUND = "playground"
@@ -131,16 +138,17 @@ ACTIONS: tuple[Action, ...] = (
     _action("compare_prompt", "Go to the prompt", "Type another question.",
             "i", COMPARE, label="prompt", rank=11, unless="typing"),
     _action("play", "Play or pause", "Time runs on from the cursor; at the end, from the start. Live: stand still.",
-            "space", LAB, label="play", rank=1, needs="taken"),
+            "space", LAB, label="play", rank=1, needs="taken",
+            instead=(("watching playing", "stand still"), ("watching", "go on"), ("playing", "pause"))),
     _action("live", "Watch the running gateway", "Its lanes as it happens, with faults by hand; or back to the replay.",
-            "l", LAB, label="live", rank=4),
+            "l", LAB, label="live", rank=4, instead=(("watching", "replay"),)),
     _action("stop_run", "Stop the run", "Stop working the outage out; what there is of it stays.",
             "escape", LAB, label="stop", rank=0, needs="replaying"),
     _action("step", "Step to the next event", "To the next row of what is listed.",
             "n", LAB, label="step", rank=2, needs="taken"),
     _action("step_back", "Step back", "To the row before.", "N", LAB, needs="taken"),
     _action("speed", "Change the speed", "1, 10, 60 times real time, or all in seconds. Live: 1, 5, 15 min.",
-            "s", LAB, label="speed", rank=6, needs="taken"),
+            "s", LAB, label="speed", rank=6, needs="taken", instead=(("watching", "1/5/15 min"),)),
     _action("scrub_left", "Back in time", "By a hundredth of the run; with Shift by a tenth.",
             "left", LAB, needs="taken"),
     _action("scrub_right", "On in time", "By a hundredth of the run; with Shift by a tenth.",
@@ -150,9 +158,11 @@ ACTIONS: tuple[Action, ...] = (
     _action("scrub_home", "To the start", "Where nothing has happened yet.", "home", LAB, needs="taken"),
     _action("scrub_end", "To the end", "What it has come to.", "end", LAB, needs="taken"),
     _action("provoke", "Provoke a fault at the cursor", "Break or heal a provider from here on. Live: now, by hand.",
-            "f", LAB, label="break here", rank=3, needs="taken", unless="replaying"),
+            "f", LAB, label="break here", rank=3, needs="taken", unless="replaying",
+            instead=(("watching", "break"),)),
     _action("take_back", "Take back the last fault by hand", "The outage as before it. Live: heal all.",
-            "F", LAB, label="take back", rank=4, needs="by_hand", unless="replaying"),
+            "F", LAB, label="take back", rank=4, needs="by_hand", unless="replaying",
+            instead=(("watching", "heal"),)),
     _action("save_scenario", "Save as a scenario of your own", "With the faults that you provoked, under a name.",
             "w", LAB, label="save", rank=9, needs="taken"),
     _action("scenario", "Choose a scenario", "The built-in outages and your own.", "o", LAB, label="scenarios", rank=4),
@@ -333,12 +343,12 @@ def shown(key: str) -> str:
 
 
 def footer(places: Iterable[str], facts: Collection[str]) -> list[tuple[Action, str]]:
-    """The labelled actions that work now, each with a key that works now; the dearest first."""
+    """The actions that work now, each labelled as what it does now and with a key that works now; the dearest first."""
     typing = "typing" in facts
     rows = []
     for place in places:
         for action in of(place):
             key = action.key_for(typing=typing)
             if action.label and key is not None and action.works(facts):
-                rows.append((action, shown(key)))
+                rows.append((action._replace(label=action.label_for(facts)), shown(key)))
     return sorted(rows, key=lambda row: row[0].rank)

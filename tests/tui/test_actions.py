@@ -85,6 +85,29 @@ def test_the_footer_shows_what_works_now() -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "labels"),
+    [
+        ({"taken"}, {"play": "play", "speed": "speed", "live": "live", "provoke": "break here"}),
+        ({"taken", "playing", "by_hand"}, {"play": "pause", "take_back": "take back"}),
+        (
+            {"taken", "watching", "playing", "by_hand"},
+            {
+                "play": "stand still",
+                "speed": "1/5/15 min",
+                "live": "replay",
+                "provoke": "break",
+                "take_back": "heal",
+            },
+        ),
+        ({"taken", "watching"}, {"play": "go on"}),
+    ],
+)
+def test_the_footer_says_what_a_key_does_now(facts: set[str], labels: dict[str, str]) -> None:
+    told = {one.name: one.label for one, _ in actions.footer([actions.LAB], facts)}
+    assert {name: told[name] for name in labels} == labels
+
+
+@pytest.mark.parametrize(
     ("key", "text"),
     [
         ("ctrl+s", "^s"),

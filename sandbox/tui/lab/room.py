@@ -145,6 +145,8 @@ class LabRoom(LabLive):
             facts.add("replaying")
         if self.live:
             facts.add("watching")
+        if self.player.playing:
+            facts.add("playing")
         if self.ui.board.broken if self.live else self.before:
             facts.add("by_hand")
         return facts
