@@ -74,7 +74,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("break", "Break a provider", "Make a provider fail in a way of your choice; the plan's first is proposed.",
             "f ctrl+f", PLAYGROUND, label="break", rank=2, needs="opened"),
     _action("heal", "Heal every provider", "Switch off all failures that you provoked.",
-            "F alt+f", PLAYGROUND, label="heal", rank=3, needs="broken"),
+            "F alt+h", PLAYGROUND, label="heal", rank=3, needs="broken"),
     _action("resend", "Send again", "The same question once more, past the cache. In the history: the row's question.",
             "r", PLAYGROUND, label="resend", rank=4, needs="asked opened", unless="running"),
     _action("resend_model", "Send again to another model", "The same question to a model of your choice.",
@@ -326,7 +326,7 @@ _NAMED = {
 
 def is_letter(key: str) -> bool:
     """Whether a key types a character."""
-    return len(key) == 1 or key in _PLAIN
+    return len(key) == 1 or key == "space" or key in _PLAIN
 
 
 def shown(key: str) -> str:

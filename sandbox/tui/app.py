@@ -54,6 +54,8 @@ def attach(settings: Settings, url: str, token: str | None, *, ask_token: Callab
 
 
 def _shown(make: Callable[[], SandboxApp]) -> int:
+    from sandbox.tui.keyboard import free_alt_digits
+
     # Collecting while everything is loaded costs an eighth of the start; the application goes on with it afterwards.
     gc.disable()
     root = logging.getLogger()
@@ -61,6 +63,7 @@ def _shown(make: Callable[[], SandboxApp]) -> int:
     app: SandboxApp | None = None
     try:
         app = make()
+        free_alt_digits()
         root.handlers[:] = [_ScreenLog(app, [one for handler in handlers for one in handler.filters])]
         app.run()
     finally:

@@ -105,6 +105,7 @@ def test_the_footer_shows_what_works_now() -> None:
 def test_the_footer_says_what_a_key_does_now(facts: set[str], labels: dict[str, str]) -> None:
     told = {one.name: one.label for one, _ in actions.footer([actions.LAB], facts)}
     assert {name: told[name] for name in labels} == labels
+    assert "play" not in {one.name for one, _ in actions.footer([actions.LAB], {*facts, "typing"})}
 
 
 @pytest.mark.parametrize(
