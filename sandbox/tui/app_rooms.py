@@ -6,8 +6,11 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from textual import events
+
 from sandbox.tui.actions import PLAYGROUND
 from sandbox.tui.app_commands import AppCommands
+from sandbox.tui.keyboard import is_bare_alt
 from sandbox.tui.rooms import ROOMS, Room
 
 if TYPE_CHECKING:
@@ -37,6 +40,11 @@ class AppRooms(AppCommands):
     if TYPE_CHECKING:
 
         def perform(self, name: str) -> None: ...
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and is_bare_alt(event):
+            event.character = None
+        await super().on_event(event)
 
     @property
     def room(self) -> Room:
