@@ -103,7 +103,8 @@ GLOBAL_OPTIONS = """\
 Options of every command, before or after it:
   --mode MODE    who answers: mock (no key, no network), replay, record, live
   --preset NAME  failover policy: sandbox, happyos, unified, greenlang, aiworld;
-                 `replay` takes several, also the breakers of others: resilience4j, litellm
+                 `replay` takes several, also the breakers of
+                 others: resilience4j, litellm
   --config FILE  settings from this file
   --ascii        the terminal UI draws with plain characters only
   --debug        show tracebacks and all log lines

@@ -61,7 +61,8 @@ async def from_log(
     document = made.document
     session.output.note(
         f"{len(requests):,} requests: {len(document.traffic)} streams, {len(document.providers)} providers, "
-        f"{len(made.faults)} faults" + (f", written to {output}" if output is not None else "")
+        f"{len(made.faults)} fault{'' if len(made.faults) == 1 else 's'}"
+        + (f", written to {output}" if output is not None else "")
     )
 
 

@@ -48,9 +48,10 @@ def tell_one(output: Output, scenario: Scenario, result: Result) -> None:
         f"requests      {m['requests']:,} in {duration_ms(result.virtual_seconds * 1000)}: "
         f"{m['succeeded']:,} answered, {m['failed']:,} failed · availability {percent(m['availability'])}"
     )
+    width = max(12, 2 + max(map(len, result.attempts_by_provider), default=0))
     for id, count in result.attempts_by_provider.items():
         failed, answers = result.failed_attempts_by_provider[id], result.answers_by_provider[id]
-        out.line(f"  {id:<12}{count:,} attempts, {failed:,} failed, {answers:,} answers")
+        out.line(f"  {id:<{width}}{count:,} attempts, {failed:,} failed, {answers:,} answers")
     out.line(f"failed over   {m['failovers']:,} · retries {m['retries']:,}")
     out.line(
         "latency       " + " · ".join(f"{name} {milliseconds(m[f'{key}_latency_ms'])}" for name, key in _LATENCIES)

@@ -176,7 +176,11 @@ def test_windows_of_faults_with_what_they_are() -> None:
     (line,) = windows(fault(70, None))
     assert line.rstrip().endswith("▶")
     (line,) = windows(fault(10, 20))
-    assert "├503 on…─┤" in line
+    assert "├─ 503 ──┤" in line
+    (line,) = windows(fault(10, 15))
+    assert "├503┤" in line
+    (line,) = windows(fault(10, 15, "timeout"))
+    assert "├no…┤" in line
     (line,) = windows(fault(10, 10.2))
     assert line.split() == ["faults", "│"]
 

@@ -305,9 +305,7 @@ def fault_lines(faults: Sequence[TimedFault], scale: Scale, most: int, *, added:
         for begin, end, number in row:
             own = number >= first_own
             style = "$text-warning bold" if own else "$text-warning"
-            text = _window(
-                f"{fault_text(faults[number])} on {faults[number].provider}", end - begin + 1, faults[number], own
-            )
+            text = _window(faults[number], end - begin + 1, own)
             for at, glyph in enumerate(text):
                 cells[begin + at] = (glyph, style)
         left = sum(map(len, rows[most:]))
@@ -316,14 +314,16 @@ def fault_lines(faults: Sequence[TimedFault], scale: Scale, most: int, *, added:
     return lines
 
 
-def _window(text: str, width: int, timed: TimedFault, own: bool) -> str:
-    """A window with what it is about written into it, as far as that fits."""
+def _window(timed: TimedFault, width: int, own: bool) -> str:
+    """A window with what it is about written into it, as far as that fits: rather what fails than where."""
     if width == 1:
         return "│"
     inner = width - 2
-    if own and len(text) + len(_OWN) + 2 <= inner:
-        text = _OWN + text
-    told = f" {text} " if len(text) + 2 <= inner else clip(text, inner) if inner >= 3 else ""
+    fault = fault_text(timed)
+    text = f"{fault} on {timed.provider}"
+    texts = (_OWN + text, text, fault) if own else (text, fault)
+    fitting = next((one for one in texts if len(one) + 2 <= inner), None)
+    told = f" {fitting} " if fitting is not None else clip(fault, inner) if inner >= 3 else ""
     lead = (inner - len(told)) // 2
     close = "▶" if timed.end_us is None else "┤"
     return "├" + "─" * lead + told + "─" * (inner - lead - len(told)) + close

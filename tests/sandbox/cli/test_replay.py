@@ -70,6 +70,10 @@ def test_another_process_gives_the_same_bytes(cli: Cli, outage: str, tmp_path: P
     assert (tmp_path / "here.jsonl").read_bytes() == (tmp_path / "there.jsonl").read_bytes()
 
 
+def test_a_long_name_does_not_touch_its_figures(cli: Cli) -> None:
+    assert "\n  azure_openai  " in cli("replay", "rate-limit-storm").out
+
+
 def test_the_wire_tells_the_same_story(cli: Cli, outage: str) -> None:
     fast, true = cli("replay", outage, "--json").json, cli("replay", outage, "--fidelity", "wire", "--json").json
     check("replay", true)
@@ -277,7 +281,7 @@ def test_a_scenario_from_a_trace(cli: Cli, outage: str, home: Path) -> None:
     assert made.code == 0
     assert made.out.startswith("version: 1\nname: what-happened\ndescription: 'Made from What Happened.jsonl: ")
     assert made.err.startswith("18")
-    assert made.err.rstrip().endswith("2 providers, 1 faults")
+    assert made.err.rstrip().endswith("2 providers, 1 fault")
     path = home / "again.yaml"
     again = cli("scenarios", "from-log", str(trace), "--output", str(path), "--name", "again")
     assert (again.code, again.out) == (0, "")
