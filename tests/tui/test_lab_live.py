@@ -22,7 +22,6 @@ from sandbox.tui.pieces import local_time
 from tests.sandbox.server.gateway.support import CHAT, chat
 from tests.tui.conftest import Make
 from tests.tui.support import NARROW, WIDE, asked, notice, ready, screen_text, sees, until
-from tests.tui.test_attached import screens as screens
 from tests.tui.test_attached import shown
 from tests.tui.test_serving import ask, served
 
