@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from textual.pilot import Pilot
 
 from providers.faults import parse_fault
 from sandbox.core.events import AttemptStarted
-from sandbox.server.admin import AdminServer
 from sandbox.tui.dialogs import FaultDialog
 from sandbox.tui.lab import following
 from sandbox.tui.lab.naming import NameDialog
@@ -23,17 +21,7 @@ from tests.sandbox.server.gateway.support import CHAT, chat
 from tests.tui.conftest import Make
 from tests.tui.support import NARROW, WIDE, asked, notice, ready, screen_text, sees, until
 from tests.tui.test_attached import shown
-from tests.tui.test_serving import ask, served
-
-
-def open_server(runtime: Any, *, host: str, port: int) -> AdminServer:
-    return AdminServer(runtime, host=host, port=port)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
+from tests.tui.test_serving import ask, open_server, served
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +72,7 @@ async def test_where_nothing_happens_it_says_what_to_press(make: Make, size: tup
         await sees(
             pilot, "live ▾ · the last 1 min ▾", "No traffic yet. Press ^g to serve the gateway", "not served: ^g"
         )
-        await sees(pilot, "Nothing has happened yet.", "never asked: azure_openai, openai")
+        await sees(pilot, "Nothing has happened yet.", "never asked: azure_openai, openai", "availability –")
         url = await served(pilot)
         await sees(pilot, f"Point a program at {url}/v1", url)
 

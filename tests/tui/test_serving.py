@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -22,12 +22,6 @@ Ask = Callable[..., Any]
 
 def open_server(runtime: Any, *, host: str, port: int) -> AdminServer:
     return AdminServer(runtime, host=host, port=port)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def served(pilot: Pilot[None]) -> str:

@@ -8,16 +8,18 @@ from sandbox.scenarios.recorder import Take
 from sandbox.scenarios.recording import Figures
 from sandbox.scenarios.telling import COMPARED, compared, percent, usd
 from sandbox.tui.lab.drawing import flowed, span_text
-from sandbox.tui.pieces import BAD, FAILED, GOOD, MUTED, NAME, OK, PLAIN, WARN, Line, clip
+from sandbox.tui.pieces import BAD, FAILED, GOOD, MUTED, NAME, OK, PLAIN, WARN, Line, Piece, clip
 
 
 def figure_lines(take: Take, figures: Figures, at_us: int, width: int) -> list[Line]:
     """What it comes to at the cursor, and whether what was expected holds in the end."""
     premium, waste, simulated = figures.premium, figures.waste, take.recording.simulated
-    available = figures.availability
+    available: Piece = ("–", MUTED)
+    if figures.requests:
+        available = percent(figures.availability), GOOD if figures.availability == 1 else BAD
     open_us = take.recording.open_us(at_us)
     pairs: list[Line] = [
-        [("availability ", MUTED), (percent(available), GOOD if available == 1 else BAD)],
+        [("availability ", MUTED), available],
         [("failed over ", MUTED), (f"{figures.failovers:,}", NAME)],
         [("premium ", MUTED), (usd(premium, simulated=simulated), WARN if premium is None or premium > 0 else PLAIN)],
         [("waste ", MUTED), (usd(waste, simulated=simulated), WARN if waste else PLAIN)],
