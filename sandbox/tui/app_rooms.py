@@ -91,6 +91,15 @@ class AppRooms(AppCommands):
             room.display = one == name
         self._rooms[name].enter()
 
+    def _laid_out(self) -> None:
+        for room in self._rooms.values():
+            room.lay_out()
+
+    def action_lower(self, which: str) -> None:
+        """A click on a tab of the narrow layout."""
+        self.state.lower = which
+        self._laid_out()
+
     async def perform_there(self, action: Action) -> None:
         """Do an action of another room, there."""
         self._wanted = action.place

@@ -196,10 +196,6 @@ class SandboxApp(AppRooms):
             )
         self.call_after_refresh(self._laid_out)
 
-    def _laid_out(self) -> None:
-        for room in self._rooms.values():
-            room.lay_out()
-
     @property
     def is_narrow(self) -> bool:
         return self.size.width < WIDE
@@ -336,11 +332,6 @@ class SandboxApp(AppRooms):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         known = [one for one in actions.of(actions.APP) if one.name == action]
         return not known or known[0].works(self.facts())
-
-    def action_lower(self, which: str) -> None:
-        """A click on a tab of the narrow layout."""
-        self.state.lower = which
-        self._laid_out()
 
     def action_focus_on(self, id: str) -> None:
         self.query_one(f"#{id}").focus()
