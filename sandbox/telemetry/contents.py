@@ -38,23 +38,27 @@ class Contents:
         return _json([{**message, "finish_reason": _STOPS.get(stop, stop)}])
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        role, content = str(message.get("role", "user")), message.get("content")
+        role, content = self._text(message.get("role", "user")), message.get("content")
         if role == "tool":
-            told, call_id = self._text(content), message.get("tool_call_id")
+            told, call_id = self._text(content), self._name(message.get("tool_call_id"))
             return {"role": role, "parts": [{"type": "tool_call_response", "id": call_id, "response": told}]}
         listed = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
         parts = [self._part(one) for one in listed]
         for call in message.get("tool_calls") or ():
             function = call.get("function") or {}
-            name, arguments = function.get("name"), self._text(function.get("arguments"))
-            parts.append({"type": "tool_call", "id": call.get("id"), "name": name, "arguments": arguments})
+            name, arguments = self._name(function.get("name")), self._text(function.get("arguments"))
+            ident = self._name(call.get("id"))
+            parts.append({"type": "tool_call", "id": ident, "name": name, "arguments": arguments})
         return {"role": role, "parts": parts}
 
     def _part(self, part: Any) -> dict[str, Any]:
         kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
         if kind != "text":
-            return {"type": str(kind)}
+            return {"type": self._text(kind)}
         return {"type": "text", "content": self._text(part.get("text") if isinstance(part, Mapping) else part)}
+
+    def _name(self, value: Any) -> str | None:
+        return None if value is None else self._text(value)
 
     def _text(self, value: Any) -> str:
         # Taken out before it is cut: half a key is not known as one.

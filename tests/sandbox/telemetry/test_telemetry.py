@@ -460,3 +460,17 @@ async def test_in_modes_that_stay_here_no_collector_elsewhere_is_told(tmp_path: 
     async with await Runtime.open(settings(tmp_path, telemetry=elsewhere)) as runtime:
         assert [note for note in runtime.notes if "telemetry.endpoint" in note]
         await ask(runtime)
+
+
+def test_no_place_of_a_message_lets_a_key_through() -> None:
+    key = "secret-value"
+    call = {"id": key, "function": {"name": key, "arguments": key}}
+    asked = [
+        {"role": key, "content": key},
+        {"role": "assistant", "content": [{"type": key}, {"type": "text", "text": key}], "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": key, "content": key},
+    ]
+    contents = Contents([key])
+    told = contents.asked(asked) + contents.answered(key, [ToolCall(key, key, key)], "stop")
+    assert key not in told
+    assert json.loads(contents.asked(asked))[2]["parts"][0]["type"] == "tool_call_response"
